@@ -1,0 +1,115 @@
+//! Rows on their way: Arrow columns, and where in the log each row comes from.
+//!
+//! Invariant: every message that a batch consumed is accounted for: it gave rows, or it is among the rejects, or a
+//! stage filtered it; and `spans` say which offsets were consumed, whatever became of their messages.
+//! Knows nothing of JSON or Kafka's client.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+/// Offsets [from, to) of a partition, consumed by one batch: covers transaction markers and compaction gaps too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub partition: i32,
+    pub from: i64,
+    pub to: i64,
+}
+
+/// Variable-length byte strings in one allocation.
+#[derive(Clone, Debug)]
+pub struct Arena {
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena { ends: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+impl Arena {
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn bytes_total(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// The messages that a batch consumed, in log order within each partition. A row names its message by index here.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    pub partitions: Vec<i32>,
+    pub offsets: Vec<i64>,
+    /// Milliseconds since 1970, as the broker has them; -1 where it has none.
+    pub timestamps_ms: Vec<i64>,
+    /// Messages without a key hold an empty one here, and false in `has_key`.
+    pub keys: Arena,
+    pub has_key: Vec<bool>,
+    /// The values as they came, for rejects.
+    pub values: Arena,
+}
+
+impl Origins {
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+}
+
+/// A row that goes no further, and why. `code` is from the stage's closed list (a plugin's own codes apart).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Index into the batch's `Origins`.
+    pub origin: u32,
+    pub stage: Arc<str>,
+    pub code: Cow<'static, str>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub columns: RecordBatch,
+    /// For each row, the message that it comes from (index into `origins`). Never goes back.
+    pub lineage: Vec<u32>,
+    pub origins: Arc<Origins>,
+    pub spans: Vec<Span>,
+    pub rejects: Vec<Reject>,
+}
+
+impl Batch {
+    pub fn rows(&self) -> usize {
+        self.columns.num_rows()
+    }
+
+    /// Partition, offset and index (among the rows of the same message) of every row.
+    pub fn positions(&self) -> impl Iterator<Item = (i32, i64, u32)> + '_ {
+        let mut last = (u32::MAX, 0u32);
+        self.lineage.iter().map(move |&origin| {
+            let index = if last.0 == origin { last.1 + 1 } else { 0 };
+            last = (origin, index);
+            (self.origins.partitions[origin as usize], self.origins.offsets[origin as usize], index)
+        })
+    }
+}

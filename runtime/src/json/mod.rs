@@ -1,0 +1,4 @@
+//! JSON to columns at the source, columns to JSON at a sink. Nothing between the two knows JSON.
+
+pub mod decode;
+pub mod encode;

@@ -1,0 +1,10 @@
+//! millrace: a streaming pipeline in one binary. See ARCHITECTURE.md for the map.
+
+pub mod batch;
+pub mod config;
+pub mod error;
+pub mod json;
+pub mod plan;
+pub mod schema;
+pub mod sink;
+pub mod stage;

@@ -1,0 +1,162 @@
+//! A pipeline that was checked: what the engine builds and runs. Only [`crate::config`] makes one.
+//!
+//! Invariant: a plan that exists is consistent; nothing behind it checks names, types or paths again. Every default
+//! has its value.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::schema::{Field, Schema};
+use crate::stage::{lookup, model, plugin};
+
+#[derive(Debug)]
+pub struct Plan {
+    pub name: String,
+    pub file: PathBuf,
+    pub source: SourcePlan,
+    pub batch: BatchLimits,
+    pub commit: CommitLimits,
+    pub stages: Vec<StagePlan>,
+    /// Columns after the last stage; the last of them is `generation_column`.
+    pub schema: Schema,
+    pub generation_column: String,
+    /// 16 hex digits of the content hash of fields, stages with their artifacts, and the sinks' columns.
+    pub generation: Arc<str>,
+    pub sinks: Vec<SinkPlan>,
+    pub rejects: RejectsPlan,
+    /// Files that the generation is made of (component, booster, tables), to be kept until every sink has passed.
+    pub artifacts: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourcePlan {
+    pub brokers: String,
+    pub topic: String,
+    pub group: String,
+    pub group_protocol: GroupProtocol,
+    pub start: Start,
+    pub timeout: Duration,
+    /// Taken from the message, in this order; then `metadata`.
+    pub fields: Vec<Field>,
+    pub metadata: Vec<(Field, Metadata)>,
+}
+
+impl SourcePlan {
+    /// Columns as they leave the source.
+    pub fn schema(&self) -> Schema {
+        let metadata = self.metadata.iter().map(|(field, _)| field);
+        Schema(self.fields.iter().chain(metadata).cloned().collect())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupProtocol {
+    Consumer,
+    Classic,
+}
+
+/// Where a source without a committed offset begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+}
+
+/// What besides its value can be taken of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Metadata {
+    /// text?
+    Key,
+    /// timestamp?
+    Timestamp,
+    /// int64
+    Partition,
+    /// int64
+    Offset,
+    /// text?: the last header of that name
+    Header(String),
+}
+
+/// A batch is cut at whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchLimits {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+    pub wait_max: Duration,
+}
+
+/// The head commits at whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitLimits {
+    pub rows_max: usize,
+    pub interval_max: Duration,
+}
+
+#[derive(Debug)]
+pub struct StagePlan {
+    pub name: Arc<str>,
+    pub kind: StageKind,
+    /// Columns after this stage.
+    pub schema: Schema,
+}
+
+#[derive(Debug)]
+pub enum StageKind {
+    Lookup(Arc<lookup::Lookup>),
+    Plugin(Arc<plugin::Program>),
+    Model(Arc<model::Model>),
+}
+
+#[derive(Debug, Clone)]
+pub struct SinkPlan {
+    pub name: Arc<str>,
+    /// Indices into the plan's schema, in the order in which they are written.
+    pub columns: Vec<usize>,
+    pub start: SinkStart,
+    pub timeout: Duration,
+    pub kind: SinkKind,
+}
+
+/// Where a sink begins that has no position yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkStart {
+    /// Where the head stands when the sink is first opened.
+    Head,
+    /// At the beginning of the log.
+    Earliest,
+}
+
+#[derive(Debug, Clone)]
+pub enum SinkKind {
+    /// On the source's cluster: part of the head's transaction.
+    Kafka {
+        topic: String,
+        key: Option<usize>,
+    },
+    Mongodb(MongodbPlan),
+    Hdfs(HdfsPlan),
+}
+
+#[derive(Debug, Clone)]
+pub struct MongodbPlan {
+    pub uri: String,
+    pub database: String,
+    pub collection: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct HdfsPlan {
+    pub uri: String,
+    /// None: HADOOP_USER_NAME where it is set and not empty, else the system's user.
+    pub user: Option<String>,
+    pub directory: String,
+    pub roll_rows_max: u64,
+    pub roll_bytes_max: u64,
+    pub roll_max: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct RejectsPlan {
+    pub topic: String,
+}

@@ -1,0 +1,39 @@
+//! What a batch goes through between source and sinks.
+//!
+//! Invariant: a row's outcome depends on the row, the config and the artifact alone; a row that a stage refuses is
+//! among the batch's rejects afterwards. Stages know nothing of sources, sinks or JSON.
+
+pub mod lookup;
+pub mod model;
+pub mod plugin;
+
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::plan::{StageKind, StagePlan};
+
+/// A stage as one worker runs it.
+pub enum Stage {
+    Lookup(Arc<lookup::Lookup>),
+    Plugin(plugin::Worker),
+    Model(model::Scorer),
+}
+
+impl Stage {
+    pub fn new(plan: &StagePlan) -> Result<Stage> {
+        Ok(match &plan.kind {
+            StageKind::Lookup(lookup) => Stage::Lookup(lookup.clone()),
+            StageKind::Plugin(program) => Stage::Plugin(program.worker()?),
+            StageKind::Model(model) => Stage::Model(model.scorer()),
+        })
+    }
+
+    pub fn process(&mut self, batch: Batch) -> Result<Batch> {
+        match self {
+            Stage::Lookup(lookup) => lookup.process(batch),
+            Stage::Plugin(worker) => worker.process(batch),
+            Stage::Model(scorer) => scorer.process(batch),
+        }
+    }
+}
