@@ -48,11 +48,7 @@ impl std::error::Error for IdentityError {}
 
 /// The id that the cluster gave the topic when it was created, as Kafka's tools print it (base64, 22 characters).
 /// Never creates the topic.
-pub fn topic_id<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    timeout: Duration,
-) -> Result<String, IdentityError> {
+pub fn topic_id<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Result<String, IdentityError> {
     let what = || format!("id of topic `{topic}`");
     let unknown = || IdentityError::UnknownTopic { topic: topic.to_owned() };
     let event = describe(client, &CString::new(topic).map_err(|_| unknown())?, timeout)
@@ -89,10 +85,10 @@ fn describe<C: ClientContext>(client: &Client<C>, topic: &CStr, timeout: Duratio
         let topics = Owned(rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1), |it| {
             rd_kafka_TopicCollection_destroy(it)
         });
-        let options = Owned(
-            rd_kafka_AdminOptions_new(handle, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS),
-            |it| rd_kafka_AdminOptions_destroy(it),
-        );
+        let options =
+            Owned(rd_kafka_AdminOptions_new(handle, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS), |it| {
+                rd_kafka_AdminOptions_destroy(it)
+            });
         // cannot be refused: the value is within its documented range
         rd_kafka_AdminOptions_set_request_timeout(options.0, timeout_ms, sentence.as_mut_ptr(), sentence.len());
         let queue = Owned(rd_kafka_queue_new(handle), |it| rd_kafka_queue_destroy(it));

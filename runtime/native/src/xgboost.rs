@@ -269,8 +269,7 @@ fn matrix(data: TrainingRows<'_>) -> Result<DMatrix, XgboostError> {
     }
     // its name says column-major, but the strides (in bytes) say what it is; 0 threads: all there are
     let value = size_of::<f32>();
-    let mut matrix =
-        DMatrix::from_col_major_f32(rows, columns * value, value, labels.len(), columns, 0, f32::NAN)?;
+    let mut matrix = DMatrix::from_col_major_f32(rows, columns * value, value, labels.len(), columns, 0, f32::NAN)?;
     matrix.set_labels(labels)?;
     Ok(matrix)
 }

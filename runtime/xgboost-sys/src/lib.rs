@@ -138,17 +138,10 @@ unsafe extern "C" {
         out_len: *mut bst_ulong,
         out: *mut *const c_char,
     ) -> c_int;
-    pub fn XGBoosterSerializeToBuffer(
-        handle: BoosterHandle,
-        out_len: *mut bst_ulong,
-        out: *mut *const c_char,
-    ) -> c_int;
+    pub fn XGBoosterSerializeToBuffer(handle: BoosterHandle, out_len: *mut bst_ulong, out: *mut *const c_char)
+    -> c_int;
     pub fn XGBoosterUnserializeFromBuffer(handle: BoosterHandle, bytes: *const c_void, len: bst_ulong) -> c_int;
-    pub fn XGBoosterSaveJsonConfig(
-        handle: BoosterHandle,
-        out_len: *mut bst_ulong,
-        out: *mut *const c_char,
-    ) -> c_int;
+    pub fn XGBoosterSaveJsonConfig(handle: BoosterHandle, out_len: *mut bst_ulong, out: *mut *const c_char) -> c_int;
     pub fn XGBoosterDumpModelEx(
         handle: BoosterHandle,
         feature_map: *const c_char,
@@ -164,11 +157,8 @@ unsafe extern "C" {
         success: *mut c_int,
     ) -> c_int;
     pub fn XGBoosterSetAttr(handle: BoosterHandle, key: *const c_char, value: *const c_char) -> c_int;
-    pub fn XGBoosterGetAttrNames(
-        handle: BoosterHandle,
-        out_len: *mut bst_ulong,
-        out: *mut *mut *const c_char,
-    ) -> c_int;
+    pub fn XGBoosterGetAttrNames(handle: BoosterHandle, out_len: *mut bst_ulong, out: *mut *mut *const c_char)
+    -> c_int;
     pub fn XGBoosterSetStrFeatureInfo(
         handle: BoosterHandle,
         field: *const c_char,
