@@ -86,10 +86,7 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
 }
 
 /// Offsets of one topic, by partition.
-pub fn offsets(
-    topic: &str,
-    offsets: &BTreeMap<i32, i64>,
-) -> Result<rdkafka::TopicPartitionList, Error> {
+pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::TopicPartitionList, Error> {
     let mut list = rdkafka::TopicPartitionList::with_capacity(offsets.len());
     for (partition, offset) in offsets {
         list.add_partition_offset(topic, *partition, rdkafka::Offset::Offset(*offset))

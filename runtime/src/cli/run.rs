@@ -37,8 +37,8 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
     let handle = runtime.handle().clone();
     // sinks are driven by `runtime`; the workers are threads of their own
     let ended = thread::scope(|scope| {
-        let engine = scope
-            .spawn(|| engine::run(plan.clone(), &options.state, options.workers.get(), handle, &stop, &stats));
+        let engine =
+            scope.spawn(|| engine::run(plan.clone(), &options.state, options.workers.get(), handle, &stop, &stats));
         engine.join()
     });
     eprintln!("{}: {stats}", plan.name);

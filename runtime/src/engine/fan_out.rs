@@ -72,7 +72,8 @@ impl FanOut {
         // all of them at once
         let tasks: Vec<_> = lanes.into_iter().map(|lane| (lane.name, lane.task)).collect();
         for (name, task) in tasks {
-            let ended = handle.block_on(task).unwrap_or_else(|cause| Err(Error::stop("its task broke").caused_by(cause)));
+            let ended =
+                handle.block_on(task).unwrap_or_else(|cause| Err(Error::stop("its task broke").caused_by(cause)));
             first = first.and(ended.map_err(|error| error.at(format!("sink `{name}`"))));
         }
         first

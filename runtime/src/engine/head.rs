@@ -190,7 +190,10 @@ impl<'a> Head<'a> {
             if let Err(TooLarge) = self.transactions.send(topic, key, &self.value)? {
                 reject::render(place, refused, origins, false, &mut self.value)?;
                 if let Err(TooLarge) = self.transactions.send(topic, None, &self.value)? {
-                    return Err(Error::stop(format!("a reject of {} bytes does not fit into topic `{topic}`", self.value.len())));
+                    return Err(Error::stop(format!(
+                        "a reject of {} bytes does not fit into topic `{topic}`",
+                        self.value.len()
+                    )));
                 }
             }
             self.stats.reject(&refused.stage, &refused.code);

@@ -13,12 +13,19 @@ use crate::error::{Error, Result};
 /// Kafka's limit on what stands beside an offset (`offset.metadata.max.bytes`).
 const METADATA_BYTES_MAX: usize = 4096;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// Of the log that the offsets are about.
     pub topic_id: String,
     /// (from offset, generation), rising.
     generations: Vec<(i64, Arc<str>)>,
+}
+
+/// As it stands beside a committed offset.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    topic_id: String,
+    generations: Vec<(i64, String)>,
 }
 
 impl History {
@@ -28,12 +35,16 @@ impl History {
 
     /// None: nothing of ours stands there.
     pub fn parse(metadata: &str) -> Option<History> {
-        let history: History = serde_json::from_str(metadata).ok()?;
-        (!history.generations.is_empty()).then_some(history)
+        let Written { topic_id, generations } = serde_json::from_str(metadata).ok()?;
+        let generations: Vec<_> = generations.into_iter().map(|(from, hash)| (from, Arc::from(hash))).collect();
+        (!generations.is_empty()).then_some(History { topic_id, generations })
     }
 
     pub fn render(&self) -> Result<String> {
-        let text = serde_json::to_string(self).map_err(|cause| Error::stop("the generation list").caused_by(cause))?;
+        let generations = self.generations.iter().map(|(from, hash)| (*from, hash.to_string())).collect();
+        let written = Written { topic_id: self.topic_id.clone(), generations };
+        let text =
+            serde_json::to_string(&written).map_err(|cause| Error::stop("the generation list").caused_by(cause))?;
         if text.len() > METADATA_BYTES_MAX {
             return Err(Error::stop(format!(
                 "{} generations are waiting for the slowest sink, more than fit beside a committed offset \

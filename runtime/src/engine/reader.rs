@@ -64,11 +64,7 @@ impl Reader {
     /// Until the group or a signal wants an end, or nobody takes batches any more (the taker knows why).
     pub fn run(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<End> {
         loop {
-            let end = if stop.asked() {
-                Some(End::Stopped)
-            } else {
-                source.changed().then_some(End::Rebalanced)
-            };
+            let end = if stop.asked() { Some(End::Stopped) } else { source.changed().then_some(End::Rebalanced) };
             let full = self.messages() >= self.limits.rows_max || self.bytes() >= self.limits.bytes_max;
             let due = self.since.is_some_and(|since| since.elapsed() >= self.limits.wait_max);
             if (end.is_some() || full || due) && !self.hand_over(source, stop, batches)? {
@@ -85,9 +81,10 @@ impl Reader {
         let wait = self.since.map_or(IDLE_POLL, |since| self.limits.wait_max.saturating_sub(since.elapsed()));
         let Some(message) = source.poll(wait)? else { return Ok(()) };
         let (partition, offset) = (message.partition(), message.offset());
-        let history = self.histories.get(&partition).ok_or_else(|| {
-            Error::retry(format!("partition {partition} gave offset {offset}, and is not held"))
-        })?;
+        let history = self
+            .histories
+            .get(&partition)
+            .ok_or_else(|| Error::retry(format!("partition {partition} gave offset {offset}, and is not held")))?;
         if offset < self.read[&partition] {
             // fetched before the last start of this partition
             return Ok(());

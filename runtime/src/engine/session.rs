@@ -180,10 +180,7 @@ fn check_sink(sink: &SinkPlan, log: &Log, partition: i32, position: i64, standin
 }
 
 /// The plans of all generations whose rows may be read again.
-fn generations(
-    context: &Context<'_>,
-    histories: &BTreeMap<i32, History>,
-) -> Result<HashMap<Arc<str>, Arc<Plan>>> {
+fn generations(context: &Context<'_>, histories: &BTreeMap<i32, History>) -> Result<HashMap<Arc<str>, Arc<Plan>>> {
     let hashes: BTreeSet<_> = histories.values().flat_map(History::generations).collect();
     let mut plans = HashMap::from([(context.plan.generation.clone(), context.plan.clone())]);
     for hash in hashes {

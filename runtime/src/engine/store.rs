@@ -76,9 +76,7 @@ impl Store {
         match fs::rename(&draft, &folder) {
             Ok(()) => Ok(()),
             // another worker was quicker
-            Err(_) if folder.exists() => {
-                fs::remove_dir_all(&draft).map_err(|cause| failed("removing", &draft, cause))
-            }
+            Err(_) if folder.exists() => fs::remove_dir_all(&draft).map_err(|cause| failed("removing", &draft, cause)),
             Err(cause) => Err(failed("keeping this generation's files in", &folder, cause)),
         }
     }

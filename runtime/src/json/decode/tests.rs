@@ -104,7 +104,7 @@ fn a_bad_message_is_a_reject_alone() {
         (r#"null"#, "not_an_object: the message is null, not a JSON object"),
         (r#"{"x":1"#, "not_json: not JSON: EOF while parsing an object at line 1 column 6"),
         (r#"{"x":1}}"#, "not_json: not JSON: trailing characters at line 1 column 8"),
-        (r#"{"x":1e999}"#, "not_json: not JSON: number out of range at line 1 column 9"),
+        (r#"{"x":1e999}"#, "not_json: not JSON: number out of range at line 1 column 10"),
         (r#"{"x":NaN}"#, "not_json: not JSON: expected value at line 1 column 6"),
         ("", "not_json: not JSON: EOF while parsing a value at line 1 column 0"),
     ];
