@@ -7,7 +7,7 @@ use std::thread;
 use super::rig::{Rig, flights, request, setting};
 
 /// Carries connections to `target`, from its start on.
-fn forward(listener: TcpListener, target: String) {
+pub fn forward(listener: TcpListener, target: String) {
     thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {
             let Ok(far) = TcpStream::connect(&target) else { continue };
@@ -20,25 +20,8 @@ fn forward(listener: TcpListener, target: String) {
 }
 
 /// An address where nobody listens, yet.
-fn free_address() -> String {
+pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-#[test]
-fn it_waits_for_brokers_that_are_late() {
-    let mut rig = Rig::new("late", 1);
-    let (messages, ids) = flights(20, "l");
-    rig.produce(&messages);
-    let address = free_address();
-    rig.env("KAFKA_BROKERS", &address);
-    let mut process = rig.start();
-    process.await_word("not running");
-    assert!(process.said().contains(&address), "{}", process.said());
-    forward(TcpListener::bind(&address).unwrap(), setting("KAFKA_BROKERS"));
-    rig.await_records("response", ids.len(), &mut process);
-    let said = process.drain();
-    assert!(said.contains("20 messages"), "{said}");
-    rig.assert_exactly_once(&ids);
 }
 
 #[test]
