@@ -292,6 +292,10 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn must_run(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("ended with {status}; said:\n{}", self.said());

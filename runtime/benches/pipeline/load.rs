@@ -1,0 +1,102 @@
+//! What goes in, and what is measured from outside.
+
+use std::collections::HashMap;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use crate::rig::{PATIENCE, Rig, flights, setting};
+
+fn eyes(group: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .create()
+        .unwrap()
+}
+
+/// Rows a second between the first commit that is seen and the last.
+pub fn rate(rig: &Rig, rows: usize) -> f64 {
+    let consumer = eyes(&rig.name);
+    let committed = || {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&rig.topic("request"), 0);
+        match consumer.committed_offsets(list, PATIENCE).unwrap().elements()[0].offset() {
+            Offset::Offset(offset) => offset,
+            _ => 0,
+        }
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let (mut first, mut seen) = (None, 0);
+    while seen < rows as i64 {
+        seen = committed();
+        if seen > 0 && first.is_none() {
+            first = Some((Instant::now(), seen));
+        }
+        assert!(Instant::now() < deadline, "{seen} of {rows} committed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (since, from) = first.unwrap();
+    (rows as i64 - from) as f64 / since.elapsed().as_secs_f64()
+}
+
+/// Most memory that the process had, and its processor time.
+pub fn usage(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<f64> = stat.rsplit(')').next().unwrap().split_whitespace().map(|n| n.parse().unwrap_or(0.0)).collect();
+    format!("   {:>4.0} MiB at most, {:.1} CPU s", kib / 1024.0, (fields[11] + fields[12]) / 100.0)
+}
+
+/// Milliseconds from produce to response for each of the rows, at 1,000 a second.
+pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
+    let (messages, _) = flights(time.as_secs() as usize * 1000, "paced");
+    let count = messages.len();
+    let (request, response) = (rig.topic("request"), rig.topic("response"));
+    let reader = thread::spawn(move || arrivals(&response, count));
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
+        .set("linger.ms", "0")
+        .create()
+        .unwrap();
+    let (start, mut sent) = (Instant::now(), HashMap::new());
+    for (index, message) in messages.iter().enumerate() {
+        let due = start + Duration::from_millis(index as u64);
+        producer.poll(Duration::ZERO);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        sent.insert(id(message), Instant::now());
+        producer.send(BaseRecord::<(), _>::to(&request).payload(message.as_slice())).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let arrived = reader.join().unwrap();
+    arrived.iter().map(|(id, at)| at.duration_since(sent[id]).as_secs_f64() * 1000.0).collect()
+}
+
+fn id(message: &[u8]) -> String {
+    let row: serde_json::Value = serde_json::from_slice(message).unwrap();
+    row["UUID"].as_str().unwrap().to_owned()
+}
+
+fn arrivals(topic: &str, count: usize) -> Vec<(String, Instant)> {
+    let consumer = eyes("eyes");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut arrived = Vec::with_capacity(count);
+    let deadline = Instant::now() + PATIENCE;
+    while arrived.len() < count {
+        assert!(Instant::now() < deadline, "{} of {count} arrived", arrived.len());
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            arrived.push((id(message.unwrap().payload().unwrap()), Instant::now()));
+        }
+    }
+    arrived
+}

@@ -1,0 +1,3 @@
+//! Tests on the real services, from the outside.
+
+mod flow;
