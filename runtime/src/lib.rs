@@ -1,6 +1,7 @@
 //! millrace: a streaming pipeline in one binary. See ARCHITECTURE.md for the map.
 
 pub mod batch;
+pub mod calendar;
 pub mod config;
 pub mod error;
 pub mod json;
@@ -8,3 +9,4 @@ pub mod plan;
 pub mod schema;
 pub mod sink;
 pub mod stage;
+pub mod train;

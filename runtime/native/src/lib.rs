@@ -1,1 +1,4 @@
-//! The only unsafe code of millrace.
+//! The only unsafe code of millrace, behind safe types: librdkafka's topic ids and XGBoost.
+
+pub mod topic_id;
+pub mod xgboost;

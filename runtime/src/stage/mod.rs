@@ -6,7 +6,10 @@
 pub mod lookup;
 pub mod model;
 pub mod plugin;
+mod refuse;
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::batch::Batch;
@@ -37,3 +40,34 @@ impl Stage {
         }
     }
 }
+
+/// A file that a stage is made of cannot be used: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: Option<usize>,
+    pub message: String,
+}
+
+impl LoadError {
+    pub fn new(file: &Path, message: impl Into<String>) -> LoadError {
+        LoadError { file: file.to_owned(), line: None, message: message.into() }
+    }
+
+    pub fn at_line(self, line: usize) -> LoadError {
+        LoadError { line: Some(line), ..self }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for LoadError {}
