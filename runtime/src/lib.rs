@@ -3,10 +3,13 @@
 pub mod batch;
 pub mod calendar;
 pub mod config;
+pub mod engine;
 pub mod error;
 pub mod json;
+pub mod kafka;
 pub mod plan;
 pub mod schema;
 pub mod sink;
+pub mod source;
 pub mod stage;
 pub mod train;

@@ -1,4 +1,6 @@
 //! JSON to columns at the source, columns to JSON at a sink. Nothing between the two knows JSON.
 
+pub mod column;
 pub mod decode;
 pub mod encode;
+pub mod time;

@@ -5,6 +5,7 @@
 //! A writer maps its driver's errors to [`Error`] (retry or stop) and knows nothing of retries, backoff or other sinks.
 
 pub mod hdfs;
+pub mod kafka;
 pub mod mongodb;
 
 use std::collections::BTreeMap;

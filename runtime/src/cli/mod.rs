@@ -1,0 +1,88 @@
+//! Commands and what they print. Exit codes: 0 done, 1 it failed or the pipeline is wrong, 2 the command line is wrong.
+
+mod logs;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use millrace::config;
+use millrace::plan::Plan;
+
+/// A streaming pipeline in one binary and one TOML file.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logs: logs::Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a pipeline until SIGTERM or Ctrl-C, then drain it
+    Run(run::Options),
+    /// Check a pipeline without connecting to anything
+    Check(File),
+    /// Print what flows where, with types
+    Graph(File),
+    /// Train the pipeline's model on the data that its [train] section names
+    Train(File),
+    /// Work on WASM plugins
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+#[derive(Args)]
+struct File {
+    /// The pipeline's TOML file
+    file: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Plugin {
+    /// Build a Rust plugin into the component beside its Cargo.toml
+    Build {
+        /// The plugin's folder
+        folder: PathBuf,
+    },
+}
+
+impl Cli {
+    pub fn run(self) -> ExitCode {
+        self.logs.start();
+        let done = match self.command {
+            Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
+            Command::Check(file) => load(&file.file).map(|plan| {
+                println!("{}: in order, generation {}", file.file.display(), plan.generation);
+            }),
+            Command::Graph(file) => load(&file.file).map(|plan| print!("{}", millrace::graph::render(&plan))),
+            Command::Train(file) => train(&file),
+            Command::Plugin(Plugin::Build { folder }) => build(&folder),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(said) => {
+                eprintln!("{}", said.trim_end());
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Warnings go to stderr at once; the error is what to say last.
+fn load(file: &std::path::Path) -> Result<Plan, String> {
+    config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())
+}
+
+fn train(_file: &File) -> Result<(), String> {
+    Err("not wired".into())
+}
+
+fn build(folder: &std::path::Path) -> Result<(), String> {
+    let component = millrace::stage::plugin::build::build(folder).map_err(|error| format!("error: {error}"))?;
+    println!("{}", component.display());
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `millrace run`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use clap::Args;
+use millrace::engine::{self, Stats, Stop};
+use millrace::plan::Plan;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// As a shell says of a program that a signal ended.
+const STOPPED_AT_ONCE: i32 = 130;
+
+#[derive(Args)]
+pub struct Options {
+    /// The pipeline's TOML file
+    pub file: PathBuf,
+    /// Workers in this process; each is a member of the consumer group
+    #[arg(long, default_value = "1")]
+    workers: NonZeroUsize,
+    /// Folder for the files of each generation and the workers' slots; keep it between starts
+    #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
+    state: PathBuf,
+}
+
+pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("error: starting: {error}");
+    let runtime = runtime().map_err(failed)?;
+    let stop = Stop::default();
+    let signals = signals(&runtime).map_err(failed)?;
+    runtime.spawn(watch(signals, stop.clone()));
+    let plan = Arc::new(plan);
+    let stats = Stats::new(plan.sinks.iter().map(|sink| &sink.name));
+    let handle = runtime.handle().clone();
+    // sinks are driven by `runtime`; the workers are threads of their own
+    let ended = thread::scope(|scope| {
+        let engine =
+            scope.spawn(|| engine::run(plan.clone(), &options.state, options.workers.get(), handle, &stop, &stats));
+        engine.join()
+    });
+    eprintln!("{}: {stats}", plan.name);
+    match ended {
+        Ok(ended) => ended.map_err(|error| format!("error: {error}")),
+        Err(_) => Err("error: the engine broke; its words are above".into()),
+    }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).thread_name("millrace-sinks").enable_all().build()
+}
+
+fn signals(runtime: &Runtime) -> std::io::Result<[Signal; 2]> {
+    let _entered = runtime.enter();
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+}
+
+/// The first signal drains, the second ends the process.
+async fn watch([mut terminate, mut interrupt]: [Signal; 2], stop: Stop) {
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if stop.asked() {
+            eprintln!("stopped at once; the next start goes on from each sink's position");
+            std::process::exit(STOPPED_AT_ONCE);
+        }
+        eprintln!("draining; once more to stop at once");
+        stop.ask();
+    }
+}

@@ -1,0 +1,242 @@
+//! The head: what is in step with the log. Rows and rejects go to Kafka, and with them, in one transaction, how far
+//! the source was read and which generation owns which offsets.
+//!
+//! Invariant (decide first): a batch reaches the other sinks only after a commit that is known to have happened.
+//! Knows nothing of how the other sinks keep their positions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::batch::Reject;
+use crate::engine::fan_out::FanOut;
+use crate::engine::history::History;
+use crate::engine::reject;
+use crate::engine::stats::Stats;
+use crate::error::{Error, Result};
+use crate::json::encode::Encoder;
+use crate::kafka;
+use crate::plan::{Plan, SinkKind};
+use crate::sink::kafka::{TooLarge, Transactions};
+use crate::sink::{Outbound, Positions};
+
+/// A batch after its last stage.
+pub struct Computed {
+    pub outbound: Arc<Outbound>,
+    pub generation: Arc<Plan>,
+    /// Who the consumer was when the batch was read.
+    pub group: Arc<ConsumerGroupMetadata>,
+}
+
+/// A Kafka sink's way of writing one generation's rows.
+struct Lane {
+    sink: Arc<str>,
+    topic: String,
+    /// Name of the text column that becomes the record's key.
+    key: Option<String>,
+    encoder: Encoder,
+}
+
+fn lanes(plan: &Plan) -> Vec<Lane> {
+    let lane = |sink: &crate::plan::SinkPlan| match &sink.kind {
+        SinkKind::Kafka { topic, key } => Some(Lane {
+            sink: sink.name.clone(),
+            topic: topic.clone(),
+            key: key.map(|index| plan.schema.0[index].name.clone()),
+            encoder: Encoder::new(&plan.schema, &sink.columns),
+        }),
+        SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
+    };
+    plan.sinks.iter().filter_map(lane).collect()
+}
+
+pub struct Head<'a> {
+    plan: &'a Plan,
+    transactions: Transactions,
+    fan_out: FanOut,
+    stats: &'a Stats,
+    /// Committed, or in the open transaction.
+    positions: Positions,
+    histories: BTreeMap<i32, History>,
+    lanes: HashMap<Arc<str>, Vec<Lane>>,
+    pending: Vec<Computed>,
+    pending_rows: usize,
+    /// One record's value, on its way.
+    value: Vec<u8>,
+}
+
+impl<'a> Head<'a> {
+    pub fn new(
+        plan: &'a Plan,
+        transactions: Transactions,
+        fan_out: FanOut,
+        stats: &'a Stats,
+        positions: Positions,
+        histories: BTreeMap<i32, History>,
+    ) -> Head<'a> {
+        Head {
+            plan,
+            transactions,
+            fan_out,
+            stats,
+            positions,
+            histories,
+            lanes: HashMap::new(),
+            pending: Vec::new(),
+            pending_rows: 0,
+            value: Vec::new(),
+        }
+    }
+
+    /// Commits batches until no more come; then waits until the other sinks hold what they were given.
+    pub fn run(mut self, batches: &Receiver<Computed>) -> Result<()> {
+        let done = self.drain(batches);
+        // the sinks know best why they stopped taking
+        self.fan_out.finish().and(done)
+    }
+
+    fn drain(&mut self, batches: &Receiver<Computed>) -> Result<()> {
+        while let Ok(first) = batches.recv() {
+            let deadline = Instant::now() + self.plan.commit.interval_max;
+            self.take(first)?;
+            while self.pending_rows < self.plan.commit.rows_max {
+                match batches.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                    Ok(next) => self.take(next)?,
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, computed: Computed) -> Result<()> {
+        let spans = &computed.outbound.batch.spans;
+        if spans.iter().all(|span| span.to <= self.position(span.partition)) {
+            // decided long ago, read again for a sink that is behind
+            self.fan_out.send(&computed.outbound)?;
+            return Ok(());
+        }
+        self.pending_rows += computed.outbound.batch.origins.len();
+        self.send_rows(&computed)?;
+        self.send_rejects(&computed, &computed.outbound.batch.rejects)?;
+        for span in &computed.outbound.batch.spans {
+            let position = self.positions.entry(span.partition).or_insert(span.from);
+            *position = span.to.max(*position);
+        }
+        self.pending.push(computed);
+        Ok(())
+    }
+
+    fn position(&self, partition: i32) -> i64 {
+        self.positions.get(&partition).copied().unwrap_or(i64::MIN)
+    }
+
+    fn send_rows(&mut self, computed: &Computed) -> Result<()> {
+        let batch = &computed.outbound.batch;
+        let generation = &computed.generation;
+        let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
+        let mut too_large = Vec::new();
+        for lane in &lanes {
+            let rows = lane.encoder.batch(&batch.columns)?;
+            let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
+            for (row, (partition, offset, _)) in batch.positions().enumerate() {
+                if offset < self.position(partition) {
+                    continue;
+                }
+                self.value.clear();
+                rows.row(row, &mut self.value);
+                let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
+                if let Err(TooLarge) = self.transactions.send(&lane.topic, key, &self.value)? {
+                    too_large.push(Reject {
+                        origin: batch.lineage[row],
+                        stage: lane.sink.clone(),
+                        code: "record_too_large".into(),
+                        reason: format!(
+                            "the row is {} bytes as JSON, more than a record of topic `{}` may have",
+                            self.value.len(),
+                            lane.topic
+                        ),
+                    });
+                }
+            }
+            self.stats.sink(&lane.sink).rows(batch.rows() as u64);
+        }
+        self.lanes.insert(generation.generation.clone(), lanes);
+        self.send_rejects(computed, &too_large)
+    }
+
+    fn send_rejects(&mut self, computed: &Computed, rejects: &[Reject]) -> Result<()> {
+        let origins = &computed.outbound.batch.origins;
+        let topic = &self.plan.rejects.topic;
+        let place = reject::Place {
+            pipeline: &self.plan.name,
+            generation: &computed.generation.generation,
+            topic: &self.plan.source.topic,
+        };
+        for refused in rejects {
+            let message = refused.origin as usize;
+            if origins.offsets[message] < self.position(origins.partitions[message]) {
+                continue;
+            }
+            let key = origins.has_key[message].then(|| origins.keys.get(message));
+            reject::render(place, refused, origins, true, &mut self.value)?;
+            if let Err(TooLarge) = self.transactions.send(topic, key, &self.value)? {
+                reject::render(place, refused, origins, false, &mut self.value)?;
+                if let Err(TooLarge) = self.transactions.send(topic, None, &self.value)? {
+                    return Err(Error::stop(format!(
+                        "a reject of {} bytes does not fit into topic `{topic}`",
+                        self.value.len()
+                    )));
+                }
+            }
+            self.stats.reject(&refused.stage, &refused.code);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let Some(first) = self.pending.first() else { return Ok(()) };
+        let group = first.group.clone();
+        for (partition, history) in &mut self.histories {
+            history.prune(self.fan_out.slowest(*partition).min(self.positions[partition]));
+        }
+        let offsets = self.offsets()?;
+        self.transactions.commit(&offsets, &group)?;
+        self.stats.committed(self.pending_rows as u64);
+        self.pending_rows = 0;
+        for computed in self.pending.drain(..) {
+            self.fan_out.send(&computed.outbound)?;
+        }
+        Ok(())
+    }
+
+    fn offsets(&self) -> Result<TopicPartitionList> {
+        commit_list(&self.plan.source.topic, &self.positions, &self.histories)
+    }
+}
+
+/// Offsets with their generation lists beside them.
+pub fn commit_list(
+    topic: &str,
+    positions: &Positions,
+    histories: &BTreeMap<i32, History>,
+) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (partition, offset) in positions {
+        let mut element = list.add_partition(topic, *partition);
+        element
+            .set_offset(Offset::Offset(*offset))
+            .map_err(|cause| kafka::error(format!("offset {offset} of partition {partition}"), cause))?;
+        if let Some(history) = histories.get(partition) {
+            element.set_metadata(history.render()?);
+        }
+    }
+    Ok(list)
+}

@@ -1,0 +1,125 @@
+//! The folder that outlives a process: the files of every generation by hash, and the slots of workers.
+//!
+//! Layout: `<state>/<pipeline>/generations/<hash>/…` (pipeline file and artifacts, placed to each other as they were),
+//! `<state>/<pipeline>/slots/<n>.lock`.
+//! Invariant: a generation's folder is complete or not there; it never changes.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// More workers of one pipeline on one host than anybody starts.
+const SLOTS_MAX: usize = 1024;
+/// Names the pipeline file inside a generation's folder.
+const ENTRY: &str = "PIPELINE";
+
+pub struct Store {
+    root: PathBuf,
+    pipeline: String,
+}
+
+/// A worker's place on this host; held as long as the process lives, whatever ends it.
+pub struct Slot {
+    pub transactional_id: String,
+    _lock: File,
+}
+
+fn failed(what: &str, path: &Path, cause: io::Error) -> Error {
+    Error::stop(format!("{what} {}", path.display())).caused_by(cause)
+}
+
+impl Store {
+    pub fn open(state: &Path, pipeline: &str) -> Result<Store> {
+        let root = state.join(pipeline);
+        for folder in ["generations", "slots"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).map_err(|cause| failed("making the state folder", &folder, cause))?;
+        }
+        Ok(Store { root, pipeline: pipeline.to_owned() })
+    }
+
+    /// The first free place. A successor of a killed worker gets its transactional id, and so its open transaction.
+    pub fn slot(&self) -> Result<Slot> {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        for n in 0..SLOTS_MAX {
+            let path = self.root.join("slots").join(format!("{n}.lock"));
+            let lock = File::create(&path).map_err(|cause| failed("opening", &path, cause))?;
+            match lock.try_lock() {
+                Ok(()) => {
+                    let transactional_id = format!("millrace-{}-{}-{n}", self.pipeline, host.trim());
+                    return Ok(Slot { transactional_id, _lock: lock });
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(cause)) => return Err(failed("locking", &path, cause)),
+            }
+        }
+        Err(Error::stop(format!("all {SLOTS_MAX} worker slots in {} are taken", self.root.join("slots").display())))
+    }
+
+    fn folder(&self, generation: &str) -> PathBuf {
+        self.root.join("generations").join(generation)
+    }
+
+    /// Copies what the generation is made of, unless it is there.
+    pub fn keep(&self, plan: &Plan) -> Result<()> {
+        let folder = self.folder(&plan.generation);
+        if folder.exists() {
+            return Ok(());
+        }
+        let draft = self.root.join(format!("draft-{}-{}", plan.generation, std::process::id()));
+        copy_all(plan, &draft).map_err(|(path, cause)| failed("keeping this generation's files:", &path, cause))?;
+        match fs::rename(&draft, &folder) {
+            Ok(()) => Ok(()),
+            // another worker was quicker
+            Err(_) if folder.exists() => fs::remove_dir_all(&draft).map_err(|cause| failed("removing", &draft, cause)),
+            Err(cause) => Err(failed("keeping this generation's files in", &folder, cause)),
+        }
+    }
+
+    /// The plan of a generation that was kept.
+    pub fn load(&self, generation: &Arc<str>) -> Result<Plan> {
+        let folder = self.folder(generation);
+        let missing = |why: String| {
+            Error::stop(format!(
+                "rows of generation {generation} wait for a sink, and its files cannot be used: {why}. They are \
+                 computed by their own generation or not at all: start this worker with the state folder of the \
+                 worker that ran it (--state), or put {} back",
+                folder.display()
+            ))
+        };
+        let entry = fs::read_to_string(folder.join(ENTRY)).map_err(|cause| missing(cause.to_string()))?;
+        let plan = config::check(&folder.join(entry), &|name| std::env::var(name).ok())
+            .map_err(|diagnostics| missing(diagnostics.to_string()))?;
+        match plan.generation == *generation {
+            true => Ok(plan),
+            false => Err(missing(format!("they give generation {} now", plan.generation))),
+        }
+    }
+}
+
+fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let at = |path: &Path, cause| (path.to_owned(), cause);
+    let whole = |path: &PathBuf| path.canonicalize().map_err(|cause| at(path, cause));
+    let pipeline = whole(&plan.file)?;
+    let files = plan.artifacts.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+    let base = files.iter().fold(pipeline.parent().unwrap_or(Path::new("/")), |base, file| common(base, file));
+    let inside = |file: &Path| file.strip_prefix(base).map(Path::to_owned).unwrap_or_default();
+    for file in files.iter().chain([&pipeline]) {
+        let target = draft.join(inside(file));
+        let parent = target.parent().unwrap_or(draft);
+        fs::create_dir_all(parent).map_err(|cause| at(parent, cause))?;
+        fs::copy(file, &target).map_err(|cause| at(file, cause))?;
+    }
+    let entry = draft.join(ENTRY);
+    fs::write(&entry, inside(&pipeline).to_string_lossy().as_bytes()).map_err(|cause| at(&entry, cause))
+}
+
+/// The deepest folder that holds both.
+fn common<'a>(folder: &'a Path, file: &Path) -> &'a Path {
+    folder.ancestors().find(|ancestor| file.starts_with(ancestor)).unwrap_or(Path::new("/"))
+}

@@ -1,0 +1,96 @@
+//! What every Kafka client here has in common: where its log lines go, and which errors are worth another try.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::error::{Error, Kind};
+
+/// librdkafka's settings for a client of these brokers; a lost broker is tried again within half a second.
+pub fn client_config(brokers: &str, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", client_id)
+        .set("reconnect.backoff.max.ms", "500")
+        .set("allow.auto.create.topics", "false")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+pub fn milliseconds(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// librdkafka's own log lines; its broker-down chatter repeats what our errors say, so it is for debugging.
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "millrace::librdkafka", facility, "{message}");
+        }
+        _ => tracing::debug!(target: "millrace::librdkafka", facility, "{message}"),
+    }
+}
+
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+}
+
+/// What a person must change first; everything else may pass by itself.
+fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
+    use RDKafkaErrorCode::*;
+    match code {
+        Some(
+            TopicAuthorizationFailed
+            | GroupAuthorizationFailed
+            | ClusterAuthorizationFailed
+            | TransactionalIdAuthorizationFailed
+            | SaslAuthenticationFailed
+            | Authentication
+            | InvalidTransactionTimeout
+            | UnsupportedVersion
+            | InvalidConfig
+            | InvalidArgument
+            | OffsetMetadataTooLarge,
+        ) => Kind::Stop,
+        _ => Kind::Retry,
+    }
+}
+
+/// `what` says what was being done, and to what.
+pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
+    let code = match &error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        error => error.rdkafka_error_code(),
+    };
+    let made = match kind(code) {
+        Kind::Retry => Error::retry(what),
+        Kind::Stop => Error::stop(what),
+    };
+    match error {
+        // its Display drops the broker's own words
+        KafkaError::Transaction(error) => made.caused_by(error),
+        error => made.caused_by(error),
+    }
+}
+
+/// Offsets of one topic, by partition.
+pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::TopicPartitionList, Error> {
+    let mut list = rdkafka::TopicPartitionList::with_capacity(offsets.len());
+    for (partition, offset) in offsets {
+        list.add_partition_offset(topic, *partition, rdkafka::Offset::Offset(*offset))
+            .map_err(|cause| error(format!("offset {offset} of {topic}[{partition}]"), cause))?;
+    }
+    Ok(list)
+}

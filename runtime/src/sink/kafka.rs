@@ -1,0 +1,157 @@
+//! The head's transaction: rows, rejects, source offsets and generations, all or nothing.
+//!
+//! Invariant: after any error the producer is gone for good; its successor takes the same transactional id, which
+//! fences it and aborts what it left. "Abort and go on" would let a late message into the next transaction.
+//! Knows nothing of batches.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+
+use crate::error::{Error, Result};
+use crate::kafka;
+
+/// A worker that was killed holds back read-committed readers, and its successor, for this long.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at what is in flight.
+const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
+
+/// Remembers the first delivery that failed: `flush` answers Ok even then.
+#[derive(Default)]
+struct Deliveries {
+    failed: Mutex<Option<(String, KafkaError)>>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            use rdkafka::Message;
+            let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
+        }
+    }
+}
+
+pub struct Transactions {
+    producer: BaseProducer<Deliveries>,
+    timeout: Duration,
+    open: bool,
+}
+
+/// The broker's or the client's limit on one record is passed: the row is bad, not the transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+impl Transactions {
+    /// Fences whoever had this id, and finishes what it left.
+    pub fn init(brokers: &str, transactional_id: &str, timeout: Duration) -> Result<Transactions> {
+        let mut config = kafka::client_config(brokers, transactional_id);
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
+            .set("message.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
+            .set("linger.ms", "0.5")
+            .set("queue.buffering.max.messages", "100000")
+            .set("queue.buffering.max.kbytes", "32768")
+            // thousands of reports a transaction that say nothing else
+            .set("delivery.report.only.error", "true");
+        let producer: BaseProducer<Deliveries> = config
+            .create_with_context(Deliveries::default())
+            .map_err(|cause| kafka::error("the producer's settings", cause))?;
+        producer
+            .init_transactions(timeout)
+            .map_err(|cause| kafka::error(format!("taking transactional id `{transactional_id}`"), cause))?;
+        Ok(Transactions { producer, timeout, open: false })
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if !self.open {
+            self.producer.begin_transaction().map_err(|cause| kafka::error("beginning a transaction", cause))?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    pub fn send(&mut self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result<Result<(), TooLarge>> {
+        self.begin()?;
+        let deadline = Instant::now() + self.timeout;
+        let mut record = BaseRecord::to(topic).payload(value);
+        record.key = key;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(Ok(())),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                    return Ok(Err(TooLarge));
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    record = back;
+                    self.serve();
+                }
+                Err((cause, _)) => return Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
+            }
+        }
+    }
+
+    /// Everything sent since the last commit, and these offsets, become visible at once. `group`: who the consumer
+    /// was when the rows were polled, so that a partition that has moved on since fences this.
+    pub fn commit(&mut self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
+        self.begin()?;
+        self.producer
+            .send_offsets_to_transaction(offsets, group, self.timeout)
+            .map_err(|cause| kafka::error("adding the source's offsets to the transaction", cause))?;
+        self.settle()?;
+        self.producer
+            .commit_transaction(self.timeout)
+            .map_err(|cause| kafka::error("committing the transaction", cause))?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// `commit_transaction` takes 100 ms when anything is still in flight.
+    fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > deadline {
+                return Err(Error::retry(format!(
+                    "{} records were not acknowledged within {:?}",
+                    self.producer.in_flight_count(),
+                    self.timeout
+                )));
+            }
+            self.serve();
+        }
+        self.producer.poll(Duration::ZERO);
+        let mut failed = self.producer.context().failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match failed.take() {
+            Some((topic, cause)) => Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
+            None => Ok(()),
+        }
+    }
+
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+        thread::sleep(IN_FLIGHT_POLL);
+    }
+}

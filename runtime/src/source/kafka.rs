@@ -1,0 +1,369 @@
+//! A Kafka topic as a member of a consumer group.
+//!
+//! Invariant: no message is handed out before the engine has said where to begin in its partition, and partitions
+//! are given back only when the engine says so ([`Source::release`]). Offsets are never committed from here.
+//! Knows nothing of batches, stages or sinks.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::error::{Error, Result};
+use crate::json::decode::Message;
+use crate::kafka;
+use crate::plan::{GroupProtocol, SourcePlan, Start};
+use crate::sink::Log;
+
+/// How long one poll of an idle topic takes: the bound on how late a signal or a rebalance is seen.
+const IDLE_POLL: Duration = Duration::from_millis(50);
+
+enum Change {
+    Assigned(Vec<i32>),
+    Revoked(Vec<i32>),
+}
+
+/// What the group asks for is queued here, and answered by the engine when it is ready.
+struct Group {
+    changes: Mutex<VecDeque<Change>>,
+    closing: AtomicBool,
+}
+
+impl Group {
+    fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        kafka::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = list.elements().iter().map(|element| element.partition()).collect();
+        if self.closing.load(Ordering::Acquire) {
+            // nobody will answer any more, and the consumer does not close before it is answered
+            let answered = consumer.unassign();
+            tracing::debug!(?answered, "partitions given back while closing");
+            return;
+        }
+        self.changes().push_back(match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assigned(partitions),
+            _ => Change::Revoked(partitions),
+        });
+    }
+}
+
+/// What is committed of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: Option<i64>,
+    pub metadata: String,
+}
+
+/// Offsets [first, end) that the log still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub first: i64,
+    pub end: i64,
+}
+
+pub struct Source {
+    consumer: BaseConsumer<Group>,
+    topic: String,
+    timeout: Duration,
+    /// Partitions that this member holds.
+    held: BTreeSet<i32>,
+    /// Of these, the ones that the client has not been told to fetch.
+    fresh: BTreeSet<i32>,
+}
+
+fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
+    let mut config = kafka::client_config(&plan.brokers, client_id);
+    config
+        .set("group.id", &plan.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // every partition gets its offset from the positions: an offset out of range must be an error
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        // with the default of 1 s a full queue stalls the fetcher
+        .set("fetch.queue.backoff.ms", "5")
+        .set("queued.max.messages.kbytes", "16384");
+    match plan.group_protocol {
+        // KIP-848: session timeout, heartbeat and assignor are the broker's
+        GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
+        GroupProtocol::Classic => config
+            .set("group.protocol", "classic")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "3000")
+            .set("partition.assignment.strategy", "cooperative-sticky"),
+    };
+    config
+}
+
+impl Source {
+    /// Connects to nothing yet.
+    pub fn new(plan: &SourcePlan, client_id: &str) -> Result<Source> {
+        let group = Group { changes: Mutex::new(VecDeque::new()), closing: AtomicBool::new(false) };
+        let consumer = config(plan, client_id)
+            .create_with_context(group)
+            .map_err(|cause| kafka::error("the consumer's settings", cause))?;
+        Ok(Source {
+            consumer,
+            topic: plan.topic.clone(),
+            timeout: plan.timeout,
+            held: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+        })
+    }
+
+    /// Asks the brokers which log this is, and whether every topic in `topics` is there.
+    pub fn identify(&self, topics: &BTreeSet<&str>) -> Result<Log> {
+        for topic in topics.iter().copied().chain([self.topic.as_str()]) {
+            self.partitions_of(topic)?;
+        }
+        let client = self.consumer.client();
+        let cluster = client
+            .fetch_cluster_id(self.timeout)
+            .ok_or_else(|| Error::retry(format!("the brokers named no cluster id within {:?}", self.timeout)))?;
+        let topic_id = millrace_native::topic_id::topic_id(client, &self.topic, self.timeout)
+            .map_err(|cause| Error::retry(format!("the id of topic `{}`", self.topic)).caused_by(cause))?;
+        Ok(Log { cluster, topic: self.topic.clone(), topic_id })
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<usize> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(topic), self.timeout)
+            .map_err(|cause| kafka::error(format!("topic `{topic}`: the brokers did not answer"), cause))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        match found {
+            Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len()),
+            _ => Err(Error::retry(format!(
+                "topic `{topic}` is not there: create it, such as with \
+                 `kafka-topics.sh --create --topic {topic} --partitions 1`"
+            ))),
+        }
+    }
+
+    pub fn subscribe(&self) -> Result<()> {
+        let subscribed = self.consumer.subscribe(&[&self.topic]);
+        subscribed.map_err(|cause| kafka::error(format!("subscribing to `{}`", self.topic), cause))
+    }
+
+    /// Waits until the group has given partitions to this member: true; or until `stopping` says so: false.
+    pub fn wait_for_partitions(&mut self, stopping: impl Fn() -> bool) -> Result<bool> {
+        loop {
+            if stopping() {
+                return Ok(false);
+            }
+            self.take_changes()?;
+            if !self.held.is_empty() {
+                return Ok(true);
+            }
+            // a partition held since before still delivers; what comes now is read again from where `start` says
+            self.poll(IDLE_POLL)?;
+        }
+    }
+
+    /// Has the group asked for something that [`Source::wait_for_partitions`] has not taken up?
+    pub fn changed(&self) -> bool {
+        !self.consumer.context().changes().is_empty()
+    }
+
+    fn take_changes(&mut self) -> Result<()> {
+        loop {
+            let Some(change) = self.consumer.context().changes().pop_front() else { return Ok(()) };
+            match change {
+                Change::Assigned(partitions) => {
+                    tracing::info!(topic = self.topic, ?partitions, "partitions taken");
+                    if partitions.is_empty() {
+                        self.assign(&BTreeMap::new())?;
+                    }
+                    self.fresh.extend(&partitions);
+                    self.held.extend(&partitions);
+                }
+                Change::Revoked(partitions) => {
+                    tracing::info!(topic = self.topic, ?partitions, "partitions given back");
+                    self.give_back(&partitions)?;
+                }
+            }
+        }
+    }
+
+    fn give_back(&mut self, partitions: &[i32]) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            self.held.remove(partition);
+            // what was never assigned to the client cannot be unassigned
+            if !self.fresh.remove(partition) {
+                list.add_partition(&self.topic, *partition);
+            }
+        }
+        let given = self.consumer.incremental_unassign(&list);
+        given.map_err(|cause| kafka::error(format!("giving back partitions {partitions:?}"), cause))
+    }
+
+    fn assign(&self, starts: &BTreeMap<i32, i64>) -> Result<()> {
+        let list = kafka::offsets(&self.topic, starts)?;
+        let assigned = self.consumer.incremental_assign(&list);
+        assigned.map_err(|cause| kafka::error(format!("taking partitions {:?}", starts.keys()), cause))
+    }
+
+    pub fn held(&self) -> &BTreeSet<i32> {
+        &self.held
+    }
+
+    /// Offsets committed by the group, and what was written beside them. Waits for pending transactions.
+    pub fn committed(&self) -> Result<BTreeMap<i32, Committed>> {
+        let mut list = TopicPartitionList::new();
+        for partition in &self.held {
+            list.add_partition(&self.topic, *partition);
+        }
+        let what = || format!("the committed offsets of {:?}", self.held);
+        let list = self.consumer.committed_offsets(list, self.timeout).map_err(|cause| kafka::error(what(), cause))?;
+        let mut committed = BTreeMap::new();
+        for element in list.elements() {
+            element.error().map_err(|cause| kafka::error(what(), cause))?;
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            committed.insert(element.partition(), Committed { offset, metadata: element.metadata().to_owned() });
+        }
+        Ok(committed)
+    }
+
+    pub fn extent(&self, partition: i32) -> Result<Extent> {
+        let (first, end) = self
+            .consumer
+            .fetch_watermarks(&self.topic, partition, self.timeout)
+            .map_err(|cause| kafka::error(format!("the first and last offset of partition {partition}"), cause))?;
+        Ok(Extent { first, end })
+    }
+
+    /// Reads each held partition from its offset on.
+    pub fn start(&mut self, starts: &BTreeMap<i32, i64>) -> Result<()> {
+        let (fresh, known): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            starts.iter().map(|(p, o)| (*p, *o)).partition(|(partition, _)| self.fresh.contains(partition));
+        if !fresh.is_empty() {
+            self.assign(&fresh)?;
+        }
+        self.fresh.clear();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let list = kafka::offsets(&self.topic, &known)?;
+        let what = || format!("going to {known:?}");
+        let list = self.consumer.seek_partitions(list, self.timeout).map_err(|cause| kafka::error(what(), cause))?;
+        for element in list.elements() {
+            element.error().map_err(|cause| kafka::error(what(), cause))?;
+        }
+        Ok(())
+    }
+
+    /// The next message, if one comes in time. Brokers that are away for a while are no error.
+    pub fn poll(&self, timeout: Duration) -> Result<Option<Record<'_>>> {
+        match self.consumer.poll(timeout) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(Record(message))),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::OperationTimedOut,
+                ) => {
+                    tracing::debug!(%error, "the brokers are away");
+                    Ok(None)
+                }
+                _ => Err(kafka::error(format!("reading `{}`", self.topic), error)),
+            },
+        }
+    }
+
+    /// Keeps the membership alive while nothing more can be taken in.
+    pub fn pause(&self) -> Result<()> {
+        self.on_assignment("pausing", |list| self.consumer.pause(list))
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.on_assignment("going on", |list| self.consumer.resume(list))
+    }
+
+    fn on_assignment(&self, what: &str, act: impl Fn(&TopicPartitionList) -> Result<(), KafkaError>) -> Result<()> {
+        let list = self.consumer.assignment().map_err(|cause| kafka::error(what, cause))?;
+        act(&list).map_err(|cause| kafka::error(what, cause))
+    }
+
+    /// Who this member is, for the transaction that commits what was polled until now.
+    pub fn group_metadata(&self) -> Result<Arc<ConsumerGroupMetadata>> {
+        let metadata = self.consumer.group_metadata().map(Arc::new);
+        metadata.ok_or_else(|| Error::retry("the consumer is in no group"))
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Release);
+        let started = Instant::now();
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "closing the consumer");
+        }
+        tracing::debug!(elapsed_ms = started.elapsed().as_millis() as u64, "consumer closed");
+    }
+}
+
+/// A message of the topic.
+pub struct Record<'a>(BorrowedMessage<'a>);
+
+impl Message for Record<'_> {
+    fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    fn timestamp_ms(&self) -> Option<i64> {
+        self.0.timestamp().to_millis()
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.0.headers()?;
+        headers.iter().filter(|header| header.key == name).last().and_then(|header| header.value)
+    }
+}
+
+/// Where a group without a committed offset begins.
+pub fn first_start(start: Start, extent: Extent) -> i64 {
+    match start {
+        Start::Earliest => extent.first,
+        Start::Latest => extent.end,
+    }
+}

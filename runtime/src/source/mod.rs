@@ -1,0 +1,3 @@
+//! Replayable logs that a pipeline reads.
+
+pub mod kafka;

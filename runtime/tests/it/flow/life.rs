@@ -1,0 +1,118 @@
+//! From start to end: services that are late or silent, signals, summary.
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use super::rig::{Rig, flights, request, setting};
+
+/// Carries connections to `target`, from its start on.
+pub fn forward(listener: TcpListener, target: String) {
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let Ok(far) = TcpStream::connect(&target) else { continue };
+            let (mut near_in, mut far_in) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            let (mut near_out, mut far_out) = (near, far);
+            thread::spawn(move || io::copy(&mut near_in, &mut far_out));
+            thread::spawn(move || io::copy(&mut far_in, &mut near_out));
+        }
+    });
+}
+
+/// An address where nobody listens, yet.
+pub fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[test]
+fn it_waits_for_a_topic_that_is_not_there_and_says_how_to_make_it() {
+    let rig = Rig::new("topicless", 1);
+    rig.delete_topic(&rig.topic("response"));
+    let mut process = rig.start();
+    process.await_word("create it");
+    assert!(process.said().contains(&rig.topic("response")), "{}", process.said());
+    rig.create_topic(&rig.topic("response"), 1);
+    rig.produce(&[request("one", serde_json::json!({}))]);
+    rig.await_records("response", 1, &mut process);
+    process.drain();
+}
+
+#[test]
+fn a_name_node_that_never_answers_is_said_and_does_not_hang_it() {
+    let mut rig = Rig::new("frozen", 1);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    rig.env("HDFS_URI", &format!("hdfs://{}", silent.local_addr().unwrap()));
+    rig.edit("[sinks.archive.hdfs]", "[sinks.archive]\ntimeout_ms = 1000\n[sinks.archive.hdfs]");
+    rig.produce(&[request("one", serde_json::json!({}))]);
+    let mut process = rig.start();
+    process.await_word("sink `archive`");
+    let said = process.drain();
+    assert!(said.contains("stopping while a service was away"), "{said}");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_said_and_waited_for() {
+    let mut rig = Rig::new("storeless", 1);
+    let address = free_address();
+    rig.env("MONGODB_URI", &format!("mongodb://{address}/?serverSelectionTimeoutMS=1000"));
+    let (messages, ids) = flights(20, "s");
+    rig.produce(&messages);
+    let mut process = rig.start();
+    process.await_word("sink `store`");
+    let target = setting("MONGODB_URI").trim_start_matches("mongodb://").split('/').next().unwrap().to_owned();
+    forward(TcpListener::bind(&address).unwrap(), target);
+    rig.await_records("response", ids.len(), &mut process);
+    process.drain();
+    rig.assert_exactly_once(&ids);
+}
+
+#[test]
+fn a_port_that_speaks_no_kafka_is_no_crash() {
+    let mut rig = Rig::new("mute", 1);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    rig.env("KAFKA_BROKERS", &silent.local_addr().unwrap().to_string());
+    rig.edit("[source.kafka]", "[source.kafka]\ntimeout_ms = 1000");
+    let mut process = rig.start();
+    process.await_word("not running");
+    process.drain();
+}
+
+#[test]
+fn one_bad_message_among_good_ones_is_rejected_alone() {
+    let rig = Rig::new("bad", 1);
+    let (mut messages, ids) = flights(30, "g");
+    messages.insert(10, b"{\"UUID\":\"broken\"".to_vec());
+    messages.insert(20, request("nowhere", serde_json::json!({ "Origin": "jfk" })));
+    rig.produce(&messages);
+    let mut process = rig.start();
+    rig.await_records("response", ids.len(), &mut process);
+    let rejects = rig.await_records("rejected", 2, &mut process);
+    let said = process.drain();
+    rig.assert_exactly_once(&ids);
+    let rejects: Vec<_> = rejects.iter().map(super::rig::Record::json).collect();
+    assert_eq!(rejects[0]["stage"], "source");
+    assert_eq!(rejects[0]["code"], "not_json");
+    assert_eq!(rejects[0]["offset"], 10);
+    assert_eq!(rejects[0]["original"], "{\"UUID\":\"broken\"");
+    assert_eq!(rejects[1]["offset"], 20);
+    assert!(rejects[1]["reason"].as_str().unwrap().contains("jfk"), "{}", rejects[1]);
+    assert!(said.contains("2 rejected"), "{said}");
+}
+
+#[test]
+fn a_topic_made_again_stops_it_with_a_clear_word() {
+    let rig = Rig::new("again", 1);
+    let (messages, _) = flights(10, "a");
+    rig.produce(&messages);
+    let mut process = rig.start();
+    rig.await_records("response", 10, &mut process);
+    process.drain();
+    rig.delete_topic(&rig.topic("request"));
+    rig.create_topic(&rig.topic("request"), 1);
+    rig.produce(&flights(20, "b").0);
+    let mut process = rig.start();
+    let (code, said) = process.wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("deleted and made again") || said.contains("no committed offset"), "{said}");
+    assert_eq!(rig.records("response").len(), 10);
+}

@@ -1,0 +1,8 @@
+//! The whole of it as the outside sees it: messages into the request topic, and what then is in the response topic,
+//! the collection, the directory and the rejects. The real binary, the real services.
+
+mod crash;
+mod life;
+mod mistakes;
+mod redeploy;
+mod rig;

@@ -1,0 +1,364 @@
+//! One pipeline of its own: names, topics, process, and eyes for every output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+pub fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with ./dev test"))
+}
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+pub struct Rig {
+    pub name: String,
+    pub folder: PathBuf,
+    pub toml: String,
+    runtime: Runtime,
+    partitions: i32,
+    environment: Vec<(String, String)>,
+}
+
+impl Rig {
+    /// The shipped pipeline under names of its own, with topics made.
+    pub fn new(test: &str, partitions: i32) -> Rig {
+        let name = format!("{test}-{}-{}", std::process::id(), nanos());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        fs::create_dir_all(&folder).unwrap();
+        let root = repository();
+        let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml"))
+            .unwrap()
+            .replace("\"flight-delay\"", &format!("\"{name}\""))
+            .replace("flight-delay-ml-", &format!("{name}-"))
+            .replace("flight_delay_ml_response", &name)
+            .replace("/user/flight_predictions", &format!("/millrace-test/{name}"))
+            .replace("\"../", &format!("\"{}/", root.display()));
+        let rig =
+            Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
+        for topic in ["request", "response", "rejected"] {
+            rig.create_topic(&rig.topic(topic), partitions);
+        }
+        rig
+    }
+
+    pub fn topic(&self, role: &str) -> String {
+        format!("{}-{role}", self.name)
+    }
+
+    pub fn env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.into(), value.into()));
+    }
+
+    /// Replaces text in the pipeline file; it must be there.
+    pub fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.toml.contains(from), "{from} is not in\n{}", self.toml);
+        self.toml = self.toml.replace(from, to);
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).create().unwrap()
+    }
+
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let made = self.runtime.block_on(self.admin().create_topics([&new], &AdminOptions::new())).unwrap();
+        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
+    pub fn delete_topic(&self, topic: &str) {
+        let gone = self.runtime.block_on(self.admin().delete_topics(&[topic], &AdminOptions::new())).unwrap();
+        gone.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
+    /// Spreads messages over the partitions in turn; they are in the log when this returns.
+    pub fn produce(&self, messages: &[Vec<u8>]) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", setting("KAFKA_BROKERS"))
+            .set("acks", "all")
+            .create()
+            .unwrap();
+        let topic = self.topic("request");
+        for (index, message) in messages.iter().enumerate() {
+            let partition = index as i32 % self.partitions;
+            producer.send(BaseRecord::<(), _>::to(&topic).partition(partition).payload(message.as_slice())).unwrap();
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(PATIENCE).unwrap();
+        assert_eq!(producer.in_flight_count(), 0);
+    }
+
+    pub fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&self, options: &[&str]) -> Process {
+        let file = self.folder.join("pipeline.toml");
+        fs::write(&file, &self.toml).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.arg("run").arg(&file).arg("--state").arg(self.folder.join("state")).args(options);
+        command.envs(self.environment.iter().cloned());
+        Process::start(command)
+    }
+
+    /// Every committed record of a topic, in the order of each partition.
+    pub fn records(&self, role: &str) -> Vec<Record> {
+        read_topic(&self.topic(role), self.partitions)
+    }
+
+    /// Waits until as many records are in the topic.
+    pub fn await_records(&self, role: &str, count: usize, process: &mut Process) -> Vec<Record> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let records = self.records(role);
+            if records.len() >= count {
+                return records;
+            }
+            process.must_run();
+            assert!(Instant::now() < deadline, "{} of {count} in {role}; said:\n{}", records.len(), process.said());
+        }
+    }
+
+    pub fn responses(&self) -> Vec<Value> {
+        self.records("response").iter().map(Record::json).collect()
+    }
+
+    pub fn rejects(&self) -> Vec<Value> {
+        self.records("rejected").iter().map(Record::json).collect()
+    }
+
+    pub fn documents(&self) -> Vec<mongodb::bson::Document> {
+        self.documents_of(&self.name)
+    }
+
+    pub fn documents_of(&self, collection: &str) -> Vec<mongodb::bson::Document> {
+        self.runtime.block_on(async {
+            use futures::TryStreamExt;
+            let client = mongodb::Client::with_uri_str(setting("MONGODB_URI")).await.unwrap();
+            let collection = client.database("agile_data_science").collection(collection);
+            collection.find(mongodb::bson::doc! {}).await.unwrap().try_collect().await.unwrap()
+        })
+    }
+
+    /// Lines of the published files, in the order of their names.
+    pub fn archived(&self) -> Vec<Value> {
+        self.runtime.block_on(async {
+            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
+            let directory = format!("/millrace-test/{}", self.name);
+            let mut files: Vec<_> = match client.list_status(&directory, false).await {
+                Ok(files) => files.into_iter().filter(|file| !file.isdir).map(|file| file.path).collect(),
+                Err(hdfs_native::HdfsError::FileNotFound(_)) => Vec::new(),
+                Err(error) => panic!("{directory}: {error}"),
+            };
+            files.sort();
+            let mut lines = Vec::new();
+            for file in files {
+                let mut reader = client.read(&file).await.unwrap();
+                let bytes = reader.read_bytes(reader.file_length()).await.unwrap();
+                assert!(bytes.ends_with(b"\n"), "{file} ends within a line");
+                lines.extend(bytes.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()));
+            }
+            lines
+        })
+    }
+
+    /// Every request is in every sink once, with one answer and one generation, and nothing else is there.
+    pub fn assert_exactly_once(&self, expected: &BTreeSet<String>) {
+        let responses = answers("responses", self.responses(), expected);
+        let documents = self.documents().into_iter().map(|document| serde_json::to_value(document).unwrap()).collect();
+        assert_eq!(responses, answers("documents", documents, expected), "the collection's answers");
+        assert_eq!(responses, answers("archive", self.archived(), expected), "the directory's answers");
+    }
+}
+
+type Answer = (Value, Value);
+
+/// UUID → (prediction, generation), after looking for losses and repeats.
+fn answers(place: &str, rows: Vec<Value>, expected: &BTreeSet<String>) -> BTreeMap<String, Answer> {
+    let total = rows.len();
+    let answers: BTreeMap<_, _> = rows
+        .into_iter()
+        .map(|row| (row["UUID"].as_str().unwrap().to_owned(), (row["Prediction"].clone(), row["Generation"].clone())))
+        .collect();
+    let found: BTreeSet<_> = answers.keys().cloned().collect();
+    let lost: Vec<_> = expected.difference(&found).take(5).collect();
+    assert!(lost.is_empty(), "{place}: lost {lost:?}, {} of {} found", found.len(), expected.len());
+    assert_eq!(found.len(), expected.len(), "{place}: rows that nobody asked for");
+    assert_eq!(total, found.len(), "{place}: rows that are there twice");
+    answers
+}
+
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub partition: i32,
+    pub key: Option<Vec<u8>>,
+    pub value: Vec<u8>,
+}
+
+impl Record {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.value).unwrap()
+    }
+}
+
+fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
+        .set("group.id", "eyes")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
+    let deadline = Instant::now() + PATIENCE;
+    while ended.len() < partitions as usize {
+        match consumer.poll(Duration::from_secs(1)) {
+            Some(Ok(message)) => records.push(Record {
+                partition: message.partition(),
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().unwrap_or_default().to_vec(),
+            }),
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            Some(Err(error)) => panic!("reading {topic}: {error}"),
+            None => assert!(Instant::now() < deadline, "{topic} could not be read to its end"),
+        }
+    }
+    records
+}
+
+fn nanos() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
+}
+
+/// `millrace run`, and what it says.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    said: String,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Process {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        });
+        Process { child, lines, said: String::new() }
+    }
+
+    pub fn said(&mut self) -> &str {
+        while let Ok(line) = self.lines.try_recv() {
+            self.said += &line;
+            self.said.push('\n');
+        }
+        &self.said
+    }
+
+    /// Waits until it has said this since its start.
+    pub fn await_word(&mut self, word: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said().contains(word) {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.said += &line;
+                    self.said.push('\n');
+                }
+                Err(_) => panic!("never said {word:?}; said:\n{}", self.said),
+            }
+        }
+    }
+
+    pub fn must_run(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("ended with {status}; said:\n{}", self.said());
+        }
+    }
+
+    pub fn kill_nine(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Exit code, and all that it said.
+    pub fn wait(&mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        while let Ok(line) = self.lines.recv() {
+            self.said += &line;
+            self.said.push('\n');
+        }
+        (code, self.said.clone())
+    }
+
+    /// SIGTERM, and a good end.
+    pub fn drain(&mut self) -> String {
+        self.signal("TERM");
+        let (code, said) = self.wait();
+        assert_eq!(code, Some(0), "{said}");
+        said
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // a test that failed leaves no process behind
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Flights of the sample as requests, each with a UUID of its own.
+pub fn flights(count: usize, label: &str) -> (Vec<Vec<u8>>, BTreeSet<String>) {
+    let sample = repository().join("examples/flight-delay/sample.jsonl");
+    let lines: Vec<String> = BufReader::new(File::open(sample).unwrap()).lines().map(Result::unwrap).collect();
+    let mut ids = BTreeSet::new();
+    let messages = (0..count).map(|index| {
+        let mut flight: Value = serde_json::from_str(&lines[index % lines.len()]).unwrap();
+        let id = format!("{label}-{index:06}");
+        flight["UUID"] = id.clone().into();
+        flight["Timestamp"] = "2013-05-06T07:08:09Z".into();
+        ids.insert(id);
+        flight.to_string().into_bytes()
+    });
+    (messages.collect(), ids)
+}
+
+/// The contract's example request.
+pub fn request(id: &str, changes: Value) -> Vec<u8> {
+    let mut request = serde_json::json!({
+        "DepDelay": 12.0, "Carrier": "UA", "FlightDate": "2013-05-06", "Origin": "EWR", "Dest": "SFO",
+        "FlightNum": null, "Timestamp": "2013-05-06T07:08:09Z", "UUID": id,
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        request[name] = value.clone();
+    }
+    request.to_string().into_bytes()
+}
