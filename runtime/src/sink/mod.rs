@@ -4,6 +4,7 @@
 //! whatever other writer of the same partition is still alive. `POSITIONS` in ARCHITECTURE.md has the protocols.
 //! A writer maps its driver's errors to [`Error`] (retry or stop) and knows nothing of retries, backoff or other sinks.
 
+mod any;
 pub mod hdfs;
 pub mod kafka;
 pub mod mongodb;
@@ -11,10 +12,14 @@ pub mod mongodb;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::batch::Batch;
+pub use any::AnyWriter;
+
+use crate::batch::{Batch, Span};
 use crate::error::{Error, Result};
+use crate::plan::SinkPlan;
+use crate::schema::Schema;
 
 /// The log that positions are about. Two topics of one name, one after the other, are not the same log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +38,36 @@ pub struct Outbound {
     pub batch: Batch,
 }
 
+/// Whose rows a writer writes, and how.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub pipeline: Arc<str>,
+    pub sink: Arc<str>,
+    pub log: Log,
+    /// Names, in the order in which they are written. Found by name in each batch: generations differ in their columns.
+    pub columns: Vec<String>,
+    /// For each call to the service.
+    pub timeout: Duration,
+}
+
+impl Context {
+    /// `schema`: the columns that `sink` has the indices of.
+    pub fn new(pipeline: &str, schema: &Schema, sink: &SinkPlan, log: Log) -> Context {
+        Context {
+            pipeline: pipeline.into(),
+            sink: sink.name.clone(),
+            log,
+            columns: sink.columns.iter().map(|&index| schema.0[index].name.clone()).collect(),
+            timeout: sink.timeout,
+        }
+    }
+}
+
+/// A writer that answered an error, or whose future was dropped before its end, is of no more use: drop it, and open
+/// another, which goes on from what is durable.
 pub trait Writer: Send {
-    /// Fences every other writer of these partitions, cleans up after it, and answers the durable position of each.
+    /// Fences every other writer of these partitions (or makes what it still writes harmless), cleans up after it, and
+    /// answers the durable position of each.
     /// `starts`: where to begin a partition of which this sink has never held anything; that is made durable too.
     /// A writer is opened once; another session makes another writer.
     fn open(&mut self, starts: &Positions) -> impl Future<Output = Result<Positions>> + Send;
@@ -43,7 +76,7 @@ pub trait Writer: Send {
     /// durable only after [`Writer::roll`] or [`Writer::finish`].
     fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<()>> + Send;
 
-    /// When [`Writer::roll`] wants to be called, if rows are waiting.
+    /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
     fn deadline(&self) -> Option<Instant>;
 
     /// Makes durable what is due at `now`.
@@ -66,7 +99,7 @@ pub enum HandOver {
 }
 
 /// A writer trims what is below its position, and refuses to skip what is above it.
-pub fn hand_over(position: i64, span: crate::batch::Span) -> Result<HandOver> {
+pub fn hand_over(position: i64, span: Span) -> Result<HandOver> {
     if span.from > position {
         return Err(Error::retry(format!(
             "partition {}: rows {position} to {} are missing before this batch",
@@ -75,4 +108,47 @@ pub fn hand_over(position: i64, span: crate::batch::Span) -> Result<HandOver> {
         )));
     }
     Ok(if span.to <= position { HandOver::Known } else { HandOver::From(position) })
+}
+
+/// Where spans take each partition that they bring something new of, given how far each was `accepted`.
+pub(crate) fn moves(accepted: &Positions, spans: &[Span]) -> Result<Positions> {
+    let mut moves = Positions::new();
+    for &span in spans {
+        let opened = accepted.get(&span.partition);
+        let opened = opened.ok_or_else(|| Error::retry(format!("partition {} is not open", span.partition)))?;
+        let position = moves.get(&span.partition).unwrap_or(opened);
+        if let HandOver::From(_) = hand_over(*position, span)? {
+            moves.insert(span.partition, span.to);
+        }
+    }
+    Ok(moves)
+}
+
+/// One call to a service. A service that is frozen never answers by itself.
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    what: impl FnOnce() -> String,
+    call: impl IntoFuture<Output = T>,
+) -> Result<T> {
+    let answer = tokio::time::timeout(timeout, call).await;
+    answer.map_err(|_| Error::retry(format!("{} gave no answer within {timeout:?}", what())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_hand_over_is_known_or_new_from_the_position_on_or_a_gap() {
+        let span = Span { partition: 3, from: 10, to: 20 };
+        assert_eq!(hand_over(20, span).expect("it is there"), HandOver::Known);
+        assert_eq!(hand_over(15, span).expect("half of it is new"), HandOver::From(15));
+        assert_eq!(hand_over(10, span).expect("all of it is new"), HandOver::From(10));
+        let gap = hand_over(9, span).expect_err("row 9 would be skipped");
+        assert_eq!(
+            (gap.kind, gap.to_string().as_str()),
+            (Kind::Retry, "partition 3: rows 9 to 9 are missing before this batch")
+        );
+    }
 }

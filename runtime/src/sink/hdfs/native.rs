@@ -1,0 +1,182 @@
+//! [`Files`] on HDFS, through hdfs-native.
+//!
+//! Invariant: every call is under the timeout; a NameNode or DataNode that is frozen never answers by itself.
+
+use std::env;
+use std::time::Duration;
+
+use hdfs_native::client::FileStatus;
+use hdfs_native::file::FileWriter;
+use hdfs_native::{Client, ClientBuilder, HdfsError, WriteOptions};
+use tokio::sync::OnceCell;
+
+use super::files::{FileError, Files};
+use crate::error::{Error, Result};
+use crate::plan::HdfsPlan;
+use crate::sink::within;
+
+const USER: &str = "HADOOP_USER_NAME";
+
+/// With the defaults, a NameNode that is not there is an error after three minutes only.
+const SETTINGS: [(&str, &str); 3] = [
+    ("dfs.client.failover.max.attempts", "4"),
+    ("dfs.client.failover.sleep.base.millis", "100"),
+    ("dfs.client.failover.sleep.max.millis", "500"),
+];
+
+pub struct NameNode {
+    uri: String,
+    user: Option<String>,
+    timeout: Duration,
+    /// Made at the first call: it belongs to the runtime that it is made in.
+    client: OnceCell<Client>,
+}
+
+impl NameNode {
+    /// Connects to nothing.
+    pub fn new(plan: &HdfsPlan, timeout: Duration) -> Result<NameNode> {
+        let user = user(plan.user.clone(), env::var(USER).ok())?;
+        Ok(NameNode { uri: plan.uri.clone(), user, timeout, client: OnceCell::new() })
+    }
+
+    async fn client(&self) -> Result<&Client, FileError> {
+        let build = || async {
+            let builder = ClientBuilder::new().with_url(&self.uri).with_config(SETTINGS);
+            match &self.user {
+                Some(user) => builder.with_user(user).build(),
+                None => builder.build(),
+            }
+        };
+        self.client.get_or_try_init(build).await.map_err(|error| {
+            FileError::Other(Error::stop(format!("`{}` is not the address of a NameNode", self.uri)).caused_by(error))
+        })
+    }
+
+    async fn call<T>(
+        &self,
+        what: impl Fn() -> String,
+        call: impl Future<Output = Result<T, HdfsError>>,
+    ) -> Result<T, FileError> {
+        let what = || format!("{} at {}", what(), self.uri);
+        let answer = within(self.timeout, what, call).await.map_err(FileError::Other)?;
+        answer.map_err(|error| file_error(what(), error))
+    }
+}
+
+/// An empty name would make hdfs-native wait for ever.
+fn user(planned: Option<String>, environment: Option<String>) -> Result<Option<String>> {
+    match planned.or(environment) {
+        Some(name) if name.is_empty() => Err(Error::stop(format!(
+            "the HDFS user is empty: name one in the sink's `user` or in {USER}, or unset {USER} to be the system's user"
+        ))),
+        user => Ok(user),
+    }
+}
+
+impl Files for NameNode {
+    type File = (String, FileWriter);
+
+    async fn list(&self, path: &str, mut each: impl FnMut(&str) + Send) -> Result<(), FileError> {
+        let entries = self.client().await?.list_status_iter(path, false);
+        // a page of the listing at a time, each under the timeout: a directory may hold millions of files
+        while let Some(entry) =
+            self.call(|| format!("listing {path}"), async { entries.next().await.transpose() }).await?
+        {
+            each(name(&entry));
+        }
+        Ok(())
+    }
+
+    async fn make_directory(&self, path: &str) -> Result<(), FileError> {
+        let client = self.client().await?;
+        self.call(|| format!("making the directory {path}"), client.mkdirs(path, 0o755, true)).await
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
+        let client = self.client().await?;
+        self.call(|| format!("renaming {from} to {to}"), client.rename(from, to, false)).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), FileError> {
+        let client = self.client().await?;
+        self.call(|| format!("deleting {path}"), client.delete(path, true)).await.map(|_was_there| ())
+    }
+
+    async fn create(&self, path: &str) -> Result<Self::File, FileError> {
+        let client = self.client().await?;
+        let options = WriteOptions::default().create_parent(false).overwrite(false);
+        let writer = self.call(|| format!("creating {path}"), client.create(path, &options)).await?;
+        Ok((path.to_owned(), writer))
+    }
+
+    async fn append(&self, (path, writer): &mut Self::File, bytes: Vec<u8>) -> Result<(), FileError> {
+        let call = writer.write_bytes(bytes.into());
+        self.call(|| format!("writing to {path}"), call).await.map(|_length| ())
+    }
+
+    async fn close(&self, (path, mut writer): Self::File) -> Result<(), FileError> {
+        self.call(|| format!("closing {path}"), writer.close()).await
+    }
+}
+
+fn name(entry: &FileStatus) -> &str {
+    entry.path.rsplit('/').next().unwrap_or_default()
+}
+
+fn file_error(what: String, error: HdfsError) -> FileError {
+    let sort: fn(Error) -> FileError = match &error {
+        HdfsError::AlreadyExists(_) => FileError::Exists,
+        HdfsError::FileNotFound(_) => FileError::Missing,
+        HdfsError::RPCError(class, _) if class.ends_with("FileNotFoundException") => FileError::Missing,
+        _ => FileError::Other,
+    };
+    let failed = format!("{what} failed");
+    sort(if is_final(&error) { Error::stop(failed) } else { Error::retry(failed) }.caused_by(error))
+}
+
+fn is_final(error: &HdfsError) -> bool {
+    match error {
+        HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _) => {
+            class.ends_with("AccessControlException") || class.ends_with("InvalidPathException")
+        }
+        HdfsError::InvalidPath(_)
+        | HdfsError::InvalidArgument(_)
+        | HdfsError::IsADirectoryError(_)
+        | HdfsError::UnsupportedFeature(_)
+        | HdfsError::SASLError(_)
+        | HdfsError::GSSAPIError(..)
+        | HdfsError::NoSASLMechanism => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn an_empty_user_is_an_error_and_a_planned_one_comes_first() {
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(user(some("a"), some("b")).expect("a name"), some("a"));
+        assert_eq!(user(None, some("b")).expect("a name"), some("b"));
+        assert_eq!(user(None, None).expect("the system's"), None);
+        assert!(user(None, some("")).expect_err("it would hang").to_string().contains("the HDFS user is empty"));
+        assert_eq!(user(some(""), None).expect_err("it would hang").kind, Kind::Stop);
+    }
+
+    #[test]
+    fn java_exceptions_are_told_apart_and_keep_their_first_line() {
+        let rpc = |class: &str| HdfsError::RPCError(class.to_owned(), "of /a\n\tat Java.java:1".to_owned());
+        let missing = file_error("renaming".into(), rpc("java.io.FileNotFoundException"));
+        assert!(matches!(missing, FileError::Missing(_)));
+        let denied: Error =
+            file_error("creating".into(), rpc("org.apache.hadoop.security.AccessControlException")).into();
+        assert_eq!(denied.kind, Kind::Stop);
+        let safe: Error =
+            file_error("creating".into(), rpc("org.apache.hadoop.hdfs.server.namenode.SafeModeException")).into();
+        assert_eq!(safe.kind, Kind::Retry);
+        let line = "creating failed: RPC error: org.apache.hadoop.hdfs.server.namenode.SafeModeException of /a";
+        assert_eq!(safe.to_string(), line);
+    }
+}

@@ -1,0 +1,76 @@
+//! From an open file to a published one: close, one rename, and the marker after it.
+//!
+//! Invariant: the rename is commit, publication and position at once, and only the token's holder can do it. A step
+//! that fails, or of which it is not known whether it was done, ends the writer: the next one takes the token, and
+//! reads from the files how far they are.
+
+use super::files::{FileError, Files};
+use super::name::Published;
+use super::token::Place;
+use crate::error::{Error, Result};
+
+/// What a partition took since its last publication.
+pub struct Publication<F: Files> {
+    pub partition: i32,
+    pub token: String,
+    /// Where the marker is, and where it goes.
+    pub marker: i64,
+    pub next: i64,
+    /// None: the offsets gave no rows.
+    pub rows: Option<Rows<F>>,
+}
+
+/// Rows of offsets from `first` on, in a file of the token directory.
+pub struct Rows<F: Files> {
+    pub first: i64,
+    pub path: String,
+    /// None: nothing was written to it yet.
+    pub file: Option<F::File>,
+    /// What is still to be written to it.
+    pub buffer: Vec<u8>,
+}
+
+impl<F: Files> Rows<F> {
+    /// Writes what is buffered.
+    pub async fn flush(&mut self, place: &Place<F>) -> Result<()> {
+        if self.file.is_none() {
+            self.file = Some(place.files.create(&self.path).await.map_err(|error| fenced(error, &self.path))?);
+        }
+        if let Some(file) = &mut self.file {
+            let bytes = std::mem::take(&mut self.buffer);
+            place.files.append(file, bytes).await.map_err(|error| fenced(error, &self.path))?;
+        }
+        Ok(())
+    }
+}
+
+impl<F: Files> Publication<F> {
+    pub async fn publish(self, place: Place<F>) -> Result<(i32, i64)> {
+        if let Some(rows) = self.rows {
+            let range = Published { partition: self.partition, first: rows.first, last: self.next - 1 };
+            link(rows, range, &place).await?;
+        }
+        let (from, to) = (place.marker_path(&self.token, self.marker), place.marker_path(&self.token, self.next));
+        place.files.rename(&from, &to).await.map_err(|error| fenced(error, &from))?;
+        Ok((self.partition, self.next))
+    }
+}
+
+async fn link<F: Files>(mut rows: Rows<F>, range: Published, place: &Place<F>) -> Result<()> {
+    rows.flush(place).await?;
+    if let Some(file) = rows.file.take() {
+        place.files.close(file).await.map_err(|error| fenced(error, &rows.path))?;
+    }
+    let target = format!("{}/{}", place.directory, range.name(&place.topic));
+    place.files.rename(&rows.path, &target).await.map_err(|error| fenced(error, &rows.path))
+}
+
+/// In a token directory nothing vanishes but the directory itself.
+fn fenced(error: FileError, path: &str) -> Error {
+    match error {
+        FileError::Missing(cause) => {
+            Error::retry(format!("fenced: {path} is gone, another writer took the partition")).caused_by(cause)
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,237 @@
+//! The right to publish a partition: exactly one token directory, taken over by renaming it.
+//!
+//! `<directory>/_millrace/<pipeline>-<sink>/<topic>-<partition>/<token>/` holds one marker (an empty file whose name is
+//! the position) and the holder's open files. `<directory>/_millrace/.owner-<topic>/` names the one sink that writes
+//! the topic there.
+//!
+//! Invariant: a token directory appears whole, with its marker, and changes its name at every take-over; what an
+//! earlier holder still asks for names a directory that is not there any more. Directories appear by one rename only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use uuid::Uuid;
+
+use super::files::{FileError, Files};
+use super::name::{self, Marker, Published};
+use crate::error::{Error, Result};
+use crate::sink::{Context, Positions};
+
+/// Take-overs in a row that another writer was quicker at.
+const TAKES_MAX: usize = 8;
+
+/// Where a sink's files and tokens are. Cheap to clone, for work in the background.
+pub struct Place<F> {
+    pub files: Arc<F>,
+    pub directory: Arc<str>,
+    pub topic: Arc<str>,
+    topic_id: Arc<str>,
+    owner: Arc<str>,
+    folder: Arc<str>,
+}
+
+impl<F> Clone for Place<F> {
+    fn clone(&self) -> Place<F> {
+        Place {
+            files: self.files.clone(),
+            directory: self.directory.clone(),
+            topic: self.topic.clone(),
+            topic_id: self.topic_id.clone(),
+            owner: self.owner.clone(),
+            folder: self.folder.clone(),
+        }
+    }
+}
+
+/// A partition whose token was taken: its directory, and how far its marker says that it is.
+pub struct Taken {
+    pub token: String,
+    pub marker: i64,
+    pub position: i64,
+}
+
+impl<F: Files> Place<F> {
+    pub fn new(files: F, context: &Context, directory: &str) -> Result<Place<F>> {
+        let topic_id = name::topic_id(&context.log.topic_id);
+        for (what, part) in [
+            ("the pipeline's name", &*context.pipeline),
+            ("the sink's name", &*context.sink),
+            ("the topic's name", &context.log.topic),
+            ("the topic's id", &topic_id.replace('-', "_")),
+        ] {
+            if !name::is_fit(part) {
+                return Err(Error::stop(format!(
+                    "{what}, {part:?}, cannot be part of a file's name: letters, digits, `-`, `_` and `.` can"
+                )));
+            }
+        }
+        let directory = directory.trim_end_matches('/');
+        if !directory.starts_with('/') {
+            return Err(Error::stop(format!("the directory {directory:?} is not absolute, or is the root itself")));
+        }
+        Ok(Place {
+            files: Arc::new(files),
+            directory: directory.into(),
+            topic: context.log.topic.as_str().into(),
+            topic_id: topic_id.into(),
+            owner: format!("{},{}", context.pipeline, context.sink).into(),
+            folder: format!("{directory}/_millrace/{}-{}", context.pipeline, context.sink).into(),
+        })
+    }
+
+    /// Takes every partition from whoever holds it, cleans up, and reads the positions, in that order: what an earlier
+    /// holder published comes before the listing, and nothing of it can come after.
+    pub async fn take_all(&self, starts: &Positions) -> Result<BTreeMap<i32, Taken>> {
+        self.claim().await?;
+        let published = self.published_of_new_partitions(starts).await?;
+        let took = starts.iter().map(|(&partition, &start)| {
+            let published = &published;
+            async move {
+                let token = self.take(partition, start, published.get(&partition).copied()).await?;
+                let marker = self.clean(&token).await?;
+                Ok::<_, Error>((partition, Taken { token, marker, position: marker }))
+            }
+        });
+        let mut taken: BTreeMap<i32, Taken> = try_join_all(took).await?.into_iter().collect();
+        for (partition, last) in self.last_published().await? {
+            if let Some(taken) = taken.get_mut(&partition) {
+                taken.position = taken.position.max(last + 1);
+            }
+        }
+        Ok(taken)
+    }
+
+    pub fn marker_path(&self, token: &str, next: i64) -> String {
+        format!("{token}/{}", Marker { next, topic_id: self.topic_id.to_string() }.name())
+    }
+
+    /// Two sinks that publish one topic into one directory would take each other's files for their own.
+    async fn claim(&self) -> Result<()> {
+        let path = format!("{}/_millrace/.owner-{}", self.directory, self.topic);
+        if self.children(&path).await?.is_none() {
+            self.install(&self.owner, None, &path).await?;
+        }
+        let owners = self.children(&path).await?.unwrap_or_default();
+        if owners.iter().any(|owner| **owner == *self.owner) {
+            return Ok(());
+        }
+        Err(Error::stop(format!(
+            "{} already holds topic `{}` of the pipeline and sink {owners:?}: give this sink, `{}`, a directory of its \
+             own, or delete {path} if the other was given up, and its files with it",
+            self.directory, self.topic, self.owner
+        )))
+    }
+
+    /// The last offset of each partition's files, if a partition has no folder yet. Listed before the folders are
+    /// looked at again: a folder that is there once stays.
+    async fn published_of_new_partitions(&self, starts: &Positions) -> Result<BTreeMap<i32, i64>> {
+        let folders = self.children(&self.folder).await?.unwrap_or_default();
+        let has_folder = |partition: &i32| folders.contains(&name::partition(&self.topic, *partition));
+        if starts.keys().all(has_folder) { Ok(BTreeMap::new()) } else { self.last_published().await }
+    }
+
+    async fn take(&self, partition: i32, start: i64, published: Option<i64>) -> Result<String> {
+        let path = format!("{}/{}", self.folder, name::partition(&self.topic, partition));
+        for _ in 0..TAKES_MAX {
+            let Some(tokens) = self.children(&path).await? else {
+                self.set_up(&path, partition, start, published).await?;
+                continue;
+            };
+            let [token] = tokens.as_slice() else {
+                return Err(Error::stop(format!(
+                    "{path} holds {} entries instead of its one token directory: it was changed by hand. Leave the one \
+                     that holds a file `position-…`, or move {path} and the partition's files away to begin anew",
+                    tokens.len()
+                )));
+            };
+            let mine = format!("{path}/{}", Uuid::new_v4());
+            match self.files.rename(&format!("{path}/{token}"), &mine).await {
+                Ok(()) => return Ok(mine),
+                Err(FileError::Missing(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::retry(format!("fenced: other writers took {path} {TAKES_MAX} times while this one tried to")))
+    }
+
+    async fn set_up(&self, path: &str, partition: i32, start: i64, published: Option<i64>) -> Result<()> {
+        if let Some(last) = published {
+            return Err(Error::stop(format!(
+                "{} holds files of partition {partition} of topic `{}` up to offset {last}, but there is no position \
+                 ({path}). If it was deleted, make the directory {path}/restored with an empty file {} in it; to begin \
+                 anew, move those files away",
+                self.directory,
+                self.topic,
+                Marker { next: last + 1, topic_id: self.topic_id.to_string() }.name()
+            )));
+        }
+        let marker = Marker { next: start, topic_id: self.topic_id.to_string() };
+        self.install(&Uuid::new_v4().to_string(), Some(&marker), path).await
+    }
+
+    /// Makes the directory `path` with the one directory `child` in it, and a file in that, at once. Whoever is first
+    /// has made it.
+    async fn install(&self, child: &str, marker: Option<&Marker>, path: &str) -> Result<()> {
+        let new = format!("{}/.new-{}", self.folder, Uuid::new_v4());
+        self.files.make_directory(&format!("{new}/{child}")).await?;
+        if let Some(marker) = marker {
+            let file = self.files.create(&format!("{new}/{child}/{}", marker.name())).await?;
+            self.files.close(file).await?;
+        }
+        match self.files.rename(&new, path).await {
+            Err(FileError::Exists(_)) => Ok(self.files.delete(&new).await?),
+            done => Ok(done?),
+        }
+    }
+
+    /// Deletes what an earlier holder left, and answers the marker's position.
+    async fn clean(&self, token: &str) -> Result<i64> {
+        let gone = || Error::retry(format!("fenced: {token} was taken over while it was cleaned"));
+        let names = self.children(token).await?.ok_or_else(gone)?;
+        let (markers, leftovers): (Vec<_>, Vec<_>) = names.iter().partition(|name| Marker::parse(name).is_some());
+        let markers: Vec<Marker> = markers.into_iter().filter_map(|name| Marker::parse(name)).collect();
+        let [marker] = markers.as_slice() else {
+            return Err(Error::stop(format!(
+                "{token} holds {} files `position-<next>-<topic id>` instead of one: it was changed by hand. Leave the \
+                 one with the first offset that is not in the published files",
+                markers.len()
+            )));
+        };
+        if *marker.topic_id != *self.topic_id {
+            return Err(Error::stop(format!(
+                "{} holds topic `{}` of id {}, and its id is {} now: the topic was made anew, or it is on another \
+                 cluster. Give this sink another directory, or move its files, {} and {}/_millrace/.owner-{} away",
+                self.directory, self.topic, marker.topic_id, self.topic_id, self.folder, self.directory, self.topic
+            )));
+        }
+        for leftover in leftovers {
+            self.files.delete(&format!("{token}/{leftover}")).await?;
+        }
+        Ok(marker.next)
+    }
+
+    async fn last_published(&self) -> Result<BTreeMap<i32, i64>> {
+        let mut lasts = BTreeMap::new();
+        let each = |name: &str| {
+            if let Some(file) = Published::parse(name, &self.topic) {
+                let last: &mut i64 = lasts.entry(file.partition).or_insert(file.last);
+                *last = (*last).max(file.last);
+            }
+        };
+        match self.files.list(&self.directory, each).await {
+            Ok(()) | Err(FileError::Missing(_)) => Ok(lasts),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// None: there is no such directory.
+    async fn children(&self, path: &str) -> Result<Option<Vec<String>>> {
+        let mut names = Vec::new();
+        match self.files.list(path, |name: &str| names.push(name.to_owned())).await {
+            Ok(()) => Ok(Some(names)),
+            Err(FileError::Missing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
