@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::schema::{Field, Schema};
+use crate::config::Diagnostics;
+use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::{lookup, model, plugin};
 
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub struct Plan {
     pub rejects: RejectsPlan,
     /// Files that the generation is made of (component, booster, tables), to be kept until every sink has passed.
     pub artifacts: Vec<PathBuf>,
+    /// What the file says about training; nothing but `millrace train` reads it.
+    pub train: Option<TrainPlan>,
+    /// What is odd about the file and no error.
+    pub warnings: Diagnostics,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +81,16 @@ pub enum Metadata {
     Offset,
     /// text?: the last header of that name
     Header(String),
+}
+
+impl Metadata {
+    pub fn ty(&self) -> Type {
+        match self {
+            Metadata::Key | Metadata::Header(_) => Type::of(Kind::Text).nullable(),
+            Metadata::Timestamp => Type::of(Kind::Timestamp).nullable(),
+            Metadata::Partition | Metadata::Offset => Type::of(Kind::Int64),
+        }
+    }
 }
 
 /// A batch is cut at whichever comes first.
@@ -159,4 +174,40 @@ pub struct HdfsPlan {
 #[derive(Debug, Clone)]
 pub struct RejectsPlan {
     pub topic: String,
+}
+
+/// `[train]`: how the pipeline's model is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainPlan {
+    /// Rows as the source would carry them, JSON lines, with the label and the date beside the source's fields.
+    pub data: PathBuf,
+    /// The number in the data that the classes are cut from.
+    pub label: String,
+    /// The lower bounds of every class but the first, rising: n bounds make n + 1 classes.
+    pub class_bounds: Vec<f64>,
+    /// A word for each class.
+    pub labels: Vec<String>,
+    /// What splits training from test, and tells the model's seasons.
+    pub date_column: String,
+    /// Columns before the model, in the model's order.
+    pub features: Vec<String>,
+    pub rounds: u32,
+    pub depth_max: u32,
+    pub learning_rate: f64,
+    pub seed: u64,
+}
+
+/// What training needs of a pipeline: all that comes before its model, checked like the rest.
+#[derive(Debug)]
+pub struct Training {
+    pub name: String,
+    pub source: SourcePlan,
+    /// The stages before the model.
+    pub stages: Vec<StagePlan>,
+    /// Columns that the model will get.
+    pub schema: Schema,
+    /// The folder that the model stage names, which need not be there yet.
+    pub model: PathBuf,
+    pub train: TrainPlan,
+    pub warnings: Diagnostics,
 }

@@ -1,1 +1,92 @@
-//! The pipeline file: read, checked, made into a plan.
+//! The pipeline file: read, checked as a whole, made into a [`Plan`].
+//!
+//! Text → spanned TOML ([`toml::de::DeTable`]) → values with defaults (`file`, by the collecting `reader`) → the whole
+//! (`check`, with the columns' `flow`) → plan. Every error at once, each where it is: a step goes on with its best
+//! guess, and what follows from an error alone is not reported again.
+//!
+//! Invariant: connects to nothing; reads the file and the artifacts that it names.
+
+mod check;
+mod diagnostics;
+mod expand;
+mod file;
+mod flow;
+mod generation;
+mod names;
+mod reader;
+mod stages;
+mod train;
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use self::diagnostics::{Diagnostic, Diagnostics, Severity, Span};
+pub use self::flow::StageTypes;
+use self::diagnostics::{Report, Reported};
+use self::file::File;
+use self::reader::Context;
+use crate::plan::{Plan, Training};
+
+/// The pipeline of a file, ready to be run, or everything that is wrong with it.
+pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Diagnostics> {
+    let (plan, warnings) = with_file(path, env, |cx, file| check::plan(cx, path, file))?;
+    Ok(Plan { warnings, ..plan })
+}
+
+/// What comes before the pipeline's model, and how that is trained. The model need not be there yet.
+pub fn check_training(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Training, Diagnostics> {
+    let (training, warnings) = with_file(path, env, |cx, file| check::training(cx, path, file))?;
+    Ok(Training { warnings, ..training })
+}
+
+fn with_file<T>(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    check: impl FnOnce(&Context, File) -> Result<T, Reported>,
+) -> Result<(T, Diagnostics), Diagnostics> {
+    let (report, name) = (Report::default(), path.display().to_string());
+    let text = match read(path, &report) {
+        Ok(text) => text,
+        Err((text, _)) => return Err(report.finish(&name, &text)),
+    };
+    let checked = {
+        let cx = Context { text: &text, env, report: &report };
+        parse(&cx).and_then(|root| check(&cx, File::read(&cx, &root)))
+    };
+    let diagnostics = report.finish(&name, &text);
+    match checked {
+        Ok(checked) if !diagnostics.has_errors() => Ok((checked, diagnostics)),
+        _ => Err(diagnostics),
+    }
+}
+
+/// The file's text; else what of it can be shown.
+fn read(path: &Path, report: &Report) -> Result<String, (String, Reported)> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let unread = Diagnostic::error(format!("the pipeline file cannot be read: {error}"));
+        (String::new(), report.error(unread))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        (text, report.error(Diagnostic::error("the pipeline file is not UTF-8").at(&(at..at + 1))))
+    })
+}
+
+/// Where the text is no TOML, all of its faults, and nothing of what they may have hidden.
+fn parse<'a>(cx: &Context<'a>) -> Result<DeTable<'a>, Reported> {
+    let (root, errors) = DeTable::parse_recoverable(cx.text);
+    let mut broken = None;
+    for error in errors {
+        let place = error.span().unwrap_or_default();
+        if error.message() == "duplicate key" {
+            // the rest of the tree is whole
+            let key = cx.text.get(place.clone()).unwrap_or_default();
+            cx.error(Diagnostic::error(format!("`{key}` is written twice")).at(&place).label("it was written before"));
+        } else {
+            broken = Some(cx.error(Diagnostic::error("this is no TOML").at(&place).label(error.message())));
+        }
+    }
+    broken.map_or_else(|| Ok(root.into_inner()), Err)
+}

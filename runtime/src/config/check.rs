@@ -1,0 +1,274 @@
+//! The file as a whole: columns from the source to the sinks, names that must differ, topics that must not loop.
+//!
+//! Invariant: a [`Plan`] comes out only where nothing was reported as wrong. Reads artifacts, connects to nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::diagnostics::{Diagnostic, Diagnostics};
+use super::file::{File, From, Sink, SinkKind};
+use super::flow::{Flow, Who};
+use super::generation::Generation;
+use super::reader::{At, Context, Read};
+use super::stages::{self, Purpose, Stages};
+use crate::plan::{self, HdfsPlan, MongodbPlan, Plan, RejectsPlan, SinkPlan, SourcePlan, Training};
+use crate::schema::{Field, Kind, Schema, Type};
+
+pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
+    let base = folder(path);
+    let Checked { schema, stages, sinks } = whole(cx, base, &file, Purpose::Run)?;
+    let source = source_plan(&file)?;
+    let generation = Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks }.digest();
+    Ok(Plan {
+        name: file.name?.value,
+        file: path.to_owned(),
+        source,
+        batch: file.batch?,
+        commit: file.commit?,
+        stages: stages.plans,
+        schema,
+        generation_column: file.generation_column?.value,
+        generation,
+        sinks,
+        rejects: RejectsPlan { topic: file.rejects?.topic?.value },
+        artifacts: stages.artifacts,
+        train: file.train?.map(|train| train.plan(base)),
+        warnings: Diagnostics::default(),
+    })
+}
+
+pub fn training(cx: &Context, path: &Path, file: File) -> Read<Training> {
+    let base = folder(path);
+    let stages = whole(cx, base, &file, Purpose::Train)?.stages;
+    let source = source_plan(&file)?;
+    let none = || cx.error(Diagnostic::error("the pipeline does not say how its model is trained").help("describe it in `[train]`"));
+    let train = file.train?.ok_or_else(none)?;
+    let none = || cx.error(Diagnostic::error("there is no model to train").help("add a stage with `[stages.model]`"));
+    let (model, schema) = stages.model.ok_or_else(none)?;
+    Ok(Training {
+        name: file.name?.value,
+        source,
+        stages: stages.plans,
+        schema,
+        model,
+        train: train.plan(base),
+        warnings: Diagnostics::default(),
+    })
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+struct Checked {
+    schema: Schema,
+    stages: Stages,
+    sinks: Vec<SinkPlan>,
+}
+
+/// Goes through all of the file, whatever it meets.
+fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Checked> {
+    let mut flow = source_columns(cx, file);
+    let stages = stages::check(cx, base, &mut flow, file, purpose);
+    add_generation(cx, &mut flow, file);
+    let sinks = file.sinks.as_ref().map_err(|reported| *reported);
+    let known: &[Sink] = sinks.map_or(&[], Vec::as_slice);
+    let plans: Vec<_> = known.iter().map(|sink| sink_plan(cx, &mut flow, sink)).collect();
+    one_cluster(cx, file, known);
+    own_places(cx, file, known);
+    if sinks.is_ok() {
+        warn_unused(cx, &flow);
+    }
+    sinks?;
+    Ok(Checked { schema: flow.schema(), stages: stages?, sinks: plans.into_iter().collect::<Read<_>>()? })
+}
+
+fn source_columns(cx: &Context, file: &File) -> Flow {
+    let mut flow = Flow::new();
+    for column in &file.columns {
+        flow.source(cx, &column.name, column.ty.ok());
+    }
+    if !file.columns_whole {
+        flow.open();
+    }
+    flow
+}
+
+fn add_generation(cx: &Context, flow: &mut Flow, file: &File) {
+    let Ok(name) = &file.generation_column else { return flow.open() };
+    let who = At::new("`generation_column`".to_owned(), name.span.clone());
+    flow.add(cx, &Field::new(&name.value, Type::of(Kind::Text)), &who);
+}
+
+fn source_plan(file: &File) -> Read<SourcePlan> {
+    let (mut fields, mut metadata) = (Vec::new(), Vec::new());
+    for column in &file.columns {
+        let field = Field::new(&column.name.value, column.ty?);
+        match column.from.clone()? {
+            From::Field => fields.push(field),
+            From::Metadata(what) => metadata.push((field, what)),
+        }
+    }
+    let kafka = file.source.as_ref().map_err(|reported| *reported)?;
+    let text = |text: &Read<At<String>>| text.as_ref().map(|text| text.value.clone()).map_err(|reported| *reported);
+    Ok(SourcePlan {
+        brokers: text(&kafka.brokers)?,
+        topic: text(&kafka.topic)?,
+        group: text(&kafka.group)?,
+        group_protocol: kafka.group_protocol?,
+        start: kafka.start?,
+        timeout: kafka.timeout?,
+        fields,
+        metadata,
+    })
+}
+
+fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
+    let columns = sink_columns(cx, flow, sink);
+    let kind = sink_kind(cx, flow, sink);
+    if let (SinkKind::Mongodb { .. }, Ok(columns)) = (&sink.kind, &columns) {
+        mongodb_names(cx, sink, &flow.schema(), columns)?;
+    }
+    Ok(SinkPlan {
+        name: Arc::from(sink.name.value.as_str()),
+        columns: columns?,
+        start: sink.start?,
+        timeout: sink.timeout?,
+        kind: kind?,
+    })
+}
+
+fn who(sink: &Sink, at: &At<String>) -> Who {
+    At::new(format!("sink `{}`", sink.name.value), at.span.clone())
+}
+
+/// Columns that an earlier mistake may hide are left out; the plan is lost anyway.
+fn sink_columns(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<Vec<usize>> {
+    let Some(names) = sink.columns.as_ref().map_err(|reported| *reported)? else {
+        flow.use_all();
+        return Ok((0..flow.schema().0.len()).collect());
+    };
+    let found: Vec<_> = names.value.iter().map(|name| flow.find(cx, &name.value, &who(sink, name))).collect();
+    found.into_iter().filter_map(Read::transpose).collect()
+}
+
+fn sink_kind(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<plan::SinkKind> {
+    let text = |text: &Read<At<String>>| text.as_ref().map(|text| text.value.clone()).map_err(|reported| *reported);
+    Ok(match &sink.kind {
+        SinkKind::Kafka { topic, key, .. } => {
+            let key = key.as_ref().map_err(|reported| *reported)?;
+            let key = key.as_ref().map(|key| message_key(cx, flow, sink, key)).transpose()?;
+            plan::SinkKind::Kafka { topic: text(topic)?, key: key.flatten() }
+        }
+        SinkKind::Mongodb { uri, database, collection } => plan::SinkKind::Mongodb(MongodbPlan {
+            uri: text(uri)?,
+            database: text(database)?,
+            collection: text(collection)?,
+        }),
+        SinkKind::Hdfs(hdfs) => {
+            hdfs.format?;
+            let user = hdfs.user.as_ref().map_err(|reported| *reported)?;
+            plan::SinkKind::Hdfs(HdfsPlan {
+                uri: text(&hdfs.uri)?,
+                user: user.as_ref().map(|user| user.value.clone()),
+                directory: text(&hdfs.directory)?,
+                roll_rows_max: hdfs.roll_rows_max?,
+                roll_bytes_max: hdfs.roll_bytes_max?,
+                roll_max: hdfs.roll_max?,
+            })
+        }
+    })
+}
+
+fn message_key(cx: &Context, flow: &mut Flow, sink: &Sink, key: &At<String>) -> Read<Option<usize>> {
+    let index = flow.find(cx, &key.value, &who(sink, key))?;
+    let ty = index.and_then(|index| flow.type_at(index));
+    match ty.filter(|ty| ty.kind != Kind::Text || ty.list) {
+        None => Ok(index),
+        Some(ty) => {
+            let wrong = Diagnostic::error(format!("a message's key is a text, and `{}` is {ty}", key.value));
+            Err(cx.error(wrong.at(&key.span).label("expected a column of type text")))
+        }
+    }
+}
+
+/// MongoDB keeps `_id` for the row's position, and gives dollars and dots a meaning of their own.
+fn mongodb_names(cx: &Context, sink: &Sink, schema: &Schema, columns: &[usize]) -> Read<()> {
+    let mut result = Ok(());
+    for field in columns.iter().filter_map(|&index| schema.0.get(index)) {
+        let name = &field.name;
+        if name == "_id" || name.starts_with('$') || name.contains(['.', '\0']) {
+            let wrong = Diagnostic::error(format!("MongoDB cannot store a column named `{name}`")).at(&sink.name.span);
+            let expected = "expected names other than `_id`, without dots, not beginning with a dollar";
+            result = Err(cx.error(wrong.label(expected).help("leave the column out by `columns = […]`, or rename it")));
+        }
+    }
+    result
+}
+
+/// Kafka sinks and the rejects share the head's transaction, which spans one cluster.
+fn one_cluster(cx: &Context, file: &File, sinks: &[Sink]) {
+    let Ok(Ok(source)) = file.source.as_ref().map(|kafka| kafka.brokers.as_ref()) else { return };
+    let sinks = sinks.iter().filter_map(|sink| match &sink.kind {
+        SinkKind::Kafka { brokers, .. } => Some((format!("sink `{}`", sink.name.value), brokers.as_ref())),
+        _ => None,
+    });
+    let rejects = file.rejects.iter().map(|rejects| ("`rejects`".to_owned(), rejects.brokers.as_ref()));
+    for (what, brokers) in sinks.chain(rejects) {
+        let Ok(Some(brokers)) = brokers else { continue };
+        if cluster(&brokers.value) != cluster(&source.value) {
+            let other = Diagnostic::error(format!("{what} is on another cluster than the source")).at(&brokers.span);
+            let other = other.label(format!("expected `{}`", source.value)).note(&source.span, "the source is here");
+            cx.error(other.help("for now, what is written to Kafka shares the source's transaction, so it must be the source's cluster"));
+        }
+    }
+}
+
+fn cluster(brokers: &str) -> BTreeSet<&str> {
+    brokers.split(',').collect()
+}
+
+/// No two writers write to one place, and none to where the source reads.
+fn own_places(cx: &Context, file: &File, sinks: &[Sink]) {
+    let mut places: Vec<(String, String, &At<String>)> = Vec::new();
+    let topic = |topic: &At<String>| format!("topic `{}`", topic.value);
+    if let Ok(Ok(source)) = file.source.as_ref().map(|kafka| kafka.topic.as_ref()) {
+        places.push((topic(source), "the source reads".to_owned(), source));
+    }
+    let rejects = file.rejects.iter().filter_map(|rejects| rejects.topic.as_ref().ok());
+    let rejects = rejects.map(|rejects| (topic(rejects), "the rejects go to".to_owned(), rejects));
+    let sinks = sinks.iter().filter_map(|sink| {
+        let (place, at) = match &sink.kind {
+            SinkKind::Kafka { topic: Ok(name), .. } => (topic(name), name),
+            SinkKind::Mongodb { uri: Ok(uri), database: Ok(database), collection: Ok(collection) } => {
+                let place = format!("collection `{}.{}`", database.value, collection.value);
+                // the same database of another server is another place
+                (format!("{place}\0{}", uri.value), collection)
+            }
+            SinkKind::Hdfs(hdfs) => {
+                let (Ok(uri), Ok(directory)) = (&hdfs.uri, &hdfs.directory) else { return None };
+                (format!("directory `{}`\0{}", directory.value, uri.value), directory)
+            }
+            _ => return None,
+        };
+        Some((place, format!("sink `{}` writes to", sink.name.value), at))
+    });
+    for (place, does, at) in sinks.chain(rejects) {
+        match places.iter().find(|(there, ..)| *there == place) {
+            Some((_, first_does, first)) => {
+                let name = place.split('\0').next().unwrap_or_default();
+                let same = Diagnostic::error(format!("{does} the {name}, which {first_does} too")).at(&at.span);
+                cx.error(same.note(&first.span, "the other is here"));
+            }
+            None => places.push((place, does, at)),
+        }
+    }
+}
+
+fn warn_unused(cx: &Context, flow: &Flow) {
+    for field in flow.unused() {
+        let unused = Diagnostic::warning(format!("nobody uses `{}`", field.value)).at(&field.span);
+        cx.report.warn(unused.help("no stage reads it and no sink writes it: take it away, and it is not decoded"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The generation: a hash of everything that decides what a row becomes, and of nothing else.
+//!
+//! Invariant: where services are, how large batches are and where files lie does not change it; what is in the files,
+//! the stages' settings, the columns of source and sinks and the version of XGBoost do.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::plan::{Metadata, SinkPlan, SourcePlan};
+use crate::schema::Schema;
+use crate::stage::model;
+
+const HEX_DIGITS: usize = 16;
+
+pub struct Generation<'a> {
+    pub source: &'a SourcePlan,
+    /// Of each stage, in order: name, settings, hashes of its files.
+    pub stages: &'a [Value],
+    pub schema: &'a Schema,
+    pub sinks: &'a [SinkPlan],
+}
+
+impl Generation<'_> {
+    pub fn digest(&self) -> Arc<str> {
+        let metadata = self.source.metadata.iter().map(|(field, from)| json!([field.name, metadata(from)]));
+        let whole = json!({
+            "fields": self.source.fields,
+            "metadata": metadata.collect::<Vec<_>>(),
+            "stages": self.stages,
+            "schema": self.schema.0,
+            "sinks": self.sinks(),
+            "xgboost": model::version(),
+        });
+        let mut hex = digest(canonical(&whole).to_string().as_bytes());
+        hex.truncate(HEX_DIGITS);
+        Arc::from(hex)
+    }
+
+    /// By name: their order in the file means nothing.
+    fn sinks(&self) -> Vec<Value> {
+        let names = |sink: &SinkPlan| sink.columns.iter().map(|&column| &self.schema.0[column].name).collect::<Vec<_>>();
+        let mut sinks: Vec<_> = self.sinks.iter().map(|sink| (&sink.name, names(sink))).collect();
+        sinks.sort();
+        sinks.into_iter().map(|(name, columns)| json!([**name, columns])).collect()
+    }
+}
+
+fn metadata(from: &Metadata) -> Value {
+    match from {
+        Metadata::Key => json!("key"),
+        Metadata::Timestamp => json!("timestamp"),
+        Metadata::Partition => json!("partition"),
+        Metadata::Offset => json!("offset"),
+        Metadata::Header(name) => json!({ "header": name }),
+    }
+}
+
+/// Objects as lists of pairs in order of their keys, whatever order the JSON library keeps.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(canonical).collect(),
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            let pairs = entries.into_iter().map(|(key, value)| json!([key, canonical(value)]));
+            json!({ "": pairs.collect::<Vec<_>>() })
+        }
+        _ => value.clone(),
+    }
+}
+
+/// Sha256 in hex.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,250 @@
+//! The stages one after the other: their files loaded, their columns checked against those that come to them.
+//!
+//! Invariant: a stage whose file cannot be loaded opens the flow, so that what it would have added is not missed.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::diagnostics::{Diagnostic, Reported};
+use super::file::{File, Lookup, Model, Plugin, Stage, StageKind};
+use super::flow::{Flow, StageTypes, Who};
+use super::generation;
+use super::reader::{At, Context, Read};
+use super::train::Train;
+use crate::plan::{self, StagePlan};
+use crate::schema::{Field, Kind, Schema, Type};
+use crate::stage::model::{self, Outputs, UnknownCategory};
+use crate::stage::{LoadError, plugin};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Run,
+    /// The model is not there yet: stages up to it are loaded, and it is not.
+    Train,
+}
+
+#[derive(Default)]
+pub struct Stages {
+    pub plans: Vec<StagePlan>,
+    /// What of each decides what a row becomes.
+    pub settings: Vec<Value>,
+    pub artifacts: Vec<PathBuf>,
+    hashes: Vec<Artifact>,
+    /// The model's folder and the columns before it, where it is to be trained.
+    pub model: Option<(PathBuf, Schema)>,
+}
+
+/// What became of a stage.
+struct Loaded {
+    kind: plan::StageKind,
+    settings: Value,
+    files: Vec<Artifact>,
+}
+
+/// A file and its sha256.
+struct Artifact {
+    path: PathBuf,
+    sha256: String,
+}
+
+pub fn check(cx: &Context, base: &Path, flow: &mut Flow, file: &File, purpose: Purpose) -> Read<Stages> {
+    names_differ(cx, &file.stages);
+    let train = file.train.as_ref().ok().and_then(Option::as_ref);
+    let mut stages = Ok(Stages::default());
+    let mut model_passed = false;
+    for stage in &file.stages {
+        if let (Ok(StageKind::Model(model)), false) = (&stage.kind, model_passed) {
+            model_passed = true;
+            train.iter().for_each(|train| trained_columns(cx, flow, train));
+            if purpose == Purpose::Train {
+                let folder = model.path.as_ref().map(|path| base.join(&path.value)).map_err(|reported| *reported);
+                flow.open();
+                return stages.and_then(|stages| Ok(Stages { model: Some((folder?, flow.schema())), ..stages }));
+            }
+        }
+        let earlier: &[Artifact] = stages.as_ref().map_or(&[], |stages: &Stages| &stages.hashes);
+        let loaded = load(cx, base, flow, stage, earlier);
+        stages = stages.and_then(|stages| stages.with(stage.name.as_ref().map_err(|reported| *reported)?, loaded?, flow));
+    }
+    if let (Some(train), false, true) = (train, model_passed, file.stages_whole) {
+        let useless = Diagnostic::error("there is no model to train").at(&train.features.span);
+        cx.error(useless.help("add a stage with `[stages.model]`, or take `[train]` away"));
+    }
+    if !file.stages_whole {
+        flow.open();
+    }
+    stages
+}
+
+impl Stages {
+    fn with(mut self, name: &At<String>, loaded: Loaded, flow: &Flow) -> Read<Stages> {
+        let name: Arc<str> = Arc::from(name.value.as_str());
+        let hashes: Vec<_> = loaded.files.iter().map(|file| &file.sha256).collect();
+        self.settings.push(json!({ "name": *name, "settings": loaded.settings, "files": hashes }));
+        self.artifacts.extend(loaded.files.iter().map(|file| file.path.clone()));
+        self.hashes.extend(loaded.files);
+        self.plans.push(StagePlan { name, kind: loaded.kind, schema: flow.schema() });
+        Ok(self)
+    }
+}
+
+fn names_differ(cx: &Context, stages: &[Stage]) {
+    let names: Vec<_> = stages.iter().filter_map(|stage| stage.name.as_ref().ok()).collect();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(first) = names[..index].iter().find(|first| first.value == name.value) {
+            let twice = Diagnostic::error(format!("two stages are named `{}`", name.value)).at(&name.span);
+            cx.error(twice.note(&first.span, "the first is here"));
+        }
+    }
+}
+
+/// Features and date of `[train]` are columns that come to the model.
+fn trained_columns(cx: &Context, flow: &mut Flow, train: &Train) {
+    for feature in &train.features.value {
+        let who = At::new("`train.features`".to_owned(), feature.span.clone());
+        let Ok(Some(index)) = flow.find(cx, &feature.value, &who) else { continue };
+        let takes = |ty: Type| !ty.list && !matches!(ty.kind, Kind::Binary | Kind::Timestamp);
+        if let Some(ty) = flow.type_at(index).filter(|ty| !takes(*ty)) {
+            let wrong = Diagnostic::error(format!("a model cannot take `{}`, which is {ty}", feature.value));
+            cx.error(wrong.at(&feature.span).label("expected a bool, int64, float64, date or text"));
+        }
+    }
+    let date = Field::new(&train.date_column.value, Type::of(Kind::Date).nullable());
+    flow.read(cx, &date, &At::new("`train.date_column`".to_owned(), train.date_column.span.clone()));
+}
+
+/// What it adds to the flow is there afterwards, or the flow is open.
+fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Artifact]) -> Read<Loaded> {
+    let name = stage.name.as_ref().map_or("", |name| name.value.as_str());
+    let loaded = stage.kind.as_ref().map_err(|reported| *reported).and_then(|kind| match kind {
+        StageKind::Lookup(lookup) => load_lookup(cx, base, flow, name, lookup),
+        StageKind::Plugin(plugin) => load_plugin(cx, base, flow, name, plugin),
+        StageKind::Model(model) => load_model(cx, base, flow, name, model, earlier),
+    });
+    if loaded.is_err() {
+        flow.open();
+    }
+    loaded
+}
+
+fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
+    let written = plugin.component.as_ref().map_err(|reported| *reported)?;
+    let who = At::new(format!("plugin `{name}`"), written.span.clone());
+    let file = Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
+    let config = plugin.config.as_ref().map_err(|reported| *reported)?;
+    let settings = plugin::Settings {
+        stage: Arc::from(name),
+        memory_mib_max: plugin.memory_mib_max? as u32,
+        fuel_per_row_max: plugin.fuel_per_row_max?,
+        config: config.value.to_string(),
+    };
+    let program = plugin::Program::load(&file.path, settings).map_err(|error| cannot_load(cx, &who, &error))?;
+    let types = program.types();
+    flow.stage(cx, &types, &who);
+    let settings = json!({
+        "memory_mib_max": plugin.memory_mib_max?,
+        "fuel_per_row_max": plugin.fuel_per_row_max?,
+        "config": config.value,
+    });
+    Ok(Loaded { kind: plan::StageKind::Plugin(Arc::new(program)), settings, files: vec![file] })
+}
+
+/// A file, or a plugin's folder: then the component that `millrace plugin build` leaves in it.
+fn component(cx: &Context, base: &Path, written: &At<String>, who: &Who) -> Read<PathBuf> {
+    let path = base.join(&written.value);
+    if path.is_file() {
+        return Ok(path);
+    }
+    if !path.is_dir() {
+        let missing = Diagnostic::error(format!("the component of {} is not there", who.value)).at(&who.span);
+        return Err(cx.error(missing.label(format!("{} does not exist", shown(&path)))));
+    }
+    let folder = tidy(&path);
+    let built = folder.file_name().map(|name| path.join(name).with_added_extension("wasm"));
+    built.filter(|file| file.is_file()).ok_or_else(|| {
+        let missing = Diagnostic::error(format!("{} is not built", who.value)).at(&who.span);
+        let missing = missing.label(format!("{} holds no component", folder.display()));
+        cx.error(missing.help(format!("build it: `millrace plugin build {}`", folder.display())))
+    })
+}
+
+fn load_model(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Model, earlier: &[Artifact]) -> Read<Loaded> {
+    let path = written.path.as_ref().map_err(|reported| *reported)?;
+    let who = At::new(format!("model `{name}`"), path.span.clone());
+    let folder = base.join(&path.value);
+    if !folder.is_dir() {
+        let missing = Diagnostic::error(format!("{} is not there", who.value)).at(&who.span);
+        let missing = missing.label(format!("{} is no folder", shown(&folder)));
+        return Err(cx.error(missing.help("make it: `millrace train` with this pipeline")));
+    }
+    let text = |name: &Read<At<String>>| name.as_ref().map(|name| name.value.clone()).map_err(|reported| *reported);
+    let probabilities = written.probabilities.as_ref().map_err(|reported| *reported)?;
+    let outputs = Outputs {
+        class: text(&written.class)?,
+        probabilities: probabilities.as_ref().map(|name| name.value.clone()),
+        model_date: Some(text(&written.model_date)?),
+        season_known: Some(text(&written.season_known)?),
+    };
+    let unknown_category = written.unknown_category?;
+    let settings = json!({
+        "unknown_category": match unknown_category {
+            UnknownCategory::Missing => "missing",
+            UnknownCategory::Reject => "reject",
+        },
+        "outputs": [&outputs.class, &outputs.probabilities, &outputs.model_date, &outputs.season_known],
+    });
+    let model = model::Model::load(&folder, model::Settings { stage: Arc::from(name), unknown_category, outputs })
+        .map_err(|error| cannot_load(cx, &who, &error))?;
+    let files = model.files().iter().map(|file| Artifact::read(file)).collect::<Result<Vec<_>, _>>();
+    let files = files.map_err(|error| cannot_load(cx, &who, &error))?;
+    let types = StageTypes { reads: model.features().to_vec(), adds: model.adds(), drops: Vec::new() };
+    flow.stage(cx, &types, &who);
+    warn_other_stages(cx, &model, earlier, &who);
+    Ok(Loaded { kind: plan::StageKind::Model(Arc::new(model)), settings, files })
+}
+
+/// A model that was trained behind other plugins or tables may be asked with features that it never saw.
+fn warn_other_stages(cx: &Context, model: &model::Model, earlier: &[Artifact], who: &Who) {
+    for trained in &model.manifest().trained.stages {
+        if !earlier.iter().any(|file| file.sha256 == trained.sha256) {
+            let other = format!("{} was trained with another `{}` than the stages before it", who.value, trained.name);
+            let other = Diagnostic::warning(other).at(&who.span);
+            cx.report.warn(other.label(format!("sha256 {:.16}…", trained.sha256)).help("train it again, or take the file that it was trained with"));
+        }
+    }
+}
+
+impl Artifact {
+    fn read(path: &Path) -> Result<Artifact, LoadError> {
+        let bytes = std::fs::read(path).map_err(|error| LoadError::new(path, format!("cannot be read: {error}")))?;
+        Ok(Artifact { path: path.to_owned(), sha256: generation::digest(&bytes) })
+    }
+}
+
+fn cannot_load(cx: &Context, who: &Who, error: &LoadError) -> Reported {
+    let line = error.line.map_or(String::new(), |line| format!(":{line}"));
+    let cannot = Diagnostic::error(format!("{} cannot be loaded", who.value)).at(&who.span);
+    cx.error(cannot.label(format!("{}{line}: {}", shown(&error.file), error.message)))
+}
+
+fn shown(path: &Path) -> String {
+    tidy(path).display().to_string()
+}
+
+/// Without `.` and `folder/..`, for people; symbolic links are not followed.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut tidy, part| {
+        let named = matches!(tidy.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if named => {
+                tidy.pop();
+            }
+            part => tidy.push(part),
+        }
+        tidy
+    })
+}
+fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, lookup: &Lookup) -> Read<Loaded> { todo!() }
