@@ -52,21 +52,12 @@ const FUEL_PER_ROW_MAX: u64 = 1_000_000;
 const FUEL_PER_ROW_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000_000;
 const MODEL_KEYS: &[&str] = &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
 
-const SINK_KEYS: &[&str] = &["kafka", "mongodb", "hdfs"];
-const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key", "columns", "start", "timeout_ms"];
-const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "columns", "start", "timeout_ms"];
-const HDFS_KEYS: &[&str] = &[
-    "uri",
-    "user",
-    "directory",
-    "format",
-    "roll_rows_max",
-    "roll_bytes_max",
-    "roll_seconds_max",
-    "columns",
-    "start",
-    "timeout_ms",
-];
+/// What every sink has, and what it is.
+const SINK_KEYS: &[&str] = &["columns", "start", "timeout_ms", "kafka", "mongodb", "hdfs"];
+const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key"];
+const MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
+const HDFS_KEYS: &[&str] =
+    &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max"];
 const ROLL_ROWS_MAX: u64 = 100_000;
 const ROLL_ROWS_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000;
 const ROLL_BYTES_MAX: u64 = 64 << 20;
@@ -405,8 +396,8 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
         Kind::Hdfs => SinkKind::Hdfs(hdfs_sink(&table)),
     };
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
-    let start = table.choice("start", &starts, SinkStart::Head);
-    let (columns, timeout) = (table.names_maybe("columns"), timeout(&table));
+    let start = sink.choice("start", &starts, SinkStart::Head);
+    let (columns, timeout) = (sink.names_maybe("columns"), timeout(&sink));
     Ok(Sink { name: name?, columns, start, timeout, kind })
 }
 
