@@ -11,8 +11,6 @@ use std::time::Instant;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::batch::Reject;
 use crate::engine::fan_out::FanOut;
@@ -21,17 +19,17 @@ use crate::engine::reject;
 use crate::engine::stats::Stats;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
-use crate::kafka;
 use crate::plan::{Plan, SinkKind};
-use crate::sink::kafka::{TooLarge, Transactions};
+use crate::sink::transaction::{Advance, TooLarge, Transactions};
 use crate::sink::{Outbound, Positions};
+use crate::source::Membership;
 
 /// A batch after its last stage.
 pub struct Computed {
     pub outbound: Arc<Outbound>,
     pub generation: Arc<Plan>,
     /// Who the consumer was when the batch was read.
-    pub group: Arc<ConsumerGroupMetadata>,
+    pub member: Membership,
 }
 
 /// A Kafka sink's way of writing one generation's rows.
@@ -61,6 +59,7 @@ pub struct Head<'a> {
     transactions: Transactions,
     fan_out: FanOut,
     stats: &'a Stats,
+    committed: Positions,
     /// Committed, or in the open transaction.
     positions: Positions,
     histories: BTreeMap<i32, History>,
@@ -85,6 +84,7 @@ impl<'a> Head<'a> {
             transactions,
             fan_out,
             stats,
+            committed: positions.clone(),
             positions,
             histories,
             lanes: HashMap::new(),
@@ -203,12 +203,14 @@ impl<'a> Head<'a> {
 
     fn commit(&mut self) -> Result<()> {
         let Some(first) = self.pending.first() else { return Ok(()) };
-        let group = first.group.clone();
+        let member = first.member.clone();
         for (partition, history) in &mut self.histories {
             history.prune(self.fan_out.slowest(*partition).min(self.positions[partition]));
         }
-        let offsets = self.offsets()?;
-        self.transactions.commit(&offsets, &group)?;
+        let from = |partition| self.committed.get(&partition).copied();
+        let advances = advances(from, &self.positions, &self.histories)?;
+        self.transactions.commit(&advances, &member)?;
+        self.committed.clone_from(&self.positions);
         self.stats.committed(self.pending_rows as u64);
         self.pending_rows = 0;
         for computed in self.pending.drain(..) {
@@ -216,27 +218,17 @@ impl<'a> Head<'a> {
         }
         Ok(())
     }
-
-    fn offsets(&self) -> Result<TopicPartitionList> {
-        commit_list(&self.plan.source.topic, &self.positions, &self.histories)
-    }
 }
 
 /// Offsets with their generation lists beside them.
-pub fn commit_list(
-    topic: &str,
+pub fn advances(
+    from: impl Fn(i32) -> Option<i64>,
     positions: &Positions,
     histories: &BTreeMap<i32, History>,
-) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, offset) in positions {
-        let mut element = list.add_partition(topic, *partition);
-        element
-            .set_offset(Offset::Offset(*offset))
-            .map_err(|cause| kafka::error(format!("offset {offset} of partition {partition}"), cause))?;
-        if let Some(history) = histories.get(partition) {
-            element.set_metadata(history.render()?);
-        }
-    }
-    Ok(list)
+) -> Result<BTreeMap<i32, Advance>> {
+    let advance = |(&partition, &to): (&i32, &i64)| {
+        let metadata = histories.get(&partition).map_or_else(|| Ok(String::new()), History::render)?;
+        Ok((partition, Advance { from: from(partition), to, metadata }))
+    };
+    positions.iter().map(advance).collect()
 }

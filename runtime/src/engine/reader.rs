@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::ConsumerGroupMetadata;
-
 use crate::batch::{Batch, Span};
 use crate::engine::history::History;
 use crate::engine::session::End;
@@ -17,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::json::decode::{Decoder, Message};
 use crate::plan::{BatchLimits, Plan};
 use crate::sink::Positions;
-use crate::source::kafka::Source;
+use crate::source::{Membership, Source};
 
 /// How late a signal or a rebalance may be seen.
 const IDLE_POLL: Duration = Duration::from_millis(50);
@@ -30,7 +28,7 @@ const PAUSE_AFTER: Duration = Duration::from_secs(30);
 pub struct Read {
     pub batch: Batch,
     pub generation: Arc<Plan>,
-    pub group: Arc<ConsumerGroupMetadata>,
+    pub member: Membership,
 }
 
 pub struct Reader {
@@ -124,7 +122,7 @@ impl Reader {
         let hash = self.current.generation.clone();
         let batch = self.decoder(&hash)?.1.take(spans)?;
         self.cut.clone_from(&self.read);
-        let read = Read { batch, generation: self.current.clone(), group: source.group_metadata()? };
+        let read = Read { batch, generation: self.current.clone(), member: source.membership()? };
         send(read, source, stop, batches)
     }
 
@@ -151,7 +149,7 @@ fn send(read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) ->
             paused = true;
         }
         if paused && !stop.asked() {
-            source.poll(IDLE_POLL)?;
+            source.idle(IDLE_POLL)?;
         } else {
             std::thread::sleep(FULL_POLL);
         }

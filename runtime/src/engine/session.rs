@@ -14,18 +14,20 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use tokio::runtime::Handle;
 
 use crate::batch::Batch;
+use crate::embedded::Share;
 use crate::engine::fan_out::{FanOut, Opened};
-use crate::engine::head::{Computed, Head, commit_list};
+use crate::engine::head::{Computed, Head, advances};
 use crate::engine::history::History;
 use crate::engine::reader::{Read, Reader};
 use crate::engine::stats::Stats;
 use crate::engine::stop::Stop;
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
+use crate::ground::Ground;
 use crate::plan::{Plan, SinkPlan, SinkStart};
-use crate::sink::kafka::Transactions;
+use crate::sink::transaction::Transactions;
 use crate::sink::{AnyWriter, Log, Outbound, Positions, Writer};
-use crate::source::kafka::{Committed, Extent, Source, first_start};
+use crate::source::{Committed, Extent, Source, first_start};
 use crate::stage::Stage;
 
 /// Batches between reading and computing, and between computing and the head.
@@ -39,6 +41,8 @@ pub struct Context<'a> {
     pub stats: &'a Stats,
     pub stop: &'a Stop,
     pub handle: Handle,
+    pub ground: &'a Ground,
+    pub share: Share,
 }
 
 /// Why a session ended well.
@@ -70,24 +74,25 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
 }
 
 /// Fences the former holder, reads what it committed, and decides which generation goes on from there.
-fn take_head(context: &Context<'_>, source: &Source, log: &Log) -> Result<Standing> {
+fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<Standing> {
     let plan = context.plan;
     // before the positions are read: the reverse repeats rows
     let mut transactions =
-        Transactions::init(&plan.source.brokers, &context.slot.transactional_id, plan.source.timeout)?;
+        context.ground.transactions(&plan.source, &context.slot.transactional_id, context.share)?;
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
-    for (partition, committed) in source.committed()? {
+    let committed = source.committed()?;
+    for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let (head, history, changed) = stand(plan, log, partition, &committed, extent)?;
+        let (head, history, changed) = stand(plan, log, partition, committed, extent)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
         decided |= changed;
     }
     if decided {
-        let group = source.group_metadata()?;
-        transactions.commit(&commit_list(&plan.source.topic, &heads, &histories)?, &group)?;
+        let from = |partition| committed.get(&partition).and_then(|committed| committed.offset);
+        transactions.commit(&advances(from, &heads, &histories)?, &source.membership()?)?;
     }
     Ok(Standing { transactions, heads, histories, extents })
 }
@@ -145,7 +150,7 @@ fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(
     let mut lowest = standing.heads.clone();
     let mut opened = Vec::new();
     for sink in &context.plan.sinks {
-        let Some(mut writer) = AnyWriter::new(context.plan, sink, log)? else { continue };
+        let Some(mut writer) = AnyWriter::new(context.ground, context.plan, sink, log)? else { continue };
         let positions = context
             .handle
             .block_on(writer.open(&starts(sink, standing)))
@@ -216,7 +221,7 @@ fn joined(ended: thread::Result<Result<()>>) -> Result<()> {
 /// Takes batches through the stages of their generation, until no more come or nobody wants them.
 fn compute(batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
     let mut stages: HashMap<Arc<str>, Vec<Stage>> = HashMap::new();
-    while let Ok(Read { mut batch, generation, group }) = batches.recv() {
+    while let Ok(Read { mut batch, generation, member }) = batches.recv() {
         if !stages.contains_key(&generation.generation) {
             let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
             stages.insert(generation.generation.clone(), fresh);
@@ -225,7 +230,7 @@ fn compute(batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<
             batch = stage.process(batch)?;
         }
         let outbound = Arc::new(Outbound { batch: stamp(batch, &generation)? });
-        if computed.send(Computed { outbound, generation, group }).is_err() {
+        if computed.send(Computed { outbound, generation, member }).is_err() {
             break;
         }
     }

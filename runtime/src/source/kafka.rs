@@ -17,10 +17,11 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::{Committed, Extent};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
 use crate::kafka;
-use crate::plan::{GroupProtocol, SourcePlan, Start};
+use crate::plan::{GroupProtocol, SourcePlan};
 use crate::sink::Log;
 
 /// How long one poll of an idle topic takes: the bound on how late a signal or a rebalance is seen.
@@ -67,20 +68,6 @@ impl ConsumerContext for Group {
             _ => Change::Revoked(partitions),
         });
     }
-}
-
-/// What is committed of one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    pub offset: Option<i64>,
-    pub metadata: String,
-}
-
-/// Offsets [first, end) that the log still holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    pub first: i64,
-    pub end: i64,
 }
 
 pub struct Source {
@@ -226,10 +213,6 @@ impl Source {
         assigned.map_err(|cause| kafka::error(format!("taking partitions {:?}", starts.keys()), cause))
     }
 
-    pub fn held(&self) -> &BTreeSet<i32> {
-        &self.held
-    }
-
     /// Offsets committed by the group, and what was written beside them. Waits for pending transactions.
     pub fn committed(&self) -> Result<BTreeMap<i32, Committed>> {
         let mut list = TopicPartitionList::new();
@@ -357,13 +340,5 @@ impl Message for Record<'_> {
     fn header(&self, name: &str) -> Option<&[u8]> {
         let headers = self.0.headers()?;
         headers.iter().filter(|header| header.key == name).last().and_then(|header| header.value)
-    }
-}
-
-/// Where a group without a committed offset begins.
-pub fn first_start(start: Start, extent: Extent) -> i64 {
-    match start {
-        Start::Earliest => extent.first,
-        Start::Latest => extent.end,
     }
 }
