@@ -1,6 +1,9 @@
 //! Commands and what they print. Exit codes: 0 done, 1 it failed or the pipeline is wrong, 2 the command line is wrong.
 
+mod consume;
+mod ground;
 mod logs;
+mod produce;
 mod run;
 
 use std::path::PathBuf;
@@ -28,6 +31,10 @@ enum Command {
     Check(File),
     /// Print what flows where, with types
     Graph(File),
+    /// Write lines of standard input to a topic
+    Produce(produce::Options),
+    /// Read a topic as lines, oldest first
+    Consume(consume::Options),
     /// Train the pipeline's model on the data that its [train] section names
     Train(File),
     /// Work on WASM plugins
@@ -59,6 +66,8 @@ impl Cli {
                 println!("{}: in order, generation {}", file.file.display(), plan.generation);
             }),
             Command::Graph(file) => load(&file.file).map(|plan| print!("{}", millrace::graph::render(&plan))),
+            Command::Produce(options) => produce::run(&options),
+            Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
         };

@@ -5,20 +5,16 @@
 //! Knows nothing of batches.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::{Offset, TopicPartitionList};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::error::{Error, Result};
-use crate::kafka;
+use crate::kafka::{self, Deliveries};
 use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
 
@@ -26,34 +22,6 @@ use crate::sink::transaction::{Advance, TooLarge};
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at what is in flight.
 const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
-
-/// Remembers the first delivery that failed: `flush` answers Ok even then.
-#[derive(Default)]
-struct Deliveries {
-    failed: Mutex<Option<(String, KafkaError)>>,
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            use rdkafka::Message;
-            let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
-        }
-    }
-}
 
 pub struct Transactions {
     producer: BaseProducer<Deliveries>,
@@ -145,11 +113,7 @@ impl Transactions {
             self.serve();
         }
         self.producer.poll(Duration::ZERO);
-        let mut failed = self.producer.context().failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match failed.take() {
-            Some((topic, cause)) => Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
-            None => Ok(()),
-        }
+        self.producer.context().failure()
     }
 
     fn serve(&self) {
