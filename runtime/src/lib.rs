@@ -10,6 +10,7 @@ pub mod graph;
 pub mod ground;
 pub mod json;
 pub mod kafka;
+pub mod observe;
 pub mod plan;
 pub mod schema;
 pub mod sink;

@@ -16,7 +16,7 @@ use crate::batch::Reject;
 use crate::engine::fan_out::FanOut;
 use crate::engine::history::History;
 use crate::engine::reject;
-use crate::engine::stats::Stats;
+use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind};
@@ -55,10 +55,9 @@ fn lanes(plan: &Plan) -> Vec<Lane> {
 }
 
 pub struct Head<'a> {
-    plan: &'a Plan,
+    context: &'a Context<'a>,
     transactions: Transactions,
     fan_out: FanOut,
-    stats: &'a Stats,
     committed: Positions,
     /// Committed, or in the open transaction.
     positions: Positions,
@@ -72,18 +71,16 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub fn new(
-        plan: &'a Plan,
+        context: &'a Context<'a>,
         transactions: Transactions,
         fan_out: FanOut,
-        stats: &'a Stats,
         positions: Positions,
         histories: BTreeMap<i32, History>,
     ) -> Head<'a> {
         Head {
-            plan,
+            context,
             transactions,
             fan_out,
-            stats,
             committed: positions.clone(),
             positions,
             histories,
@@ -103,9 +100,9 @@ impl<'a> Head<'a> {
 
     fn drain(&mut self, batches: &Receiver<Computed>) -> Result<()> {
         while let Ok(first) = batches.recv() {
-            let deadline = Instant::now() + self.plan.commit.interval_max;
+            let deadline = Instant::now() + self.context.plan.commit.interval_max;
             self.take(first)?;
-            while self.pending_rows < self.plan.commit.rows_max {
+            while self.pending_rows < self.context.plan.commit.rows_max {
                 match batches.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                     Ok(next) => self.take(next)?,
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -144,6 +141,7 @@ impl<'a> Head<'a> {
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         let mut too_large = Vec::new();
         for lane in &lanes {
+            let since = Instant::now();
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for (row, (partition, offset, _)) in batch.positions().enumerate() {
@@ -166,7 +164,7 @@ impl<'a> Head<'a> {
                     });
                 }
             }
-            self.stats.sink(&lane.sink).rows(batch.rows() as u64);
+            self.context.metrics.sink(&lane.sink).wrote(batch.rows() as u64, since.elapsed());
         }
         self.lanes.insert(generation.generation.clone(), lanes);
         self.send_rejects(computed, &too_large)
@@ -174,11 +172,12 @@ impl<'a> Head<'a> {
 
     fn send_rejects(&mut self, computed: &Computed, rejects: &[Reject]) -> Result<()> {
         let origins = &computed.outbound.batch.origins;
-        let topic = &self.plan.rejects.topic;
+        let plan = self.context.plan;
+        let topic = &plan.rejects.topic;
         let place = reject::Place {
-            pipeline: &self.plan.name,
+            pipeline: &plan.name,
             generation: &computed.generation.generation,
-            topic: &self.plan.source.topic,
+            topic: &plan.source.topic,
         };
         for refused in rejects {
             let message = refused.origin as usize;
@@ -196,7 +195,7 @@ impl<'a> Head<'a> {
                     )));
                 }
             }
-            self.stats.reject(&refused.stage, &refused.code);
+            self.context.metrics.reject(refused);
         }
         Ok(())
     }
@@ -209,9 +208,12 @@ impl<'a> Head<'a> {
         }
         let from = |partition| self.committed.get(&partition).copied();
         let advances = advances(from, &self.positions, &self.histories)?;
+        let since = Instant::now();
         self.transactions.commit(&advances, &member)?;
         self.committed.clone_from(&self.positions);
-        self.stats.committed(self.pending_rows as u64);
+        let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
+        self.context.metrics.committed(batches, since.elapsed());
+        self.context.heads(&self.positions);
         self.pending_rows = 0;
         for computed in self.pending.drain(..) {
             self.fan_out.send(&computed.outbound)?;

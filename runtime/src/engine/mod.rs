@@ -9,7 +9,6 @@ mod history;
 mod reader;
 mod reject;
 mod session;
-mod stats;
 mod stop;
 mod store;
 
@@ -20,7 +19,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use stats::Stats;
 pub use stop::Stop;
 use tokio::runtime::Handle;
 
@@ -29,6 +27,7 @@ use crate::engine::store::Store;
 use crate::embedded::Share;
 use crate::error::{Error, Kind, Result};
 use crate::ground::Ground;
+use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkKind};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -46,7 +45,7 @@ pub struct Options {
 }
 
 /// Runs until `stop` is asked and everything is drained, or an error that waiting cannot mend.
-pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, stats: &Stats) -> Result<()> {
+pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metrics: &Metrics) -> Result<()> {
     let _hold = options.ground.hold()?;
     let (store, workers) = (Store::open(&options.state, &plan.name)?, i32::from(options.workers.get()));
     store.keep(&plan)?;
@@ -60,9 +59,10 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, stat
                 let share = Share { worker, of: workers };
                 let ground = &options.ground;
                 let context =
-                    Context { plan: &plan, store: &store, slot, stats, stop, handle: handle.clone(), ground, share };
+                    Context { plan: &plan, store: &store, slot, metrics, stop, handle: handle.clone(), ground, share };
                 scope.spawn(move || {
                     let ended = work(&context);
+                    metrics.status.worker(worker, WorkerState::Ended);
                     // one worker that cannot go on ends the process, so that somebody looks
                     stop.ask();
                     ended
@@ -82,6 +82,7 @@ fn work(context: &Context<'_>) -> Result<()> {
     let mut backoff = BACKOFF_FIRST;
     loop {
         let started = Instant::now();
+        context.state(WorkerState::Starting);
         let error = match live(context) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind == Kind::Stop => return Err(error),
@@ -95,7 +96,8 @@ fn work(context: &Context<'_>) -> Result<()> {
             backoff = BACKOFF_FIRST;
         }
         tracing::warn!(%error, again_in_ms = backoff.as_millis() as u64, "not running");
-        context.stats.restarted();
+        context.metrics.restarted();
+        context.state(WorkerState::Waiting(error.to_string()));
         context.stop.wait(backoff);
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
@@ -108,10 +110,12 @@ fn live(context: &Context<'_>) -> Result<()> {
     let place = |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
     let log = source.identify(&topics(plan)).map_err(place)?;
     source.subscribe()?;
+    context.state(WorkerState::Idle);
     while source.wait_for_partitions(|| context.stop.asked()).map_err(place)? {
         if session::run(context, &mut source, &log)? == End::Stopped {
             break;
         }
+        context.state(WorkerState::Idle);
     }
     Ok(())
 }

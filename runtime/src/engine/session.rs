@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
+use std::time::Instant;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use tokio::runtime::Handle;
@@ -19,11 +20,11 @@ use crate::engine::fan_out::{FanOut, Opened};
 use crate::engine::head::{Computed, Head, advances};
 use crate::engine::history::History;
 use crate::engine::reader::{Read, Reader};
-use crate::engine::stats::Stats;
 use crate::engine::stop::Stop;
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
+use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkPlan, SinkStart};
 use crate::sink::transaction::Transactions;
 use crate::sink::{AnyWriter, Log, Outbound, Positions, Writer};
@@ -38,11 +39,23 @@ pub struct Context<'a> {
     pub plan: &'a Arc<Plan>,
     pub store: &'a Store,
     pub slot: &'a Slot,
-    pub stats: &'a Stats,
+    pub metrics: &'a Metrics,
     pub stop: &'a Stop,
     pub handle: Handle,
     pub ground: &'a Ground,
     pub share: Share,
+}
+
+impl Context<'_> {
+    pub fn state(&self, state: WorkerState) {
+        self.metrics.status.worker(self.share.worker, state);
+    }
+
+    /// Where the head stands now.
+    pub fn heads(&self, positions: &Positions) {
+        self.metrics.head(positions);
+        self.metrics.status.partitions(self.share.worker, positions);
+    }
 }
 
 /// Why a session ended well.
@@ -66,10 +79,12 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
     let generations = generations(context, &standing.histories)?;
     tracing::info!(head = ?standing.heads, from = ?lowest, "positions read");
     source.start(&lowest)?;
-    let reader = Reader::new(context.plan, generations, standing.histories.clone(), lowest);
-    let fan_out = FanOut::start(context.handle.clone(), sinks);
+    context.state(WorkerState::Running);
+    context.heads(&standing.heads);
+    let reader = Reader::new(context, generations, standing.histories.clone(), lowest);
+    let fan_out = FanOut::start(context, sinks);
     let Standing { transactions, heads, histories, .. } = standing;
-    let head = Head::new(context.plan, transactions, fan_out, context.stats, heads, histories);
+    let head = Head::new(context, transactions, fan_out, heads, histories);
     mill(context, source, reader, head)
 }
 
@@ -159,7 +174,7 @@ fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(
             check_sink(sink, log, *partition, *position, standing)?;
             lowest.entry(*partition).and_modify(|lowest| *lowest = (*lowest).min(*position));
         }
-        opened.push(Opened { name: sink.name.clone(), writer, stats: context.stats.sink(&sink.name) });
+        opened.push(Opened { name: sink.name.clone(), writer });
     }
     Ok((opened, lowest))
 }
@@ -197,15 +212,14 @@ fn generations(context: &Context<'_>, histories: &BTreeMap<i32, History>) -> Res
     Ok(plans)
 }
 
-fn mill(context: &Context<'_>, source: &Source, mut reader: Reader, head: Head<'_>) -> Result<End> {
+fn mill(context: &Context<'_>, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
     let (read, to_compute) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     let (computed, to_head) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     thread::scope(|scope| {
-        let computing = scope.spawn(move || compute(&to_compute, &computed));
+        let computing = scope.spawn(move || compute(context.metrics, &to_compute, &computed));
         let heading = scope.spawn(move || head.run(&to_head));
-        let reading = reader.run(source, context.stop, &read);
+        let reading = reader.run(source, &read);
         drop(read);
-        context.stats.unknown_fields(reader.unknown_fields());
         // the head knows best why the others ended early
         let headed = joined(heading.join());
         let computed = joined(computing.join());
@@ -219,16 +233,20 @@ fn joined(ended: thread::Result<Result<()>>) -> Result<()> {
 }
 
 /// Takes batches through the stages of their generation, until no more come or nobody wants them.
-fn compute(batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
+fn compute(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
     let mut stages: HashMap<Arc<str>, Vec<Stage>> = HashMap::new();
     while let Ok(Read { mut batch, generation, member }) = batches.recv() {
         if !stages.contains_key(&generation.generation) {
             let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
             stages.insert(generation.generation.clone(), fresh);
         }
-        for stage in stages.get_mut(&generation.generation).into_iter().flatten() {
+        let stages = stages.get_mut(&generation.generation).into_iter().flatten();
+        for (stage, plan) in stages.zip(&generation.stages) {
+            let (since, rows) = (Instant::now(), batch.rows() as u64);
             batch = stage.process(batch)?;
+            metrics.stage(&plan.name, rows, since.elapsed());
         }
+        metrics.computed();
         let outbound = Arc::new(Outbound { batch: stamp(batch, &generation)? });
         if computed.send(Computed { outbound, generation, member }).is_err() {
             break;

@@ -144,6 +144,11 @@ impl Source {
         Ok(!ahead.messages.is_empty())
     }
 
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        let end = |partition: &i32| Some((*partition, self.extent(*partition).ok()?.end));
+        self.held.iter().filter_map(end).collect()
+    }
+
     fn topic(&self) -> Result<&Topic> {
         self.topic.as_ref().ok_or_else(|| Error::stop("the source was not identified"))
     }

@@ -14,6 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -36,6 +37,9 @@ enum Change {
 struct Group {
     changes: Mutex<VecDeque<Change>>,
     closing: AtomicBool,
+    topic: String,
+    /// The log's ends, as the client last said.
+    ends: Mutex<BTreeMap<i32, i64>>,
 }
 
 impl Group {
@@ -51,6 +55,14 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.get(&self.topic).into_iter().flat_map(|topic| topic.partitions.values());
+        // the client counts itself as partition -1, and has no end of what it does not fetch
+        let known = partitions.filter(|partition| partition.partition >= 0 && partition.ls_offset >= 0);
+        let ends = known.map(|partition| (partition.partition, partition.ls_offset)).collect();
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
     }
 }
 
@@ -89,6 +101,8 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
         // every partition gets its offset from the positions: an offset out of range must be an error
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // where the lag is from
+        .set("statistics.interval.ms", "1000")
         // with the default of 1 s a full queue stalls the fetcher
         .set("fetch.queue.backoff.ms", "5")
         .set("queued.max.messages.kbytes", "16384");
@@ -107,7 +121,12 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
 impl Source {
     /// Connects to nothing yet.
     pub fn new(plan: &SourcePlan, client_id: &str) -> Result<Source> {
-        let group = Group { changes: Mutex::new(VecDeque::new()), closing: AtomicBool::new(false) };
+        let group = Group {
+            changes: Mutex::new(VecDeque::new()),
+            closing: AtomicBool::new(false),
+            topic: plan.topic.clone(),
+            ends: Mutex::new(BTreeMap::new()),
+        };
         let consumer = config(plan, client_id)
             .create_with_context(group)
             .map_err(|cause| kafka::error("the consumer's settings", cause))?;
@@ -293,6 +312,10 @@ impl Source {
     fn on_assignment(&self, what: &str, act: impl Fn(&TopicPartitionList) -> Result<(), KafkaError>) -> Result<()> {
         let list = self.consumer.assignment().map_err(|cause| kafka::error(what, cause))?;
         act(&list).map_err(|cause| kafka::error(what, cause))
+    }
+
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        self.consumer.context().ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Who this member is, for the transaction that commits what was polled until now.

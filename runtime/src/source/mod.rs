@@ -142,6 +142,14 @@ impl Source {
         }
     }
 
+    /// The log's ends, as far as they are known without asking anybody.
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        match self {
+            Source::Kafka(source) => source.ends(),
+            Source::Embedded(source) => source.ends(),
+        }
+    }
+
     /// Who this worker is, for the commit of what was read until now.
     pub fn membership(&self) -> Result<Membership> {
         match self {
