@@ -9,8 +9,8 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use millrace::config;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace::{config, graph};
 use millrace::plan::Plan;
 
 /// A streaming pipeline in one binary and one TOML file.
@@ -30,7 +30,7 @@ enum Command {
     /// Check a pipeline without connecting to anything
     Check(File),
     /// Print what flows where, with types
-    Graph(File),
+    Graph(Graph),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
     /// Read a topic as lines, oldest first
@@ -40,6 +40,24 @@ enum Command {
     /// Work on WASM plugins
     #[command(subcommand)]
     Plugin(Plugin),
+}
+
+#[derive(Args)]
+struct Graph {
+    #[command(flatten)]
+    file: File,
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// Every column with its type
+    Text,
+    /// For Markdown that draws Mermaid
+    Mermaid,
+    /// For Graphviz
+    Dot,
 }
 
 #[derive(Args)]
@@ -57,6 +75,16 @@ enum Plugin {
     },
 }
 
+impl Format {
+    fn draw(self, plan: &Plan) -> String {
+        match self {
+            Format::Text => graph::render(plan),
+            Format::Mermaid => graph::mermaid(plan),
+            Format::Dot => graph::dot(plan),
+        }
+    }
+}
+
 impl Cli {
     pub fn run(self) -> ExitCode {
         self.logs.start();
@@ -65,7 +93,7 @@ impl Cli {
             Command::Check(file) => load(&file.file).map(|plan| {
                 println!("{}: in order, generation {}", file.file.display(), plan.generation);
             }),
-            Command::Graph(file) => load(&file.file).map(|plan| print!("{}", millrace::graph::render(&plan))),
+            Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
             Command::Produce(options) => produce::run(&options),
             Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),

@@ -1,10 +1,9 @@
-//! A checked pipeline as a picture in text: what flows where, with types.
-//!
-//! Invariant: says only what the plan says, so it can be kept beside the file and compared.
+//! What flows where, with types: `<` is read, `+` added, `~` retyped, `-` dropped.
 
 use std::fmt::Write;
 
-use crate::plan::{Plan, SinkKind, SinkPlan, StageKind, StagePlan};
+use super::{kind, place};
+use crate::plan::{Plan, SinkPlan, StageKind, StagePlan};
 use crate::schema::{Field, Schema};
 
 pub fn render(plan: &Plan) -> String {
@@ -47,12 +46,12 @@ impl Lines {
     }
 
     fn stage(&mut self, stage: &StagePlan, before: &Schema) {
-        let (what, reads) = match &stage.kind {
-            StageKind::Lookup(lookup) => ("lookup", lookup.types().reads),
-            StageKind::Plugin(program) => ("plugin", program.types().reads),
-            StageKind::Model(model) => ("model", model.features().to_vec()),
+        let reads = match &stage.kind {
+            StageKind::Lookup(lookup) => lookup.types().reads,
+            StageKind::Plugin(program) => program.types().reads,
+            StageKind::Model(model) => model.features().to_vec(),
         };
-        self.node(&format!("{what}  `{}`", stage.name));
+        self.node(&format!("{}  `{}`", kind(stage), stage.name));
         self.columns('<', reads.iter());
         let after = &stage.schema;
         self.columns('-', before.0.iter().filter(|field| after.get(&field.name).is_none()));
@@ -61,12 +60,7 @@ impl Lines {
     }
 
     fn sink(&mut self, plan: &Plan, sink: &SinkPlan) {
-        let to = match &sink.kind {
-            SinkKind::Kafka { topic, .. } => format!("kafka `{topic}`"),
-            SinkKind::Mongodb(mongodb) => format!("mongodb `{}.{}`", mongodb.database, mongodb.collection),
-            SinkKind::Hdfs(hdfs) => format!("hdfs `{}`", hdfs.directory),
-        };
-        self.node(&format!("sink  `{}` to {to}", sink.name));
+        self.node(&format!("sink  `{}` to {}", sink.name, place(sink)));
         if sink.columns.len() < plan.schema.0.len() {
             self.columns('<', sink.columns.iter().map(|&index| &plan.schema.0[index]));
         } else {
