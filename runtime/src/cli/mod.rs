@@ -31,6 +31,8 @@ enum Command {
     Check(File),
     /// Print what flows where, with types
     Graph(Graph),
+    /// Print the JSON Schema of a pipeline file, for editors
+    Schema,
     /// Write lines of standard input to a topic
     Produce(produce::Options),
     /// Read a topic as lines, oldest first
@@ -94,6 +96,10 @@ impl Cli {
                 println!("{}: in order, generation {}", file.file.display(), plan.generation);
             }),
             Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
+            Command::Schema => {
+                print!("{}", config::SCHEMA);
+                Ok(())
+            }
             Command::Produce(options) => produce::run(&options),
             Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),
@@ -111,7 +117,11 @@ impl Cli {
 
 /// Warnings go to stderr at once; the error is what to say last.
 fn load(file: &std::path::Path) -> Result<Plan, String> {
-    config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())
+    let plan = config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())?;
+    if !plan.warnings.is_empty() {
+        eprintln!("{}", plan.warnings.to_string().trim_end());
+    }
+    Ok(plan)
 }
 
 fn train(_file: &File) -> Result<(), String> {
