@@ -5,6 +5,7 @@ mod ground;
 mod logs;
 mod produce;
 mod run;
+mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ enum Command {
     Graph(Graph),
     /// Print the JSON Schema of a pipeline file, for editors
     Schema,
+    /// Work on a pipeline's topics
+    #[command(subcommand)]
+    Topics(topics::Topics),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
     /// Read a topic as lines, oldest first
@@ -99,6 +103,9 @@ impl Cli {
             Command::Schema => {
                 print!("{}", config::SCHEMA);
                 Ok(())
+            }
+            Command::Topics(topics::Topics::Create(options)) => {
+                load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Produce(options) => produce::run(&options),
             Command::Consume(options) => consume::run(&options),

@@ -12,7 +12,6 @@ mod session;
 mod stop;
 mod store;
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use crate::embedded::Share;
 use crate::error::{Error, Kind, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
-use crate::plan::{Plan, SinkKind};
+use crate::plan::Plan;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -108,7 +107,7 @@ fn live(context: &Context<'_>) -> Result<()> {
     let plan = context.plan;
     let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
     let place = |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
-    let log = source.identify(&topics(plan)).map_err(place)?;
+    let log = source.identify(&plan.topics_written()).map_err(place)?;
     source.subscribe()?;
     context.state(WorkerState::Idle);
     while source.wait_for_partitions(|| context.stop.asked()).map_err(place)? {
@@ -118,13 +117,4 @@ fn live(context: &Context<'_>) -> Result<()> {
         context.state(WorkerState::Idle);
     }
     Ok(())
-}
-
-/// Every topic that the head writes to.
-fn topics(plan: &Plan) -> BTreeSet<&str> {
-    let sinks = plan.sinks.iter().filter_map(|sink| match &sink.kind {
-        SinkKind::Kafka { topic, .. } => Some(topic.as_str()),
-        SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
-    });
-    sinks.chain([plan.rejects.topic.as_str()]).collect()
 }

@@ -162,8 +162,8 @@ impl Source {
         match found {
             Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len()),
             _ => Err(Error::retry(format!(
-                "topic `{topic}` is not there: create it, such as with \
-                 `kafka-topics.sh --create --topic {topic} --partitions 1`"
+                "topic `{topic}` is not there: create it by `millrace topics create` with this pipeline's file, or as \
+                 you create topics"
             ))),
         }
     }
