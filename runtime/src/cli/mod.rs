@@ -5,7 +5,9 @@ mod ground;
 mod logs;
 mod manual;
 mod produce;
+mod replay;
 mod run;
+mod topic;
 mod topics;
 mod version;
 
@@ -49,6 +51,8 @@ enum Command {
     Topics(topics::Topics),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
+    /// Write the rows of a file to a topic, at a rate
+    Replay(replay::Options),
     /// Read a topic as lines, oldest first
     Consume(consume::Options),
     /// Train the pipeline's model on the data that its [train] section names
@@ -127,6 +131,7 @@ impl Cli {
             }
             Command::Man(options) => manual::man(&options),
             Command::Produce(options) => produce::run(&options),
+            Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
