@@ -1,11 +1,15 @@
 //! What every Kafka client here has in common: where its log lines go, and which errors are worth another try.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
 
 use crate::error::{Error, Kind};
 
@@ -37,6 +41,9 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 pub struct Quiet;
 
+/// A consumer that nobody assigns partitions to.
+impl rdkafka::consumer::ConsumerContext for Quiet {}
+
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
@@ -44,6 +51,43 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+}
+
+/// A producer's context: remembers the first delivery that failed, for `flush` answers Ok even then.
+#[derive(Default)]
+pub struct Deliveries {
+    failed: Mutex<Option<(String, KafkaError)>>,
+}
+
+impl Deliveries {
+    /// The first failure since the last look: the topic, and why.
+    pub fn failure(&self) -> Result<(), Error> {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some((topic, cause)) => Err(error(format!("writing to topic `{topic}`"), cause)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
+        }
     }
 }
 

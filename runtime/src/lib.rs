@@ -3,10 +3,14 @@
 pub mod batch;
 pub mod calendar;
 pub mod config;
+pub mod embedded;
 pub mod engine;
 pub mod error;
+pub mod graph;
+pub mod ground;
 pub mod json;
 pub mod kafka;
+pub mod observe;
 pub mod plan;
 pub mod schema;
 pub mod sink;

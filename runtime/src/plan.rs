@@ -3,6 +3,7 @@
 //! Invariant: a plan that exists is consistent; nothing behind it checks names, types or paths again. Every default
 //! has its value.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,17 @@ pub struct Plan {
     pub train: Option<TrainPlan>,
     /// What is odd about the file and no error.
     pub warnings: Diagnostics,
+}
+
+impl Plan {
+    /// Topics of the Kafka sinks and of the rejects.
+    pub fn topics_written(&self) -> BTreeSet<&str> {
+        let sinks = self.sinks.iter().filter_map(|sink| match &sink.kind {
+            SinkKind::Kafka { topic, .. } => Some(topic.as_str()),
+            SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
+        });
+        sinks.chain([self.rejects.topic.as_str()]).collect()
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -6,6 +6,12 @@
 mod bare;
 mod load;
 #[allow(dead_code)]
+#[path = "../../tests/it/flights.rs"]
+mod flights;
+#[allow(dead_code)]
+#[path = "../../tests/it/process.rs"]
+mod process;
+#[allow(dead_code)]
 #[path = "../../tests/it/flow/rig.rs"]
 mod rig;
 

@@ -1,18 +1,34 @@
-//! Commands and what they print. Exit codes: 0 done, 1 it failed or the pipeline is wrong, 2 the command line is wrong.
+//! Commands and what they print. Exit codes are in [`EXIT_CODES`].
 
+mod consume;
+mod ground;
 mod logs;
+mod manual;
+mod produce;
+mod replay;
 mod run;
+mod topic;
+mod topics;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use millrace::config;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace::plan::Plan;
+use millrace::{config, graph};
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or the pipeline is wrong; 2 the command line is wrong;\n\
+    130 stopped at once by a second signal. Results go to standard output, everything else to standard error.";
+const EXAMPLES: &str = "Examples:\n  \
+    millrace check pipelines/flight-delay.toml\n  \
+    millrace run pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
+    millrace consume flight-delay-ml-response --embedded .millrace/embedded --follow";
 
 /// A streaming pipeline in one binary and one TOML file.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "millrace", version, long_version = version::long(), max_term_width = 100)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,12 +43,45 @@ enum Command {
     /// Check a pipeline without connecting to anything
     Check(File),
     /// Print what flows where, with types
-    Graph(File),
+    Graph(Graph),
+    /// Print the JSON Schema of a pipeline file, for editors
+    Schema,
+    /// Work on a pipeline's topics
+    #[command(subcommand)]
+    Topics(topics::Topics),
+    /// Write lines of standard input to a topic
+    Produce(produce::Options),
+    /// Write the rows of a file to a topic, at a rate
+    Replay(replay::Options),
+    /// Read a topic as lines, oldest first
+    Consume(consume::Options),
     /// Train the pipeline's model on the data that its [train] section names
     Train(File),
     /// Work on WASM plugins
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
+}
+
+#[derive(Args)]
+struct Graph {
+    #[command(flatten)]
+    file: File,
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// Every column with its type
+    Text,
+    /// For Markdown that draws Mermaid
+    Mermaid,
+    /// For Graphviz
+    Dot,
 }
 
 #[derive(Args)]
@@ -50,6 +99,16 @@ enum Plugin {
     },
 }
 
+impl Format {
+    fn draw(self, plan: &Plan) -> String {
+        match self {
+            Format::Text => graph::render(plan),
+            Format::Mermaid => graph::mermaid(plan),
+            Format::Dot => graph::dot(plan),
+        }
+    }
+}
+
 impl Cli {
     pub fn run(self) -> ExitCode {
         self.logs.start();
@@ -58,7 +117,22 @@ impl Cli {
             Command::Check(file) => load(&file.file).map(|plan| {
                 println!("{}: in order, generation {}", file.file.display(), plan.generation);
             }),
-            Command::Graph(file) => load(&file.file).map(|plan| print!("{}", millrace::graph::render(&plan))),
+            Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
+            Command::Schema => {
+                print!("{}", config::SCHEMA);
+                Ok(())
+            }
+            Command::Topics(topics::Topics::Create(options)) => {
+                load(&options.file).and_then(|plan| topics::create(&plan, &options))
+            }
+            Command::Completions(options) => {
+                manual::completions(&options);
+                Ok(())
+            }
+            Command::Man(options) => manual::man(&options),
+            Command::Produce(options) => produce::run(&options),
+            Command::Replay(options) => replay::run(&options),
+            Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
         };
@@ -74,7 +148,11 @@ impl Cli {
 
 /// Warnings go to stderr at once; the error is what to say last.
 fn load(file: &std::path::Path) -> Result<Plan, String> {
-    config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())
+    let plan = config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())?;
+    if !plan.warnings.is_empty() {
+        eprintln!("{}", plan.warnings.to_string().trim_end());
+    }
+    Ok(plan)
 }
 
 fn train(_file: &File) -> Result<(), String> {

@@ -1,13 +1,16 @@
 //! `millrace run`.
 
-use std::num::NonZeroUsize;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
-use millrace::engine::{self, Stats, Stop};
+use millrace::engine::{self, Stop};
+use millrace::ground::Ground;
+use millrace::observe::{self, Metrics};
 use millrace::plan::Plan;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,10 +23,16 @@ pub struct Options {
     pub file: PathBuf,
     /// Workers in this process; each is a member of the consumer group
     #[arg(long, default_value = "1")]
-    workers: NonZeroUsize,
+    workers: NonZeroU16,
     /// Folder for the files of each generation and the workers' slots; keep it between starts
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
     state: PathBuf,
+    /// Run on this folder and nothing else: topics, documents and directories are in it
+    #[arg(long, value_name = "DIR")]
+    embedded: Option<PathBuf>,
+    /// Answer /metrics, /status, /healthz and /readyz here
+    #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<String>,
 }
 
 pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
@@ -33,19 +42,41 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
     let signals = signals(&runtime).map_err(failed)?;
     runtime.spawn(watch(signals, stop.clone()));
     let plan = Arc::new(plan);
-    let stats = Stats::new(plan.sinks.iter().map(|sink| &sink.name));
+    let metrics = Arc::new(Metrics::new(&plan));
+    options.listen.iter().try_for_each(|address| listen(&runtime, address, metrics.clone()))?;
     let handle = runtime.handle().clone();
     // sinks are driven by `runtime`; the workers are threads of their own
+    let options = options.engine();
     let ended = thread::scope(|scope| {
-        let engine =
-            scope.spawn(|| engine::run(plan.clone(), &options.state, options.workers.get(), handle, &stop, &stats));
+        let engine = scope.spawn(|| engine::run(plan.clone(), &options, handle, &stop, &metrics));
         engine.join()
     });
-    eprintln!("{}: {stats}", plan.name);
+    eprintln!("{}: {metrics}", plan.name);
     match ended {
         Ok(ended) => ended.map_err(|error| format!("error: {error}")),
         Err(_) => Err("error: the engine broke; its words are above".into()),
     }
+}
+
+impl Options {
+    /// An embedded folder has all that outlives the process.
+    fn engine(&self) -> engine::Options {
+        let (ground, state) = match &self.embedded {
+            Some(folder) => (Ground::Embedded(folder.clone()), folder.join("state")),
+            None => (Ground::Services, self.state.clone()),
+        };
+        engine::Options { ground, state, workers: self.workers }
+    }
+}
+
+/// Answers as long as the process lives.
+fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(), String> {
+    let bound = runtime.block_on(TcpListener::bind(address));
+    let listener = bound.map_err(|error| {
+        format!("error: --listen {address}: {error}; choose another port, or stop what listens there")
+    })?;
+    runtime.spawn(observe::serve(listener, metrics, std::future::pending()));
+    Ok(())
 }
 
 fn runtime() -> std::io::Result<Runtime> {

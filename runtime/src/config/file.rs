@@ -16,17 +16,17 @@ use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, SinkStart,
 use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
 
-const KEYS: &[&str] =
+pub(super) const KEYS: &[&str] =
     &["name", "generation_column", "source", "batch", "commit", "stages", "sinks", "rejects", "train"];
 const GENERATION_COLUMN: &str = "Generation";
 
-const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
-const SOURCE_KAFKA_KEYS: &[&str] =
+pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
+pub(super) const SOURCE_KAFKA_KEYS: &[&str] =
     &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
 const TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_BOUNDS: RangeInclusive<u64> = 100..=600_000;
 
-const BATCH_KEYS: &[&str] = &["rows_max", "bytes_max", "wait_ms_max"];
+pub(super) const BATCH_KEYS: &[&str] = &["rows_max", "bytes_max", "wait_ms_max"];
 const BATCH_ROWS_MAX: u64 = 1024;
 const BATCH_ROWS_BOUNDS: RangeInclusive<u64> = 1..=1_000_000;
 const BATCH_BYTES_MAX: u64 = 4 << 20;
@@ -35,38 +35,29 @@ const BATCH_BYTES_BOUNDS: RangeInclusive<u64> = 1024..=1 << 30;
 const BATCH_WAIT_MS_MAX: u64 = 5;
 const BATCH_WAIT_MS_BOUNDS: RangeInclusive<u64> = 1..=60_000;
 
-const COMMIT_KEYS: &[&str] = &["rows_max", "interval_ms_max"];
+pub(super) const COMMIT_KEYS: &[&str] = &["rows_max", "interval_ms_max"];
 const COMMIT_ROWS_MAX: u64 = 5000;
 const COMMIT_ROWS_BOUNDS: RangeInclusive<u64> = 1..=10_000_000;
 const COMMIT_INTERVAL_MS_MAX: u64 = 5;
 /// Well below the 10 s after which the broker ends a transaction by itself.
 const COMMIT_INTERVAL_MS_BOUNDS: RangeInclusive<u64> = 1..=5_000;
 
-const STAGE_KEYS: &[&str] = &["name", "lookup", "plugin", "model"];
-const LOOKUP_KEYS: &[&str] = &["table", "on", "fill", "missing", "default"];
-const PLUGIN_KEYS: &[&str] = &["component", "memory_mib_max", "fuel_per_row_max", "config"];
+pub(super) const STAGE_KEYS: &[&str] = &["name", "lookup", "plugin", "model"];
+pub(super) const LOOKUP_KEYS: &[&str] = &["table", "on", "fill", "missing", "default"];
+pub(super) const PLUGIN_KEYS: &[&str] = &["component", "memory_mib_max", "fuel_per_row_max", "config"];
 const MEMORY_MIB_MAX: u64 = 64;
 /// A guest's addresses have 32 bits.
 const MEMORY_MIB_BOUNDS: RangeInclusive<u64> = 1..=4096;
 const FUEL_PER_ROW_MAX: u64 = 1_000_000;
 const FUEL_PER_ROW_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000_000;
-const MODEL_KEYS: &[&str] = &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
+pub(super) const MODEL_KEYS: &[&str] = &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
 
-const SINK_KEYS: &[&str] = &["kafka", "mongodb", "hdfs"];
-const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key", "columns", "start", "timeout_ms"];
-const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "columns", "start", "timeout_ms"];
-const HDFS_KEYS: &[&str] = &[
-    "uri",
-    "user",
-    "directory",
-    "format",
-    "roll_rows_max",
-    "roll_bytes_max",
-    "roll_seconds_max",
-    "columns",
-    "start",
-    "timeout_ms",
-];
+/// What every sink has, and what it is.
+pub(super) const SINK_KEYS: &[&str] = &["columns", "start", "timeout_ms", "kafka", "mongodb", "hdfs"];
+pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key"];
+pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
+pub(super) const HDFS_KEYS: &[&str] =
+    &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max"];
 const ROLL_ROWS_MAX: u64 = 100_000;
 const ROLL_ROWS_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000;
 const ROLL_BYTES_MAX: u64 = 64 << 20;
@@ -74,8 +65,8 @@ const ROLL_BYTES_BOUNDS: RangeInclusive<u64> = 1..=1 << 40;
 const ROLL_SECONDS_MAX: u64 = 60;
 const ROLL_SECONDS_BOUNDS: RangeInclusive<u64> = 1..=86_400;
 
-const REJECTS_KEYS: &[&str] = &["kafka"];
-const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic"];
+pub(super) const REJECTS_KEYS: &[&str] = &["kafka"];
+pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic"];
 
 pub struct File {
     pub name: Read<At<String>>,
@@ -405,8 +396,8 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
         Kind::Hdfs => SinkKind::Hdfs(hdfs_sink(&table)),
     };
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
-    let start = table.choice("start", &starts, SinkStart::Head);
-    let (columns, timeout) = (table.names_maybe("columns"), timeout(&table));
+    let start = sink.choice("start", &starts, SinkStart::Head);
+    let (columns, timeout) = (sink.names_maybe("columns"), timeout(&sink));
     Ok(Sink { name: name?, columns, start, timeout, kind })
 }
 

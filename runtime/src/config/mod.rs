@@ -14,6 +14,7 @@ mod flow;
 mod generation;
 mod names;
 mod reader;
+mod schema;
 mod stages;
 mod train;
 
@@ -23,6 +24,7 @@ use toml::de::DeTable;
 
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity, Span};
 pub use self::flow::StageTypes;
+pub use self::schema::SCHEMA;
 use self::diagnostics::{Report, Reported};
 use self::file::File;
 use self::reader::Context;

@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::engine::stats::SinkStats;
+use crate::engine::session::Context;
 use crate::error::{Error, Result};
+use crate::observe::{Metrics, SinkMetrics};
 use crate::sink::{AnyWriter, Outbound, Positions, Writer};
 
 /// Batches that wait for one sink; they share their columns with the other sinks.
@@ -28,7 +29,6 @@ struct Lane {
 pub struct Opened {
     pub name: Arc<str>,
     pub writer: AnyWriter,
-    pub stats: Arc<SinkStats>,
 }
 
 pub struct FanOut {
@@ -37,14 +37,17 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    pub fn start(handle: Handle, sinks: Vec<Opened>) -> FanOut {
-        let lanes = sinks.into_iter().map(|sink| {
+    pub fn start(context: &Context<'_>, sinks: Vec<Opened>) -> FanOut {
+        let handle = context.handle.clone();
+        let lanes = sinks.into_iter().map(|Opened { name, writer }| {
             let (inbox, outbox) = mpsc::channel(INBOX_BATCHES_MAX);
-            let durable = Arc::new(Mutex::new(sink.writer.durable().clone()));
-            let task = handle.spawn(drive(sink.writer, outbox, durable.clone(), sink.stats));
-            Lane { name: sink.name, inbox, durable, task }
+            let said = Said::new(context.metrics, &name, writer.durable());
+            let durable = said.durable.clone();
+            let task = handle.spawn(drive(writer, outbox, said));
+            Lane { name, inbox, durable, task }
         });
-        FanOut { lanes: lanes.collect(), handle }
+        let lanes = lanes.collect();
+        FanOut { lanes, handle }
     }
 
     /// Waits for room. An error means that the sink has stopped; [`FanOut::finish`] says why.
@@ -80,12 +83,29 @@ impl FanOut {
     }
 }
 
-async fn drive(
-    mut writer: AnyWriter,
-    mut inbox: mpsc::Receiver<Arc<Outbound>>,
+/// What a sink's task says of itself.
+struct Said {
     durable: Arc<Mutex<Positions>>,
-    stats: Arc<SinkStats>,
-) -> Result<()> {
+    metrics: Arc<SinkMetrics>,
+}
+
+impl Said {
+    fn new(metrics: &Metrics, sink: &str, durable: &Positions) -> Said {
+        let said = Said { durable: Arc::default(), metrics: metrics.sink(sink) };
+        said.durable(durable);
+        said
+    }
+
+    fn durable(&self, positions: &Positions) {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if *durable != *positions {
+            durable.clone_from(positions);
+            self.metrics.durable(positions);
+        }
+    }
+}
+
+async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, said: Said) -> Result<()> {
     loop {
         let deadline = writer.deadline();
         let due = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into());
@@ -95,14 +115,16 @@ async fn drive(
             () = due, if deadline.is_some() => writer.roll(Instant::now()).await?,
             outbound = inbox.recv() => match outbound {
                 Some(outbound) => {
-                    let rows = outbound.batch.rows() as u64;
+                    let (since, rows) = (Instant::now(), outbound.batch.rows() as u64);
                     writer.write(outbound).await?;
-                    stats.rows(rows);
+                    said.metrics.wrote(rows, since.elapsed());
                 }
                 None => break,
             },
         }
-        durable.lock().unwrap_or_else(PoisonError::into_inner).clone_from(writer.durable());
+        said.durable(writer.durable());
     }
-    writer.finish().await
+    writer.finish().await?;
+    said.durable(writer.durable());
+    Ok(())
 }

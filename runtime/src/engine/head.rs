@@ -11,27 +11,25 @@ use std::time::Instant;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::batch::Reject;
 use crate::engine::fan_out::FanOut;
 use crate::engine::history::History;
 use crate::engine::reject;
-use crate::engine::stats::Stats;
+use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
-use crate::kafka;
 use crate::plan::{Plan, SinkKind};
-use crate::sink::kafka::{TooLarge, Transactions};
+use crate::sink::transaction::{Advance, TooLarge, Transactions};
 use crate::sink::{Outbound, Positions};
+use crate::source::Membership;
 
 /// A batch after its last stage.
 pub struct Computed {
     pub outbound: Arc<Outbound>,
     pub generation: Arc<Plan>,
     /// Who the consumer was when the batch was read.
-    pub group: Arc<ConsumerGroupMetadata>,
+    pub member: Membership,
 }
 
 /// A Kafka sink's way of writing one generation's rows.
@@ -57,10 +55,10 @@ fn lanes(plan: &Plan) -> Vec<Lane> {
 }
 
 pub struct Head<'a> {
-    plan: &'a Plan,
+    context: &'a Context<'a>,
     transactions: Transactions,
     fan_out: FanOut,
-    stats: &'a Stats,
+    committed: Positions,
     /// Committed, or in the open transaction.
     positions: Positions,
     histories: BTreeMap<i32, History>,
@@ -73,18 +71,17 @@ pub struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub fn new(
-        plan: &'a Plan,
+        context: &'a Context<'a>,
         transactions: Transactions,
         fan_out: FanOut,
-        stats: &'a Stats,
         positions: Positions,
         histories: BTreeMap<i32, History>,
     ) -> Head<'a> {
         Head {
-            plan,
+            context,
             transactions,
             fan_out,
-            stats,
+            committed: positions.clone(),
             positions,
             histories,
             lanes: HashMap::new(),
@@ -103,9 +100,9 @@ impl<'a> Head<'a> {
 
     fn drain(&mut self, batches: &Receiver<Computed>) -> Result<()> {
         while let Ok(first) = batches.recv() {
-            let deadline = Instant::now() + self.plan.commit.interval_max;
+            let deadline = Instant::now() + self.context.plan.commit.interval_max;
             self.take(first)?;
-            while self.pending_rows < self.plan.commit.rows_max {
+            while self.pending_rows < self.context.plan.commit.rows_max {
                 match batches.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                     Ok(next) => self.take(next)?,
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -144,6 +141,7 @@ impl<'a> Head<'a> {
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         let mut too_large = Vec::new();
         for lane in &lanes {
+            let since = Instant::now();
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for (row, (partition, offset, _)) in batch.positions().enumerate() {
@@ -166,7 +164,7 @@ impl<'a> Head<'a> {
                     });
                 }
             }
-            self.stats.sink(&lane.sink).rows(batch.rows() as u64);
+            self.context.metrics.sink(&lane.sink).wrote(batch.rows() as u64, since.elapsed());
         }
         self.lanes.insert(generation.generation.clone(), lanes);
         self.send_rejects(computed, &too_large)
@@ -174,11 +172,12 @@ impl<'a> Head<'a> {
 
     fn send_rejects(&mut self, computed: &Computed, rejects: &[Reject]) -> Result<()> {
         let origins = &computed.outbound.batch.origins;
-        let topic = &self.plan.rejects.topic;
+        let plan = self.context.plan;
+        let topic = &plan.rejects.topic;
         let place = reject::Place {
-            pipeline: &self.plan.name,
+            pipeline: &plan.name,
             generation: &computed.generation.generation,
-            topic: &self.plan.source.topic,
+            topic: &plan.source.topic,
         };
         for refused in rejects {
             let message = refused.origin as usize;
@@ -196,47 +195,42 @@ impl<'a> Head<'a> {
                     )));
                 }
             }
-            self.stats.reject(&refused.stage, &refused.code);
+            self.context.metrics.reject(refused);
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<()> {
         let Some(first) = self.pending.first() else { return Ok(()) };
-        let group = first.group.clone();
+        let member = first.member.clone();
         for (partition, history) in &mut self.histories {
             history.prune(self.fan_out.slowest(*partition).min(self.positions[partition]));
         }
-        let offsets = self.offsets()?;
-        self.transactions.commit(&offsets, &group)?;
-        self.stats.committed(self.pending_rows as u64);
+        let from = |partition| self.committed.get(&partition).copied();
+        let advances = advances(from, &self.positions, &self.histories)?;
+        let since = Instant::now();
+        self.transactions.commit(&advances, &member)?;
+        self.committed.clone_from(&self.positions);
+        let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
+        self.context.metrics.committed(batches, since.elapsed());
+        self.context.heads(&self.positions);
         self.pending_rows = 0;
         for computed in self.pending.drain(..) {
             self.fan_out.send(&computed.outbound)?;
         }
         Ok(())
     }
-
-    fn offsets(&self) -> Result<TopicPartitionList> {
-        commit_list(&self.plan.source.topic, &self.positions, &self.histories)
-    }
 }
 
 /// Offsets with their generation lists beside them.
-pub fn commit_list(
-    topic: &str,
+pub fn advances(
+    from: impl Fn(i32) -> Option<i64>,
     positions: &Positions,
     histories: &BTreeMap<i32, History>,
-) -> Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, offset) in positions {
-        let mut element = list.add_partition(topic, *partition);
-        element
-            .set_offset(Offset::Offset(*offset))
-            .map_err(|cause| kafka::error(format!("offset {offset} of partition {partition}"), cause))?;
-        if let Some(history) = histories.get(partition) {
-            element.set_metadata(history.render()?);
-        }
-    }
-    Ok(list)
+) -> Result<BTreeMap<i32, Advance>> {
+    let advance = |(&partition, &to): (&i32, &i64)| {
+        let metadata = histories.get(&partition).map_or_else(|| Ok(String::new()), History::render)?;
+        Ok((partition, Advance { from: from(partition), to, metadata }))
+    };
+    positions.iter().map(advance).collect()
 }

@@ -9,42 +9,59 @@ mod history;
 mod reader;
 mod reject;
 mod session;
-mod stats;
 mod stop;
 mod store;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use stats::Stats;
 pub use stop::Stop;
 use tokio::runtime::Handle;
 
 use crate::engine::session::{Context, End};
 use crate::engine::store::Store;
+use crate::embedded::Share;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, SinkKind};
-use crate::source::kafka::Source;
+use crate::ground::Ground;
+use crate::observe::{Metrics, WorkerState};
+use crate::plan::Plan;
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// A worker that ran this long has recovered: the next error begins with a short wait again.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 
+/// How a pipeline is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub ground: Ground,
+    /// The folder that outlives the process.
+    pub state: PathBuf,
+    pub workers: NonZeroU16,
+}
+
 /// Runs until `stop` is asked and everything is drained, or an error that waiting cannot mend.
-pub fn run(plan: Arc<Plan>, state: &Path, workers: usize, handle: Handle, stop: &Stop, stats: &Stats) -> Result<()> {
-    let store = Store::open(state, &plan.name)?;
+pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metrics: &Metrics) -> Result<()> {
+    let _hold = options.ground.hold()?;
+    let (store, workers) = (Store::open(&options.state, &plan.name)?, i32::from(options.workers.get()));
     store.keep(&plan)?;
     tracing::info!(pipeline = plan.name, generation = %plan.generation, workers, "starting");
+    let slots = (0..workers).map(|_| store.slot()).collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers)
-            .map(|_| {
-                let (plan, store, handle) = (&plan, &store, handle.clone());
+        let workers: Vec<_> = slots
+            .iter()
+            .zip(0..)
+            .map(|(slot, worker)| {
+                let share = Share { worker, of: workers };
+                let ground = &options.ground;
+                let context =
+                    Context { plan: &plan, store: &store, slot, metrics, stop, handle: handle.clone(), ground, share };
                 scope.spawn(move || {
-                    let ended = work(plan, store, handle, stop, stats);
+                    let ended = work(&context);
+                    metrics.status.worker(worker, WorkerState::Ended);
                     // one worker that cannot go on ends the process, so that somebody looks
                     stop.ask();
                     ended
@@ -60,18 +77,17 @@ fn broken() -> Error {
     Error::stop("a worker broke; its words are above")
 }
 
-fn work(plan: &Arc<Plan>, store: &Store, handle: Handle, stop: &Stop, stats: &Stats) -> Result<()> {
-    let slot = store.slot()?;
-    let context = Context { plan, store, slot: &slot, stats, stop, handle };
+fn work(context: &Context<'_>) -> Result<()> {
     let mut backoff = BACKOFF_FIRST;
     loop {
         let started = Instant::now();
-        let error = match live(&context) {
+        context.state(WorkerState::Starting);
+        let error = match live(context) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind == Kind::Stop => return Err(error),
             Err(error) => error,
         };
-        if stop.asked() {
+        if context.stop.asked() {
             tracing::warn!(%error, "stopping while a service was away; nothing is lost, the next start goes on from here");
             return Ok(());
         }
@@ -79,8 +95,9 @@ fn work(plan: &Arc<Plan>, store: &Store, handle: Handle, stop: &Stop, stats: &St
             backoff = BACKOFF_FIRST;
         }
         tracing::warn!(%error, again_in_ms = backoff.as_millis() as u64, "not running");
-        stats.restarted();
-        stop.wait(backoff);
+        context.metrics.restarted();
+        context.state(WorkerState::Waiting(error.to_string()));
+        context.stop.wait(backoff);
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
 }
@@ -88,23 +105,16 @@ fn work(plan: &Arc<Plan>, store: &Store, handle: Handle, stop: &Stop, stats: &St
 /// One membership in the group.
 fn live(context: &Context<'_>) -> Result<()> {
     let plan = context.plan;
-    let mut source = Source::new(&plan.source, &context.slot.transactional_id)?;
-    let place = |error: Error| error.at(format!("source `{}` at {}", plan.source.topic, plan.source.brokers));
-    let log = source.identify(&topics(plan)).map_err(place)?;
+    let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
+    let place = |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
+    let log = source.identify(&plan.topics_written()).map_err(place)?;
     source.subscribe()?;
+    context.state(WorkerState::Idle);
     while source.wait_for_partitions(|| context.stop.asked()).map_err(place)? {
         if session::run(context, &mut source, &log)? == End::Stopped {
             break;
         }
+        context.state(WorkerState::Idle);
     }
     Ok(())
-}
-
-/// Every topic that the head writes to.
-fn topics(plan: &Plan) -> BTreeSet<&str> {
-    let sinks = plan.sinks.iter().filter_map(|sink| match &sink.kind {
-        SinkKind::Kafka { topic, .. } => Some(topic.as_str()),
-        SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
-    });
-    sinks.chain([plan.rejects.topic.as_str()]).collect()
 }

@@ -7,22 +7,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::ConsumerGroupMetadata;
-
 use crate::batch::{Batch, Span};
 use crate::engine::history::History;
-use crate::engine::session::End;
+use crate::engine::session::{Context, End};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Result};
 use crate::json::decode::{Decoder, Message};
 use crate::plan::{BatchLimits, Plan};
 use crate::sink::Positions;
-use crate::source::kafka::Source;
+use crate::source::{Membership, Source};
 
 /// How late a signal or a rebalance may be seen.
 const IDLE_POLL: Duration = Duration::from_millis(50);
 /// How long the log is left alone while the next batch finds no room.
 const FULL_POLL: Duration = Duration::from_millis(1);
+/// Between two looks at the lag.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 /// After this long without room, partitions are paused so that polling keeps the membership alive.
 const PAUSE_AFTER: Duration = Duration::from_secs(30);
 
@@ -30,10 +30,11 @@ const PAUSE_AFTER: Duration = Duration::from_secs(30);
 pub struct Read {
     pub batch: Batch,
     pub generation: Arc<Plan>,
-    pub group: Arc<ConsumerGroupMetadata>,
+    pub member: Membership,
 }
 
-pub struct Reader {
+pub struct Reader<'a> {
+    context: &'a Context<'a>,
     limits: BatchLimits,
     current: Arc<Plan>,
     decoders: HashMap<Arc<str>, (Arc<Plan>, Decoder)>,
@@ -42,28 +43,62 @@ pub struct Reader {
     cut: Positions,
     read: Positions,
     since: Option<Instant>,
+    /// When lag and counts were last told.
+    told: Instant,
+    unknown_fields_told: u64,
 }
 
-impl Reader {
+impl<'a> Reader<'a> {
     pub fn new(
-        plan: &Arc<Plan>,
+        context: &'a Context<'a>,
         generations: HashMap<Arc<str>, Arc<Plan>>,
         histories: BTreeMap<i32, History>,
         from: Positions,
-    ) -> Reader {
+    ) -> Reader<'a> {
+        let plan = context.plan;
         let decoders =
             generations.into_iter().map(|(hash, plan)| (hash, (plan.clone(), Decoder::new(&plan.source)))).collect();
         let (cut, read) = (from.clone(), from);
-        Reader { limits: plan.batch, current: plan.clone(), decoders, histories, cut, read, since: None }
+        Reader {
+            context,
+            limits: plan.batch,
+            current: plan.clone(),
+            decoders,
+            histories,
+            cut,
+            read,
+            since: None,
+            told: Instant::now(),
+            unknown_fields_told: 0,
+        }
     }
 
-    pub fn unknown_fields(&self) -> u64 {
-        self.decoders.values().map(|(_, decoder)| decoder.unknown_fields()).sum()
+    /// How far behind the log's end each partition is, and what was ignored.
+    fn tell(&mut self, source: &Source) {
+        self.told = Instant::now();
+        for (partition, end) in source.ends() {
+            let Some(read) = self.read.get(&partition) else { continue };
+            let lag = (end - read).max(0);
+            self.context.metrics.lag(partition, lag);
+            self.context.metrics.status.lag(self.context.share.worker, partition, lag);
+        }
+        let unknown = self.decoders.values().map(|(_, decoder)| decoder.unknown_fields()).sum();
+        self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
+        self.unknown_fields_told = unknown;
     }
 
     /// Until the group or a signal wants an end, or nobody takes batches any more (the taker knows why).
-    pub fn run(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<End> {
+    pub fn run(&mut self, source: &Source, batches: &SyncSender<Read>) -> Result<End> {
+        let ended = self.read(source, self.context.stop, batches);
+        self.tell(source);
+        ended
+    }
+
+    fn read(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<End> {
         loop {
+            if self.told.elapsed() >= TELL_AFTER {
+                self.tell(source);
+            }
             let end = if stop.asked() { Some(End::Stopped) } else { source.changed().then_some(End::Rebalanced) };
             let full = self.messages() >= self.limits.rows_max || self.bytes() >= self.limits.bytes_max;
             let due = self.since.is_some_and(|since| since.elapsed() >= self.limits.wait_max);
@@ -124,7 +159,7 @@ impl Reader {
         let hash = self.current.generation.clone();
         let batch = self.decoder(&hash)?.1.take(spans)?;
         self.cut.clone_from(&self.read);
-        let read = Read { batch, generation: self.current.clone(), group: source.group_metadata()? };
+        let read = Read { batch, generation: self.current.clone(), member: source.membership()? };
         send(read, source, stop, batches)
     }
 
@@ -151,7 +186,7 @@ fn send(read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) ->
             paused = true;
         }
         if paused && !stop.asked() {
-            source.poll(IDLE_POLL)?;
+            source.idle(IDLE_POLL)?;
         } else {
             std::thread::sleep(FULL_POLL);
         }

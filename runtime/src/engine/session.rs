@@ -9,23 +9,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
+use std::time::Instant;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use tokio::runtime::Handle;
 
 use crate::batch::Batch;
+use crate::embedded::Share;
 use crate::engine::fan_out::{FanOut, Opened};
-use crate::engine::head::{Computed, Head, commit_list};
+use crate::engine::head::{Computed, Head, advances};
 use crate::engine::history::History;
 use crate::engine::reader::{Read, Reader};
-use crate::engine::stats::Stats;
 use crate::engine::stop::Stop;
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
+use crate::ground::Ground;
+use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkPlan, SinkStart};
-use crate::sink::kafka::Transactions;
+use crate::sink::transaction::Transactions;
 use crate::sink::{AnyWriter, Log, Outbound, Positions, Writer};
-use crate::source::kafka::{Committed, Extent, Source, first_start};
+use crate::source::{Committed, Extent, Source, first_start};
 use crate::stage::Stage;
 
 /// Batches between reading and computing, and between computing and the head.
@@ -36,9 +39,23 @@ pub struct Context<'a> {
     pub plan: &'a Arc<Plan>,
     pub store: &'a Store,
     pub slot: &'a Slot,
-    pub stats: &'a Stats,
+    pub metrics: &'a Metrics,
     pub stop: &'a Stop,
     pub handle: Handle,
+    pub ground: &'a Ground,
+    pub share: Share,
+}
+
+impl Context<'_> {
+    pub fn state(&self, state: WorkerState) {
+        self.metrics.status.worker(self.share.worker, state);
+    }
+
+    /// Where the head stands now.
+    pub fn heads(&self, positions: &Positions) {
+        self.metrics.head(positions);
+        self.metrics.status.partitions(self.share.worker, positions);
+    }
 }
 
 /// Why a session ended well.
@@ -62,32 +79,35 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
     let generations = generations(context, &standing.histories)?;
     tracing::info!(head = ?standing.heads, from = ?lowest, "positions read");
     source.start(&lowest)?;
-    let reader = Reader::new(context.plan, generations, standing.histories.clone(), lowest);
-    let fan_out = FanOut::start(context.handle.clone(), sinks);
+    context.state(WorkerState::Running);
+    context.heads(&standing.heads);
+    let reader = Reader::new(context, generations, standing.histories.clone(), lowest);
+    let fan_out = FanOut::start(context, sinks);
     let Standing { transactions, heads, histories, .. } = standing;
-    let head = Head::new(context.plan, transactions, fan_out, context.stats, heads, histories);
+    let head = Head::new(context, transactions, fan_out, heads, histories);
     mill(context, source, reader, head)
 }
 
 /// Fences the former holder, reads what it committed, and decides which generation goes on from there.
-fn take_head(context: &Context<'_>, source: &Source, log: &Log) -> Result<Standing> {
+fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<Standing> {
     let plan = context.plan;
     // before the positions are read: the reverse repeats rows
     let mut transactions =
-        Transactions::init(&plan.source.brokers, &context.slot.transactional_id, plan.source.timeout)?;
+        context.ground.transactions(&plan.source, &context.slot.transactional_id, context.share)?;
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
-    for (partition, committed) in source.committed()? {
+    let committed = source.committed()?;
+    for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let (head, history, changed) = stand(plan, log, partition, &committed, extent)?;
+        let (head, history, changed) = stand(plan, log, partition, committed, extent)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
         decided |= changed;
     }
     if decided {
-        let group = source.group_metadata()?;
-        transactions.commit(&commit_list(&plan.source.topic, &heads, &histories)?, &group)?;
+        let from = |partition| committed.get(&partition).and_then(|committed| committed.offset);
+        transactions.commit(&advances(from, &heads, &histories)?, &source.membership()?)?;
     }
     Ok(Standing { transactions, heads, histories, extents })
 }
@@ -145,7 +165,7 @@ fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(
     let mut lowest = standing.heads.clone();
     let mut opened = Vec::new();
     for sink in &context.plan.sinks {
-        let Some(mut writer) = AnyWriter::new(context.plan, sink, log)? else { continue };
+        let Some(mut writer) = AnyWriter::new(context.ground, context.plan, sink, log)? else { continue };
         let positions = context
             .handle
             .block_on(writer.open(&starts(sink, standing)))
@@ -154,7 +174,7 @@ fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(
             check_sink(sink, log, *partition, *position, standing)?;
             lowest.entry(*partition).and_modify(|lowest| *lowest = (*lowest).min(*position));
         }
-        opened.push(Opened { name: sink.name.clone(), writer, stats: context.stats.sink(&sink.name) });
+        opened.push(Opened { name: sink.name.clone(), writer });
     }
     Ok((opened, lowest))
 }
@@ -192,15 +212,14 @@ fn generations(context: &Context<'_>, histories: &BTreeMap<i32, History>) -> Res
     Ok(plans)
 }
 
-fn mill(context: &Context<'_>, source: &Source, mut reader: Reader, head: Head<'_>) -> Result<End> {
+fn mill(context: &Context<'_>, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
     let (read, to_compute) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     let (computed, to_head) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     thread::scope(|scope| {
-        let computing = scope.spawn(move || compute(&to_compute, &computed));
+        let computing = scope.spawn(move || compute(context.metrics, &to_compute, &computed));
         let heading = scope.spawn(move || head.run(&to_head));
-        let reading = reader.run(source, context.stop, &read);
+        let reading = reader.run(source, &read);
         drop(read);
-        context.stats.unknown_fields(reader.unknown_fields());
         // the head knows best why the others ended early
         let headed = joined(heading.join());
         let computed = joined(computing.join());
@@ -214,18 +233,22 @@ fn joined(ended: thread::Result<Result<()>>) -> Result<()> {
 }
 
 /// Takes batches through the stages of their generation, until no more come or nobody wants them.
-fn compute(batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
+fn compute(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
     let mut stages: HashMap<Arc<str>, Vec<Stage>> = HashMap::new();
-    while let Ok(Read { mut batch, generation, group }) = batches.recv() {
+    while let Ok(Read { mut batch, generation, member }) = batches.recv() {
         if !stages.contains_key(&generation.generation) {
             let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
             stages.insert(generation.generation.clone(), fresh);
         }
-        for stage in stages.get_mut(&generation.generation).into_iter().flatten() {
+        let stages = stages.get_mut(&generation.generation).into_iter().flatten();
+        for (stage, plan) in stages.zip(&generation.stages) {
+            let (since, rows) = (Instant::now(), batch.rows() as u64);
             batch = stage.process(batch)?;
+            metrics.stage(&plan.name, rows, since.elapsed());
         }
+        metrics.computed();
         let outbound = Arc::new(Outbound { batch: stamp(batch, &generation)? });
-        if computed.send(Computed { outbound, generation, group }).is_err() {
+        if computed.send(Computed { outbound, generation, member }).is_err() {
             break;
         }
     }

@@ -4,68 +4,37 @@
 //! fences it and aborts what it left. "Abort and go on" would let a late message into the next transaction.
 //! Knows nothing of batches.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::{Offset, TopicPartitionList};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::error::{Error, Result};
-use crate::kafka;
+use crate::kafka::{self, Deliveries};
+use crate::plan::SourcePlan;
+use crate::sink::transaction::{Advance, TooLarge};
 
 /// A worker that was killed holds back read-committed readers, and its successor, for this long.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks at what is in flight.
 const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
 
-/// Remembers the first delivery that failed: `flush` answers Ok even then.
-#[derive(Default)]
-struct Deliveries {
-    failed: Mutex<Option<(String, KafkaError)>>,
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        kafka::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            use rdkafka::Message;
-            let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
-        }
-    }
-}
-
 pub struct Transactions {
     producer: BaseProducer<Deliveries>,
+    /// The topic that the offsets are about.
+    source: String,
     timeout: Duration,
     open: bool,
 }
 
-/// The broker's or the client's limit on one record is passed: the row is bad, not the transaction.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooLarge;
-
 impl Transactions {
     /// Fences whoever had this id, and finishes what it left.
-    pub fn init(brokers: &str, transactional_id: &str, timeout: Duration) -> Result<Transactions> {
-        let mut config = kafka::client_config(brokers, transactional_id);
+    pub fn init(plan: &SourcePlan, transactional_id: &str) -> Result<Transactions> {
+        let (mut config, timeout) = (kafka::client_config(&plan.brokers, transactional_id), plan.timeout);
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
@@ -81,7 +50,7 @@ impl Transactions {
         producer
             .init_transactions(timeout)
             .map_err(|cause| kafka::error(format!("taking transactional id `{transactional_id}`"), cause))?;
-        Ok(Transactions { producer, timeout, open: false })
+        Ok(Transactions { producer, source: plan.topic.clone(), timeout, open: false })
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -116,10 +85,11 @@ impl Transactions {
 
     /// Everything sent since the last commit, and these offsets, become visible at once. `group`: who the consumer
     /// was when the rows were polled, so that a partition that has moved on since fences this.
-    pub fn commit(&mut self, offsets: &TopicPartitionList, group: &ConsumerGroupMetadata) -> Result<()> {
+    pub fn commit(&mut self, advances: &BTreeMap<i32, Advance>, group: &ConsumerGroupMetadata) -> Result<()> {
         self.begin()?;
+        let offsets = offsets(&self.source, advances)?;
         self.producer
-            .send_offsets_to_transaction(offsets, group, self.timeout)
+            .send_offsets_to_transaction(&offsets, group, self.timeout)
             .map_err(|cause| kafka::error("adding the source's offsets to the transaction", cause))?;
         self.settle()?;
         self.producer
@@ -143,15 +113,23 @@ impl Transactions {
             self.serve();
         }
         self.producer.poll(Duration::ZERO);
-        let mut failed = self.producer.context().failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match failed.take() {
-            Some((topic, cause)) => Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
-            None => Ok(()),
-        }
+        self.producer.context().failure()
     }
 
     fn serve(&self) {
         self.producer.poll(Duration::ZERO);
         thread::sleep(IN_FLIGHT_POLL);
     }
+}
+
+fn offsets(topic: &str, advances: &BTreeMap<i32, Advance>) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(advances.len());
+    for (partition, Advance { to, metadata, .. }) in advances {
+        let mut element = list.add_partition(topic, *partition);
+        element
+            .set_offset(Offset::Offset(*to))
+            .map_err(|cause| kafka::error(format!("offset {to} of {topic}[{partition}]"), cause))?;
+        element.set_metadata(metadata);
+    }
+    Ok(list)
 }

@@ -5,9 +5,11 @@
 //! A writer maps its driver's errors to [`Error`] (retry or stop) and knows nothing of retries, backoff or other sinks.
 
 mod any;
+pub mod embedded;
 pub mod hdfs;
 pub mod kafka;
 pub mod mongodb;
+pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -60,6 +62,17 @@ impl Context {
             columns: sink.columns.iter().map(|&index| schema.0[index].name.clone()).collect(),
             timeout: sink.timeout,
         }
+    }
+
+    /// A row's position as text: what a document is known by.
+    fn row_id(&self, partition: i32, offset: i64, index: u32) -> String {
+        let prefix = self.rows_prefix(partition);
+        if index == 0 { format!("{prefix}{offset}") } else { format!("{prefix}{offset}/{index}") }
+    }
+
+    /// What the id of every row of a partition begins with.
+    fn rows_prefix(&self, partition: i32) -> String {
+        format!("{}/{}/{partition}/", self.pipeline, self.log.topic_id)
     }
 }
 

@@ -14,13 +14,15 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::{Committed, Extent};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
 use crate::kafka;
-use crate::plan::{GroupProtocol, SourcePlan, Start};
+use crate::plan::{GroupProtocol, SourcePlan};
 use crate::sink::Log;
 
 /// How long one poll of an idle topic takes: the bound on how late a signal or a rebalance is seen.
@@ -35,6 +37,9 @@ enum Change {
 struct Group {
     changes: Mutex<VecDeque<Change>>,
     closing: AtomicBool,
+    topic: String,
+    /// The log's ends, as the client last said.
+    ends: Mutex<BTreeMap<i32, i64>>,
 }
 
 impl Group {
@@ -50,6 +55,14 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.get(&self.topic).into_iter().flat_map(|topic| topic.partitions.values());
+        // the client counts itself as partition -1, and has no end of what it does not fetch
+        let known = partitions.filter(|partition| partition.partition >= 0 && partition.ls_offset >= 0);
+        let ends = known.map(|partition| (partition.partition, partition.ls_offset)).collect();
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
     }
 }
 
@@ -67,20 +80,6 @@ impl ConsumerContext for Group {
             _ => Change::Revoked(partitions),
         });
     }
-}
-
-/// What is committed of one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    pub offset: Option<i64>,
-    pub metadata: String,
-}
-
-/// Offsets [first, end) that the log still holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    pub first: i64,
-    pub end: i64,
 }
 
 pub struct Source {
@@ -102,6 +101,8 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
         // every partition gets its offset from the positions: an offset out of range must be an error
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // where the lag is from
+        .set("statistics.interval.ms", "1000")
         // with the default of 1 s a full queue stalls the fetcher
         .set("fetch.queue.backoff.ms", "5")
         .set("queued.max.messages.kbytes", "16384");
@@ -120,7 +121,12 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
 impl Source {
     /// Connects to nothing yet.
     pub fn new(plan: &SourcePlan, client_id: &str) -> Result<Source> {
-        let group = Group { changes: Mutex::new(VecDeque::new()), closing: AtomicBool::new(false) };
+        let group = Group {
+            changes: Mutex::new(VecDeque::new()),
+            closing: AtomicBool::new(false),
+            topic: plan.topic.clone(),
+            ends: Mutex::new(BTreeMap::new()),
+        };
         let consumer = config(plan, client_id)
             .create_with_context(group)
             .map_err(|cause| kafka::error("the consumer's settings", cause))?;
@@ -156,8 +162,8 @@ impl Source {
         match found {
             Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len()),
             _ => Err(Error::retry(format!(
-                "topic `{topic}` is not there: create it, such as with \
-                 `kafka-topics.sh --create --topic {topic} --partitions 1`"
+                "topic `{topic}` is not there: create it by `millrace topics create` with this pipeline's file, or as \
+                 you create topics"
             ))),
         }
     }
@@ -224,10 +230,6 @@ impl Source {
         let list = kafka::offsets(&self.topic, starts)?;
         let assigned = self.consumer.incremental_assign(&list);
         assigned.map_err(|cause| kafka::error(format!("taking partitions {:?}", starts.keys()), cause))
-    }
-
-    pub fn held(&self) -> &BTreeSet<i32> {
-        &self.held
     }
 
     /// Offsets committed by the group, and what was written beside them. Waits for pending transactions.
@@ -312,6 +314,10 @@ impl Source {
         act(&list).map_err(|cause| kafka::error(what, cause))
     }
 
+    pub fn ends(&self) -> BTreeMap<i32, i64> {
+        self.consumer.context().ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Who this member is, for the transaction that commits what was polled until now.
     pub fn group_metadata(&self) -> Result<Arc<ConsumerGroupMetadata>> {
         let metadata = self.consumer.group_metadata().map(Arc::new);
@@ -357,13 +363,5 @@ impl Message for Record<'_> {
     fn header(&self, name: &str) -> Option<&[u8]> {
         let headers = self.0.headers()?;
         headers.iter().filter(|header| header.key == name).last().and_then(|header| header.value)
-    }
-}
-
-/// Where a group without a committed offset begins.
-pub fn first_start(start: Start, extent: Extent) -> i64 {
-    match start {
-        Start::Earliest => extent.first,
-        Start::Latest => extent.end,
     }
 }

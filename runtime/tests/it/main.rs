@@ -1,3 +1,6 @@
-//! Tests on the real services, from the outside.
+//! Tests of the program from the outside: on the real services (`flow`), and on nothing but a folder (`embedded`).
 
+mod embedded;
+mod flights;
 mod flow;
+mod process;

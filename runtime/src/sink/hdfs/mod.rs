@@ -12,6 +12,7 @@
 //! and the engine asks its consumer group before it opens another.
 
 mod files;
+mod local;
 mod name;
 mod native;
 mod publish;
@@ -21,12 +22,14 @@ mod token;
 mod model;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 pub use self::files::{FileError, Files};
+pub use self::local::Local;
 pub use self::native::NameNode;
 use self::publish::{Publication, Rows};
 use self::token::Place;
@@ -48,6 +51,12 @@ pub struct Roll {
     pub bytes_max: u64,
     /// Since its first row.
     pub after: Duration,
+}
+
+impl Roll {
+    fn of(plan: &HdfsPlan) -> Roll {
+        Roll { rows_max: plan.roll_rows_max, bytes_max: plan.roll_bytes_max, after: plan.roll_max }
+    }
 }
 
 pub struct Writer<F: Files = NameNode> {
@@ -87,8 +96,14 @@ struct Closing {
 impl Writer {
     /// Connects to nothing.
     pub fn new(context: Context, plan: &HdfsPlan) -> Result<Writer> {
-        let roll = Roll { rows_max: plan.roll_rows_max, bytes_max: plan.roll_bytes_max, after: plan.roll_max };
-        Writer::over(NameNode::new(plan, context.timeout)?, context, &plan.directory, roll)
+        Writer::over(NameNode::new(plan, context.timeout)?, context, &plan.directory, Roll::of(plan))
+    }
+}
+
+impl Writer<Local> {
+    /// The same directories and protocol below a local folder.
+    pub fn in_folder(context: Context, plan: &HdfsPlan, root: PathBuf) -> Result<Writer<Local>> {
+        Writer::over(Local::new(root), context, &plan.directory, Roll::of(plan))
     }
 }
 

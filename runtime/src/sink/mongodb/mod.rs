@@ -13,7 +13,6 @@
 mod document;
 mod error;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,7 +59,7 @@ impl Writer {
         let mut chunk = Chunk::default();
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if self.positions.get(&partition).is_some_and(|&position| offset >= position) {
-                let id = row_id(&self.context, partition, offset, index);
+                let id = self.context.row_id(partition, offset, index);
                 chunk.push(encoder.row(&id, row), id);
             }
             if chunk.is_full() {
@@ -110,19 +109,6 @@ impl super::Writer for Writer {
     fn durable(&self) -> &Positions {
         &self.positions
     }
-}
-
-fn row_id(context: &Context, partition: i32, offset: i64, index: u32) -> String {
-    let mut id = format!("{}{offset}", rows_prefix(context, partition));
-    if index > 0 {
-        write!(id, "/{index}").expect("a String takes every write");
-    }
-    id
-}
-
-/// What the `_id` of every row of a partition begins with.
-fn rows_prefix(context: &Context, partition: i32) -> String {
-    format!("{}/{}/{partition}/", context.pipeline, context.log.topic_id)
 }
 
 fn cursor_id(context: &Context, partition: i32) -> String {
@@ -237,7 +223,7 @@ impl Store {
     }
 
     async fn refuse_rows_without_cursor(&self, context: &Context, partition: i32, id: &str) -> Result<()> {
-        let prefix = rows_prefix(context, partition);
+        let prefix = context.rows_prefix(partition);
         // '0' is the character after '/'
         let end = format!("{}0", &prefix[..prefix.len() - 1]);
         let rows = self.rows.clone_with_type::<Document>();

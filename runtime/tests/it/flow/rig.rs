@@ -1,11 +1,10 @@
 //! One pipeline of its own: names, topics, process, and eyes for every output.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::fs;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -16,15 +15,11 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub use crate::flights::{flights, repository, request};
+pub use crate::process::{PATIENCE, Process};
 
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with ./dev test"))
-}
-
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 pub struct Rig {
@@ -250,119 +245,4 @@ fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
 
 fn nanos() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()
-}
-
-/// `millrace run`, and what it says.
-pub struct Process {
-    child: Child,
-    lines: Receiver<String>,
-    said: String,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Process {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
-        });
-        Process { child, lines, said: String::new() }
-    }
-
-    pub fn said(&mut self) -> &str {
-        while let Ok(line) = self.lines.try_recv() {
-            self.said += &line;
-            self.said.push('\n');
-        }
-        &self.said
-    }
-
-    /// Waits until it has said this since its start.
-    pub fn await_word(&mut self, word: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.said().contains(word) {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.said += &line;
-                    self.said.push('\n');
-                }
-                Err(_) => panic!("never said {word:?}; said:\n{}", self.said),
-            }
-        }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub fn must_run(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("ended with {status}; said:\n{}", self.said());
-        }
-    }
-
-    pub fn kill_nine(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Exit code, and all that it said.
-    pub fn wait(&mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
-        while let Ok(line) = self.lines.recv() {
-            self.said += &line;
-            self.said.push('\n');
-        }
-        (code, self.said.clone())
-    }
-
-    /// SIGTERM, and a good end.
-    pub fn drain(&mut self) -> String {
-        self.signal("TERM");
-        let (code, said) = self.wait();
-        assert_eq!(code, Some(0), "{said}");
-        said
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // a test that failed leaves no process behind
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Flights of the sample as requests, each with a UUID of its own.
-pub fn flights(count: usize, label: &str) -> (Vec<Vec<u8>>, BTreeSet<String>) {
-    let sample = repository().join("examples/flight-delay/sample.jsonl");
-    let lines: Vec<String> = BufReader::new(File::open(sample).unwrap()).lines().map(Result::unwrap).collect();
-    let mut ids = BTreeSet::new();
-    let messages = (0..count).map(|index| {
-        let mut flight: Value = serde_json::from_str(&lines[index % lines.len()]).unwrap();
-        let id = format!("{label}-{index:06}");
-        flight["UUID"] = id.clone().into();
-        flight["Timestamp"] = "2013-05-06T07:08:09Z".into();
-        ids.insert(id);
-        flight.to_string().into_bytes()
-    });
-    (messages.collect(), ids)
-}
-
-/// The contract's example request.
-pub fn request(id: &str, changes: Value) -> Vec<u8> {
-    let mut request = serde_json::json!({
-        "DepDelay": 12.0, "Carrier": "UA", "FlightDate": "2013-05-06", "Origin": "EWR", "Dest": "SFO",
-        "FlightNum": null, "Timestamp": "2013-05-06T07:08:09Z", "UUID": id,
-    });
-    for (name, value) in changes.as_object().unwrap() {
-        request[name] = value.clone();
-    }
-    request.to_string().into_bytes()
 }

@@ -1,0 +1,154 @@
+//! The folder and its file: opened, made, and held.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, Result};
+use crate::transaction::Transaction;
+use crate::wake::{self, Wake};
+
+const FILE: &str = "millrace.sqlite";
+const HOLD: &str = "hold";
+/// "mill", so that `file` and SQLite tools can tell whose it is.
+const APPLICATION: i32 = 0x6d69_6c6c;
+const VERSION: i32 = 1;
+/// A transaction of somebody else takes milliseconds; this much is a disk that stands still.
+const BUSY: Duration = Duration::from_secs(10);
+/// The WAL shrinks back to this after a burst.
+const WAL_BYTES_MAX: u32 = 64 << 20;
+
+const TABLES: &str = "
+CREATE TABLE topics (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL, rows_max INTEGER NOT NULL) STRICT;
+CREATE TABLE partitions (
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, first INTEGER NOT NULL, end INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)) STRICT, WITHOUT ROWID;
+CREATE TABLE messages (
+    topic INTEGER NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, timestamp_ms INTEGER NOT NULL,
+    key BLOB, value BLOB, headers BLOB,
+    PRIMARY KEY (topic, partition, offset)) STRICT, WITHOUT ROWID;
+CREATE TABLE offsets (
+    consumer TEXT NOT NULL, topic INTEGER NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
+    metadata TEXT NOT NULL,
+    PRIMARY KEY (consumer, topic, partition)) STRICT, WITHOUT ROWID;
+CREATE TABLE documents (
+    collection TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (collection, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE positions (
+    sink TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, topic_uuid TEXT NOT NULL,
+    next INTEGER NOT NULL,
+    PRIMARY KEY (sink, topic, partition)) STRICT, WITHOUT ROWID;
+";
+
+/// One connection to the folder's file. A thread has its own.
+pub struct Folder {
+    pub(crate) folder: PathBuf,
+    pub(crate) file: PathBuf,
+    pub(crate) connection: Connection,
+    /// Written to after each commit, so that readers wake.
+    bell: File,
+}
+
+/// The right to run a pipeline on the folder; gone with the process, whatever ends it.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "held, not used")] File);
+
+impl Folder {
+    /// Makes the folder and its tables where they are not there.
+    pub fn open(folder: &Path) -> Result<Folder> {
+        fs::create_dir_all(folder).map_err(|cause| Error::io("making", folder, &cause))?;
+        let file = folder.join(FILE);
+        let failed = |cause| Error::sqlite("opening", &file, cause);
+        let mut connection = Connection::open(&file).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        let settings = format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {WAL_BYTES_MAX};
+             PRAGMA temp_store = MEMORY;"
+        );
+        connection.execute_batch(&settings).map_err(failed)?;
+        prepare(&mut connection, &file)?;
+        let bell = wake::bell(folder)?;
+        Ok(Folder { folder: folder.to_owned(), file, connection, bell })
+    }
+
+    /// Is there such a folder already?
+    pub fn is_one(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn begin(&mut self) -> Result<Transaction<'_>> {
+        Transaction::begin(self)
+    }
+
+    pub fn wake(&self) -> Result<Wake> {
+        Wake::new(&self.folder)
+    }
+
+    pub(crate) fn ring(&self) {
+        // a reader that misses it looks again by itself, only later
+        let _ = (&self.bell).rewind().and_then(|()| (&self.bell).write_all(b"!"));
+    }
+
+    pub(crate) fn failed(&self, what: &str) -> impl FnOnce(rusqlite::Error) -> Error {
+        let (what, file) = (what.to_owned(), self.file.clone());
+        move |cause| Error::sqlite(&what, &file, cause)
+    }
+}
+
+fn prepare(connection: &mut Connection, file: &Path) -> Result<()> {
+    let failed = |cause| Error::sqlite("reading", file, cause);
+    // two processes that begin at once make the tables once
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+    let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    match (application, version) {
+        (0, 0) => {
+            let made = format!("{TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
+            transaction.execute_batch(&made).map_err(|cause| Error::sqlite("making tables", file, cause))?;
+        }
+        (APPLICATION, VERSION) => {}
+        (APPLICATION, newer) => {
+            return Err(Error::Unusable(format!(
+                "{} is of version {newer}, and this millrace knows version {VERSION}: use the millrace that wrote it, or \
+                 another folder",
+                file.display()
+            )));
+        }
+        _ => return Err(Error::Unusable(format!("{} is another program's SQLite file", file.display()))),
+    }
+    transaction.commit().map_err(failed)
+}
+
+impl Hold {
+    pub fn take(folder: &Path) -> Result<Hold> {
+        fs::create_dir_all(folder).map_err(|cause| Error::io("making", folder, &cause))?;
+        let path = folder.join(HOLD);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(|cause| Error::io("opening", &path, &cause))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut who = String::new();
+                let _ = file.read_to_string(&mut who);
+                return Err(Error::Unusable(format!(
+                    "{} is held by another millrace (process {}): stop it, or use another folder",
+                    folder.display(),
+                    who.trim()
+                )));
+            }
+            Err(TryLockError::Error(cause)) => return Err(Error::io("locking", &path, &cause)),
+        }
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        written.map_err(|cause| Error::io("writing", &path, &cause))?;
+        Ok(Hold(file))
+    }
+}

@@ -1,0 +1,54 @@
+//! `millrace topics`: the topics that a pipeline reads and writes, made where they are not there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use futures::executor::block_on;
+use millrace::kafka;
+use millrace::plan::Plan;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::types::RDKafkaErrorCode;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Subcommand)]
+pub enum Topics {
+    /// Create those of a pipeline's topics that are not there
+    Create(Create),
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// The pipeline's TOML file
+    pub file: PathBuf,
+    /// Partitions of each: as many workers can share the work
+    #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+    /// Brokers that hold each partition
+    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    replication: i32,
+}
+
+pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
+    let brokers = &plan.source.brokers;
+    let config = kafka::client_config(brokers, "millrace-topics");
+    let admin: AdminClient<kafka::Quiet> =
+        config.create_with_context(kafka::Quiet).map_err(|error| format!("error: {error}"))?;
+    let mut topics = plan.topics_written();
+    topics.insert(&plan.source.topic);
+    let new = |name| NewTopic::new(name, options.partitions, TopicReplication::Fixed(options.replication));
+    let new: Vec<_> = topics.into_iter().map(new).collect();
+    let asked = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let made = block_on(admin.create_topics(&new, &asked))
+        .map_err(|error| format!("error: creating topics at {brokers}: {error}"))?;
+    let mut failed = Vec::new();
+    for topic in made {
+        match topic {
+            Ok(name) => println!("{name}: created, {} partitions", options.partitions),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => println!("{name}: there already"),
+            Err((name, code)) => failed.push(format!("error: topic `{name}` at {brokers} cannot be created: {code}")),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}

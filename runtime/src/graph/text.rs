@@ -1,0 +1,74 @@
+//! What flows where, with types: `<` is read, `+` added, `~` retyped, `-` dropped.
+
+use std::fmt::Write;
+
+use super::{kind, place};
+use crate::plan::{Plan, SinkPlan, StageKind, StagePlan};
+use crate::schema::{Field, Schema};
+
+pub fn render(plan: &Plan) -> String {
+    let mut out = Lines(format!("{}, generation {}\n", plan.name, plan.generation));
+    let source = &plan.source;
+    out.node(&format!("source  kafka `{}` as group `{}`", source.topic, source.group));
+    let mut before = source.schema();
+    out.columns('+', before.0.iter());
+    for stage in &plan.stages {
+        out.stage(stage, &before);
+        before = stage.schema.clone();
+    }
+    out.node("every row");
+    out.columns('+', added(&before, &plan.schema));
+    for sink in &plan.sinks {
+        out.sink(plan, sink);
+    }
+    out.node(&format!("rejects  kafka `{}`", plan.rejects.topic));
+    out.0
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        // writing to a String does not fail
+        let _ = writeln!(self.0, "{text}");
+    }
+
+    fn node(&mut self, text: &str) {
+        self.line(format_args!("\n{text}"));
+    }
+
+    fn columns<'f>(&mut self, mark: char, fields: impl Iterator<Item = &'f Field>) {
+        let fields: Vec<_> = fields.collect();
+        let width = fields.iter().map(|field| field.name.chars().count()).max().unwrap_or(0);
+        for Field { name, ty } in fields {
+            self.line(format_args!("  {mark} {name:width$}  {ty}"));
+        }
+    }
+
+    fn stage(&mut self, stage: &StagePlan, before: &Schema) {
+        let reads = match &stage.kind {
+            StageKind::Lookup(lookup) => lookup.types().reads,
+            StageKind::Plugin(program) => program.types().reads,
+            StageKind::Model(model) => model.features().to_vec(),
+        };
+        self.node(&format!("{}  `{}`", kind(stage), stage.name));
+        self.columns('<', reads.iter());
+        let after = &stage.schema;
+        self.columns('-', before.0.iter().filter(|field| after.get(&field.name).is_none()));
+        self.columns('~', after.0.iter().filter(|field| before.get(&field.name).is_some_and(|was| was.ty != field.ty)));
+        self.columns('+', added(before, after));
+    }
+
+    fn sink(&mut self, plan: &Plan, sink: &SinkPlan) {
+        self.node(&format!("sink  `{}` to {}", sink.name, place(sink)));
+        if sink.columns.len() < plan.schema.0.len() {
+            self.columns('<', sink.columns.iter().map(|&index| &plan.schema.0[index]));
+        } else {
+            self.line(format_args!("  < all {} columns", sink.columns.len()));
+        }
+    }
+}
+
+fn added<'a>(before: &'a Schema, after: &'a Schema) -> impl Iterator<Item = &'a Field> {
+    after.0.iter().filter(|field| before.get(&field.name).is_none())
+}

@@ -1,0 +1,54 @@
+//! What a pipeline runs on: the services that its file names, or their embedded twins in one folder.
+//!
+//! Invariant: nothing but the connectors knows which.
+
+use std::path::PathBuf;
+
+use millrace_embedded::Hold;
+
+use crate::embedded::{self as twins, Share};
+use crate::error::Result;
+use crate::plan::SourcePlan;
+use crate::sink::transaction::Transactions;
+use crate::sink::{embedded, kafka};
+use crate::source::{self, Source};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ground {
+    Services,
+    Embedded(PathBuf),
+}
+
+impl Ground {
+    /// One process runs pipelines on a folder at a time.
+    pub fn hold(&self) -> Result<Option<Hold>> {
+        match self {
+            Ground::Services => Ok(None),
+            Ground::Embedded(folder) => Hold::take(folder).map(Some).map_err(twins::error),
+        }
+    }
+
+    /// Where the source is, for people.
+    pub fn place(&self, plan: &SourcePlan) -> String {
+        match self {
+            Ground::Services => format!("at {}", plan.brokers),
+            Ground::Embedded(folder) => format!("in {}", folder.display()),
+        }
+    }
+
+    /// Connects to nothing yet.
+    pub fn source(&self, plan: &SourcePlan, client_id: &str, share: Share) -> Result<Source> {
+        Ok(match self {
+            Ground::Services => Source::Kafka(source::kafka::Source::new(plan, client_id)?),
+            Ground::Embedded(folder) => Source::Embedded(source::embedded::Source::new(plan, folder, share)?),
+        })
+    }
+
+    /// Fences whoever had this id, and finishes what it left.
+    pub fn transactions(&self, plan: &SourcePlan, transactional_id: &str, share: Share) -> Result<Transactions> {
+        Ok(match self {
+            Ground::Services => Transactions::Kafka(kafka::Transactions::init(plan, transactional_id)?),
+            Ground::Embedded(folder) => Transactions::Embedded(embedded::Transactions::new(plan, folder, share)?),
+        })
+    }
+}

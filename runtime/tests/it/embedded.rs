@@ -1,0 +1,202 @@
+//! The shipped pipeline on a folder and nothing else: every row once at every sink, whatever is killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use millrace_embedded::Folder;
+use serde_json::Value;
+
+use crate::flights::{flights, repository, request};
+use crate::process::{PATIENCE, Process};
+
+/// A pipeline of its own in a folder of its own.
+struct Bed {
+    folder: PathBuf,
+    toml: String,
+}
+
+impl Bed {
+    fn new(test: &str) -> Bed {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir_all(&folder).unwrap();
+        let root = repository();
+        let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
+        Bed { folder, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn start(&self, options: &[&str]) -> Process {
+        let file = self.folder.join("pipeline.toml");
+        fs::write(&file, &self.toml).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.arg("run").arg(&file).arg("--embedded").arg(self.data()).args(options);
+        Process::start(command)
+    }
+
+    /// As a user does: lines on standard input.
+    fn produce(&self, messages: &[Vec<u8>]) {
+        let mut produce = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["produce", "flight-delay-ml-request", "--embedded"])
+            .arg(self.data())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = produce.stdin.take().unwrap();
+        for message in messages {
+            lines.write_all(message).unwrap();
+            lines.write_all(b"\n").unwrap();
+        }
+        drop(lines);
+        let done = produce.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    fn consume(&self, topic: &str) -> Vec<Value> {
+        let consumed = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["consume", topic, "--embedded"])
+            .arg(self.data())
+            .output()
+            .unwrap();
+        assert!(consumed.status.success(), "{}", String::from_utf8_lossy(&consumed.stderr));
+        let text = String::from_utf8(consumed.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn documents(&self) -> Vec<Value> {
+        let folder = Folder::open(&self.data()).unwrap();
+        let documents = folder.documents("agile_data_science.flight_delay_ml_response").unwrap();
+        documents.into_iter().map(|(_, json)| serde_json::from_str(&json).unwrap()).collect()
+    }
+
+    fn archived(&self) -> Vec<Value> {
+        let directory = self.data().join("hdfs/user/flight_predictions");
+        let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+        files.sort();
+        let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+        texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
+    }
+
+    fn await_rows(&self, count: usize, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        let folder = Folder::open(&self.data()).unwrap();
+        let mut wake = folder.wake().unwrap();
+        while self.consumed(&folder) < count {
+            process.must_run();
+            assert!(Instant::now() < deadline, "said:\n{}", process.said());
+            wake.wait(PATIENCE / 100);
+        }
+    }
+
+    fn consumed(&self, folder: &Folder) -> usize {
+        let Some(topic) = folder.topic("flight-delay-ml-response").unwrap() else { return 0 };
+        (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
+    }
+
+    fn assert_exactly_once(&self, expected: &BTreeSet<String>) {
+        let responses = answers(self.consume("flight-delay-ml-response"), expected);
+        assert_eq!(responses, answers(self.documents(), expected), "the collection's answers");
+        assert_eq!(responses, answers(self.archived(), expected), "the directory's answers");
+    }
+}
+
+fn answers(rows: Vec<Value>, expected: &BTreeSet<String>) -> BTreeMap<String, Value> {
+    let total = rows.len();
+    let answers: BTreeMap<_, _> = rows.into_iter().map(|row| (row["UUID"].as_str().unwrap().to_owned(), row)).collect();
+    assert_eq!(answers.keys().cloned().collect::<BTreeSet<_>>(), *expected, "losses, or rows that nobody asked for");
+    assert_eq!(total, answers.len(), "rows that are there twice");
+    answers
+}
+
+#[test]
+fn one_flight_goes_in_and_its_answer_is_in_three_places() {
+    let bed = Bed::new("one");
+    bed.produce(&[request("one", serde_json::json!({}))]);
+    let mut process = bed.start(&[]);
+    bed.await_rows(1, &mut process);
+    let said = process.drain();
+    bed.assert_exactly_once(&BTreeSet::from(["one".to_owned()]));
+    assert!(said.contains("1 messages in 1 transactions"), "{said}");
+}
+
+#[test]
+fn killed_again_and_again_every_row_is_once_at_every_sink() {
+    let mut bed = Bed::new("kill");
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1\nroll_rows_max = 300");
+    bed.toml += "\n[batch]\nrows_max = 100\n\n[commit]\nrows_max = 150\n";
+    let (mut messages, ids) = flights(3000, "k");
+    messages.insert(700, b"{\"broken\"".to_vec());
+    bed.produce(&messages);
+    for target in [1, 700, 1500, 1600] {
+        let mut process = bed.start(&["--workers", "1"]);
+        bed.await_rows(target, &mut process);
+        process.kill_nine();
+    }
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    process.drain();
+    bed.assert_exactly_once(&ids);
+    let rejects = bed.consume("flight-delay-ml-rejected");
+    assert_eq!(rejects.len(), 1, "{rejects:?}");
+    assert_eq!((&rejects[0]["code"], &rejects[0]["offset"]), (&"not_json".into(), &700.into()));
+}
+
+#[test]
+fn workers_are_threads_that_share_the_partitions() {
+    let bed = Bed::new("workers");
+    // the topics are made with a partition for each
+    let mut process = bed.start(&["--workers", "3"]);
+    process.await_word("positions read");
+    let (messages, ids) = flights(900, "w");
+    bed.produce(&messages);
+    bed.await_rows(ids.len(), &mut process);
+    process.drain();
+    bed.assert_exactly_once(&ids);
+}
+
+#[test]
+fn a_second_process_on_the_folder_is_told_who_holds_it() {
+    let bed = Bed::new("second");
+    let mut first = bed.start(&[]);
+    first.await_word("positions read");
+    let (code, said) = bed.start(&[]).wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&first.id().to_string()), "{said}");
+    first.drain();
+}
+
+#[test]
+fn a_topic_made_again_stops_it_with_a_clear_word() {
+    let bed = Bed::new("again");
+    bed.produce(&flights(10, "a").0);
+    let mut process = bed.start(&[]);
+    bed.await_rows(10, &mut process);
+    process.drain();
+    let mut folder = Folder::open(&bed.data()).unwrap();
+    let topic = folder.topic("flight-delay-ml-request").unwrap().unwrap();
+    let mut transaction = folder.begin().unwrap();
+    transaction.delete_topic(&topic).unwrap();
+    transaction.commit().unwrap();
+    bed.produce(&flights(20, "b").0);
+    let (code, said) = bed.start(&[]).wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("deleted and made again"), "{said}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_said() {
+    let bed = Bed::new("unusable");
+    fs::write(bed.data(), "a file").unwrap();
+    let (code, said) = bed.start(&[]).wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&bed.data().display().to_string()), "{said}");
+}
