@@ -1,22 +1,36 @@
-//! Commands and what they print. Exit codes: 0 done, 1 it failed or the pipeline is wrong, 2 the command line is wrong.
+//! Commands and what they print. Exit codes are in [`EXIT_CODES`].
 
+mod ask;
 mod consume;
 mod ground;
 mod logs;
+mod manual;
 mod produce;
+mod replay;
 mod run;
+mod top;
+mod topic;
 mod topics;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use millrace::{config, graph};
 use millrace::plan::Plan;
+use millrace::{config, graph};
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or the pipeline is wrong; 2 the command line is wrong;\n\
+    130 stopped at once by a second signal. Results go to standard output, everything else to standard error.";
+const EXAMPLES: &str = "Examples:\n  \
+    millrace check pipelines/flight-delay.toml\n  \
+    millrace run pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
+    millrace consume flight-delay-ml-response --embedded .millrace/embedded --follow";
 
 /// A streaming pipeline in one binary and one TOML file.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "millrace", version, long_version = version::long(), max_term_width = 100)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,8 +51,14 @@ enum Command {
     /// Work on a pipeline's topics
     #[command(subcommand)]
     Topics(topics::Topics),
+    /// Watch a running pipeline: rates, latencies, lag, rejects
+    Top(top::Options),
+    /// Print how a running pipeline is, as JSON
+    Status(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
+    /// Write the rows of a file to a topic, at a rate
+    Replay(replay::Options),
     /// Read a topic as lines, oldest first
     Consume(consume::Options),
     /// Train the pipeline's model on the data that its [train] section names
@@ -46,6 +66,10 @@ enum Command {
     /// Work on WASM plugins
     #[command(subcommand)]
     Plugin(Plugin),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
 }
 
 #[derive(Args)]
@@ -107,7 +131,15 @@ impl Cli {
             Command::Topics(topics::Topics::Create(options)) => {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
+            Command::Completions(options) => {
+                manual::completions(&options);
+                Ok(())
+            }
+            Command::Man(options) => manual::man(&options),
+            Command::Top(options) => top::run(&options),
+            Command::Status(options) => top::status(&options),
             Command::Produce(options) => produce::run(&options),
+            Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),
             Command::Train(file) => train(&file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),

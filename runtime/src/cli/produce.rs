@@ -1,20 +1,11 @@
 //! `millrace produce`: lines of standard input into a topic.
 
 use std::io::{BufRead, stdin};
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use millrace::kafka;
-use millrace_embedded::{Folder, Record};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::ground::Ground;
-
-/// Lines that are written to an embedded topic at once.
-const CHUNK_LINES_MAX: usize = 1_000;
-const TIMEOUT: Duration = Duration::from_secs(30);
+use super::topic::Topic;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
@@ -29,7 +20,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
-    let mut topic = Topic::open(options)?;
+    let mut topic = Topic::open(&options.topic, &options.ground)?;
     let mut lines = 0_u64;
     for line in stdin().lock().lines() {
         let line = line.map_err(|error| format!("error: reading standard input after line {lines}: {error}"))?;
@@ -50,89 +41,4 @@ fn key(line: &str, field: &str, number: u64) -> Result<String, String> {
         serde_json::from_str(line).map_err(|error| format!("error: line {number} is not JSON: {error}"))?;
     let text = value.get(field).and_then(|value| value.as_str());
     text.map(str::to_owned).ok_or_else(|| format!("error: line {number} has no text in `{field}` to be its key"))
-}
-
-enum Topic {
-    Kafka { producer: BaseProducer<kafka::Deliveries>, topic: String },
-    Embedded { folder: Box<Folder>, topic: String, lines: Vec<(Option<String>, String)> },
-}
-
-impl Topic {
-    fn open(options: &Options) -> Result<Topic, String> {
-        let topic = options.topic.clone();
-        match &options.ground.embedded {
-            Some(folder) => Topic::embedded(folder, topic),
-            None => {
-                let mut config = kafka::client_config(&options.ground.brokers, "millrace-produce");
-                config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer = config.create_with_context(kafka::Deliveries::default()).map_err(|error| format!("error: {error}"))?;
-                Ok(Topic::Kafka { producer, topic })
-            }
-        }
-    }
-
-    fn embedded(folder: &Path, topic: String) -> Result<Topic, String> {
-        let folder = Folder::open(folder).map_err(|error| format!("error: {error}"))?;
-        Ok(Topic::Embedded { folder: Box::new(folder), topic, lines: Vec::new() })
-    }
-
-    fn send(&mut self, key: Option<String>, line: String) -> Result<(), String> {
-        match self {
-            Topic::Kafka { producer, topic } => send(producer, topic, key.as_deref(), &line),
-            Topic::Embedded { lines, .. } => {
-                lines.push((key, line));
-                if lines.len() >= CHUNK_LINES_MAX { self.write() } else { Ok(()) }
-            }
-        }
-    }
-
-    fn write(&mut self) -> Result<(), String> {
-        let Topic::Embedded { folder, topic, lines } = self else { return Ok(()) };
-        append(folder, topic, lines).map_err(|error| format!("error: {error}"))?;
-        lines.clear();
-        Ok(())
-    }
-
-    /// Waits until everything is acknowledged.
-    fn finish(mut self) -> Result<(), String> {
-        self.write()?;
-        let Topic::Kafka { producer, topic } = &self else { return Ok(()) };
-        producer.flush(TIMEOUT).map_err(|error| format!("error: writing to topic `{topic}`: {error}"))?;
-        producer.context().failure().map_err(|error| format!("error: {error}"))
-    }
-}
-
-fn send(producer: &BaseProducer<kafka::Deliveries>, topic: &str, key: Option<&str>, line: &str) -> Result<(), String> {
-    let mut record = BaseRecord::<str, str>::to(topic).payload(line);
-    record.key = key;
-    loop {
-        match producer.send(record) {
-            Ok(()) => {
-                producer.poll(Duration::ZERO);
-                return Ok(());
-            }
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                producer.poll(Duration::from_millis(10));
-                record = back;
-            }
-            Err((error, _)) => return Err(format!("error: writing to topic `{topic}`: {error}")),
-        }
-    }
-}
-
-fn append(folder: &mut Folder, topic: &str, lines: &[(Option<String>, String)]) -> millrace_embedded::Result<()> {
-    let timestamp_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let mut transaction = folder.begin()?;
-    let topic = transaction.topic(topic, 1, millrace::embedded::ROWS_MAX)?;
-    for partition in 0..topic.partitions {
-        let theirs = lines.iter().zip((0..topic.partitions).cycle()).filter(|(_, its)| *its == partition);
-        let records = theirs.map(|((key, line), _)| Record {
-            timestamp_ms,
-            key: key.as_ref().map(String::as_bytes),
-            value: Some(line.as_bytes()),
-            headers: &[],
-        });
-        transaction.append(&topic, partition, records)?;
-    }
-    transaction.commit()
 }

@@ -74,8 +74,7 @@ impl Flow {
 
     /// The column of that name is used by `who`; its index. `None`, silently, where an earlier mistake may hide it.
     pub fn find(&mut self, cx: &Context, name: &str, who: &Who) -> Read<Option<usize>> {
-        if let Some(index) = self.columns.iter().position(|column| column.name == name) {
-            self.columns[index].used = true;
+        if let Some(index) = self.find_maybe(name) {
             return Ok(Some(index));
         }
         if self.open {
@@ -88,6 +87,13 @@ impl Flow {
             None => missing.label(format!("the columns here are {}", self.names().collect::<Vec<_>>().join(", "))),
         };
         Err(cx.error(missing.help_nearest(name, self.names())))
+    }
+
+    /// The same, where a column that is not there is no mistake.
+    pub fn find_maybe(&mut self, name: &str) -> Option<usize> {
+        let index = self.columns.iter().position(|column| column.name == name)?;
+        self.columns[index].used = true;
+        Some(index)
     }
 
     pub fn type_at(&self, index: usize) -> Option<Type> {

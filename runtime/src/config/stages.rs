@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::diagnostics::{Diagnostic, Reported};
-use super::file::{File, Lookup, Model, Plugin, Stage, StageKind};
+use super::diagnostics::{Diagnostic, Reported, choices};
+use super::file::{self, File, Lookup, Model, Plugin, Stage, StageKind};
 use super::flow::{Flow, StageTypes, Who};
 use super::generation;
 use super::reader::{At, Context, Read};
 use super::train::Train;
 use crate::plan::{self, StagePlan};
 use crate::schema::{Field, Kind, Schema, Type};
+use crate::stage::lookup::{self, Fill, KEY_KINDS, Missing};
 use crate::stage::model::{self, Outputs, UnknownCategory};
 use crate::stage::{LoadError, plugin};
 
@@ -127,6 +128,103 @@ fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Ar
         flow.open();
     }
     loaded
+}
+
+fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Lookup) -> Read<Loaded> {
+    let table = written.table.as_ref().map_err(|reported| *reported)?;
+    let who = At::new(format!("lookup `{name}`"), table.span.clone());
+    let on = lookup_keys(cx, flow, &who, &written.on.as_ref().map_err(|reported| *reported)?.value)?;
+    let (fill, missing) = filled(cx, flow, &who, written)?;
+    let settings = json!({
+        "on": written.on.as_ref().map_err(|reported| *reported)?.value.iter().map(|key| &key.value).collect::<Vec<_>>(),
+        "fill": fill.iter().map(|fill| json!([fill.name, fill.default])).collect::<Vec<_>>(),
+        "missing": if missing == Missing::Reject { "reject" } else { "default" },
+    });
+    let path = base.join(&table.value);
+    let settings_of = lookup::Settings { stage: Arc::from(name), on, fill, missing };
+    let lookup = lookup::Lookup::load(&path, settings_of).map_err(|error| cannot_load(cx, &who, &error))?;
+    let file = Artifact::read(&path).map_err(|error| cannot_load(cx, &who, &error))?;
+    for field in lookup.filled() {
+        match flow.find_maybe(&field.name) {
+            Some(index) => flow.retype(index, Some(field.ty), &who),
+            None => flow.add(cx, field, &who),
+        }
+    }
+    Ok(Loaded { kind: plan::StageKind::Lookup(Arc::new(lookup)), settings, files: vec![file] })
+}
+
+/// The keys are columns of kinds that a table can be joined by.
+fn lookup_keys(cx: &Context, flow: &mut Flow, who: &Who, on: &[At<String>]) -> Read<Vec<(String, Option<Kind>)>> {
+    let keys = on.iter().map(|key| {
+        let index = flow.find(cx, &key.value, &At::new(who.value.clone(), key.span.clone()))?;
+        let ty = index.and_then(|index| flow.type_at(index));
+        match ty.filter(|ty| ty.list || !KEY_KINDS.contains(&ty.kind)) {
+            None => Ok((key.value.clone(), ty.map(|ty| ty.kind))),
+            Some(ty) => {
+                let wrong = Diagnostic::error(format!("a table cannot be joined by `{}`, which is {ty}", key.value));
+                let expected = format!("expected a column of type {}", choices(KEY_KINDS.map(Kind::name)));
+                Err(cx.error(wrong.at(&key.span).label(expected)))
+            }
+        }
+    });
+    keys.collect::<Vec<Read<_>>>().into_iter().collect()
+}
+
+/// The columns to fill, with their defaults.
+fn filled(cx: &Context, flow: &mut Flow, who: &Who, written: &Lookup) -> Read<(Vec<Fill>, Missing)> {
+    let names = &written.fill.as_ref().map_err(|reported| *reported)?.value;
+    let keys = &written.on.as_ref().map_err(|reported| *reported)?.value;
+    let (missing, defaults): (_, &[_]) = match written.missing.as_ref().map_err(|reported| *reported)? {
+        file::Missing::Reject => (Missing::Reject, &[]),
+        file::Missing::Default(defaults) => (Missing::Default, &defaults.value),
+    };
+    let known = || names.iter().map(|name| name.value.as_str());
+    let mut result = Ok(());
+    for (name, _) in defaults.iter().filter(|(name, _)| !known().any(|known| known == name.value)) {
+        let useless = Diagnostic::error(format!("a default for `{}`, which is not filled", name.value)).at(&name.span);
+        let useless = useless.label(format!("expected {}", choices(known()))).help_nearest(&name.value, known());
+        result = Err(cx.error(useless));
+    }
+    let fill = names.iter().map(|name| {
+        if let Some(key) = keys.iter().find(|key| key.value == name.value) {
+            let both = Diagnostic::error(format!("{} fills `{}` by itself", who.value, name.value)).at(&name.span);
+            return Err(cx.error(both.note(&key.span, "it is a key")));
+        }
+        let there = filled_kind(cx, flow, name)?;
+        let default = defaults.iter().find(|(of, _)| of.value == name.value).map(|(_, value)| value);
+        let default = default.map(|value| default_value(cx, name, there, value)).transpose()?;
+        Ok(Fill { name: name.value.clone(), there, default })
+    });
+    let fill = fill.collect::<Vec<_>>().into_iter().collect::<Read<_>>()?;
+    result.map(|()| (fill, missing))
+}
+
+/// The kind of the column if it is there already.
+fn filled_kind(cx: &Context, flow: &mut Flow, name: &At<String>) -> Read<Option<Kind>> {
+    let Some(ty) = flow.find_maybe(&name.value).and_then(|index| flow.type_at(index)) else { return Ok(None) };
+    if ty.list {
+        let wrong = Diagnostic::error(format!("a lookup cannot fill `{}`, which is {ty}", name.value)).at(&name.span);
+        return Err(cx.error(wrong.label("expected a column that is no list")));
+    }
+    if !ty.nullable {
+        let useless = Diagnostic::warning(format!("`{}` is never null: there is nothing to fill", name.value));
+        cx.report.warn(useless.at(&name.span).help(format!("its type is {ty}; write `{ty}?` where it may be absent")));
+    }
+    Ok(Some(ty.kind))
+}
+
+fn default_value(cx: &Context, name: &At<String>, kind: Option<Kind>, value: &At<Value>) -> Read<Value> {
+    let fault = match kind.or(lookup::kind_of(&value.value)) {
+        Some(kind) => lookup::check_default(&name.value, kind, &value.value).err(),
+        None => Some("expected a text, a number or a boolean".to_owned()),
+    };
+    match fault {
+        None => Ok(value.value.clone()),
+        Some(fault) => {
+            let wrong = Diagnostic::error(format!("the default of `{}` does not fit", name.value)).at(&value.span);
+            Err(cx.error(wrong.label(fault)))
+        }
+    }
 }
 
 fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
@@ -247,4 +345,3 @@ fn tidy(path: &Path) -> PathBuf {
         tidy
     })
 }
-fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, lookup: &Lookup) -> Read<Loaded> { todo!() }

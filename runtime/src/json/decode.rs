@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::json::column::{Column, Value};
 use crate::json::time;
 use crate::plan::{Metadata, SourcePlan};
-use crate::schema::{Field, Kind, Type};
+use crate::schema::{Field, Kind, Schema, Type};
 
 /// A message as the log has it, whichever log that is.
 pub trait Message {
@@ -53,12 +53,21 @@ pub struct Decoder {
 
 impl Decoder {
     pub fn new(source: &SourcePlan) -> Decoder {
-        let schema = source.schema();
+        let metadata = source.metadata.iter().map(|(_, metadata)| metadata.clone()).collect();
+        Decoder::with(source.schema(), source.fields.clone(), metadata)
+    }
+
+    /// For objects that are no messages of a source.
+    pub fn of(fields: Vec<Field>) -> Decoder {
+        Decoder::with(Schema(fields.clone()), fields, Vec::new())
+    }
+
+    fn with(schema: Schema, fields: Vec<Field>, metadata: Vec<Metadata>) -> Decoder {
         Decoder {
             columns: schema.0.iter().map(|field| Column::new(field.ty, 0)).collect(),
             schema: schema.arrow(),
-            fields: source.fields.clone(),
-            metadata: source.metadata.iter().map(|(_, metadata)| metadata.clone()).collect(),
+            fields,
+            metadata,
             lineage: Vec::new(),
             origins: Origins::default(),
             rejects: Vec::new(),

@@ -3,4 +3,5 @@
 pub mod column;
 pub mod decode;
 pub mod encode;
+pub mod lines;
 pub mod time;
