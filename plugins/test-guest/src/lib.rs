@@ -136,7 +136,7 @@ fn forever() -> ! {
 fn hoard() {
     let mut hoard = Vec::new();
     loop {
-        hoard.push(vec![1_u8; 1 << 20]);
+        hoard.push(Vec::<u8>::with_capacity(1 << 20));
         std::hint::black_box(&hoard);
     }
 }
