@@ -9,6 +9,7 @@ mod replay;
 mod run;
 mod topic;
 mod topics;
+mod train;
 mod version;
 
 use std::path::PathBuf;
@@ -133,7 +134,7 @@ impl Cli {
             Command::Produce(options) => produce::run(&options),
             Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),
-            Command::Train(file) => train(&file),
+            Command::Train(file) => train::run(&file.file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
         };
         match done {
@@ -153,10 +154,6 @@ fn load(file: &std::path::Path) -> Result<Plan, String> {
         eprintln!("{}", plan.warnings.to_string().trim_end());
     }
     Ok(plan)
-}
-
-fn train(_file: &File) -> Result<(), String> {
-    Err("not wired".into())
 }
 
 fn build(folder: &std::path::Path) -> Result<(), String> {
