@@ -220,6 +220,8 @@ pub struct Training {
     pub schema: Schema,
     /// The folder that the model stage names, which need not be there yet.
     pub model: PathBuf,
+    /// The files that those stages are made of.
+    pub artifacts: Vec<PathBuf>,
     pub train: TrainPlan,
     pub warnings: Diagnostics,
 }

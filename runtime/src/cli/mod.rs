@@ -11,6 +11,7 @@ mod run;
 mod top;
 mod topic;
 mod topics;
+mod train;
 mod version;
 
 use std::path::PathBuf;
@@ -141,7 +142,7 @@ impl Cli {
             Command::Produce(options) => produce::run(&options),
             Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),
-            Command::Train(file) => train(&file),
+            Command::Train(file) => train::run(&file.file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
         };
         match done {
@@ -161,10 +162,6 @@ fn load(file: &std::path::Path) -> Result<Plan, String> {
         eprintln!("{}", plan.warnings.to_string().trim_end());
     }
     Ok(plan)
-}
-
-fn train(_file: &File) -> Result<(), String> {
-    Err("not wired".into())
 }
 
 fn build(folder: &std::path::Path) -> Result<(), String> {

@@ -52,6 +52,7 @@ pub fn training(cx: &Context, path: &Path, file: File) -> Read<Training> {
         stages: stages.plans,
         schema,
         model,
+        artifacts: stages.artifacts,
         train: train.plan(base),
         warnings: Diagnostics::default(),
     })

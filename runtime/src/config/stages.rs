@@ -67,7 +67,8 @@ pub fn check(cx: &Context, base: &Path, flow: &mut Flow, file: &File, purpose: P
         }
         let earlier: &[Artifact] = stages.as_ref().map_or(&[], |stages: &Stages| &stages.hashes);
         let loaded = load(cx, base, flow, stage, earlier);
-        stages = stages.and_then(|stages| stages.with(stage.name.as_ref().map_err(|reported| *reported)?, loaded?, flow));
+        stages =
+            stages.and_then(|stages| stages.with(stage.name.as_ref().map_err(|reported| *reported)?, loaded?, flow));
     }
     if let (Some(train), false, true) = (train, model_passed, file.stages_whole) {
         let useless = Diagnostic::error("there is no model to train").at(&train.features.span);
@@ -268,7 +269,14 @@ fn component(cx: &Context, base: &Path, written: &At<String>, who: &Who) -> Read
     })
 }
 
-fn load_model(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Model, earlier: &[Artifact]) -> Read<Loaded> {
+fn load_model(
+    cx: &Context,
+    base: &Path,
+    flow: &mut Flow,
+    name: &str,
+    written: &Model,
+    earlier: &[Artifact],
+) -> Read<Loaded> {
     let path = written.path.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("model `{name}`"), path.span.clone());
     let folder = base.join(&path.value);
@@ -309,7 +317,11 @@ fn warn_other_stages(cx: &Context, model: &model::Model, earlier: &[Artifact], w
         if !earlier.iter().any(|file| file.sha256 == trained.sha256) {
             let other = format!("{} was trained with another `{}` than the stages before it", who.value, trained.name);
             let other = Diagnostic::warning(other).at(&who.span);
-            cx.report.warn(other.label(format!("sha256 {:.16}…", trained.sha256)).help("train it again, or take the file that it was trained with"));
+            cx.report.warn(
+                other
+                    .label(format!("sha256 {:.16}…", trained.sha256))
+                    .help("train it again, or take the file that it was trained with"),
+            );
         }
     }
 }

@@ -194,7 +194,8 @@ impl Filled {
         let mut sources: Vec<&dyn Array> = vec![&*self.values, &*self.default];
         sources.extend(given.map(|given| &**given as &dyn Array));
         let name = &self.field.name;
-        interleave(&sources, &places).map_err(|error| Error::stop(format!("`{name}` cannot be filled")).caused_by(error))
+        interleave(&sources, &places)
+            .map_err(|error| Error::stop(format!("`{name}` cannot be filled")).caused_by(error))
     }
 }
 

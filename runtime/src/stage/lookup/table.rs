@@ -54,7 +54,8 @@ pub fn load(file: &Path, settings: &Settings) -> Result<Table, LoadError> {
 }
 
 fn bounded(file: &Path) -> Result<(), LoadError> {
-    let bytes = std::fs::metadata(file).map_err(|error| LoadError::new(file, format!("cannot be read: {error}")))?.len();
+    let bytes =
+        std::fs::metadata(file).map_err(|error| LoadError::new(file, format!("cannot be read: {error}")))?.len();
     if bytes > TABLE_BYTES_MAX {
         return Err(LoadError::new(file, format!("has {bytes} bytes, and a table at most {TABLE_BYTES_MAX}")));
     }
@@ -85,7 +86,8 @@ fn kinds(file: &Path, settings: &Settings) -> Result<Vec<Kind>, LoadError> {
             let Ok(Value::Object(object)) = serde_json::from_slice(line.value) else { return Ok(()) };
             for &index in &unknown {
                 let Some(value) = object.get(columns[index].0).filter(|value| !value.is_null()) else { continue };
-                kinds[index] = Some(join(kinds[index], value).ok_or_else(|| mixed(file, &line, columns[index].0, value))?);
+                kinds[index] =
+                    Some(join(kinds[index], value).ok_or_else(|| mixed(file, &line, columns[index].0, value))?);
             }
             Ok(())
         })?;

@@ -134,7 +134,8 @@ fn keys_of_every_kind() {
 
 #[test]
 fn texts_that_run_into_each_other_are_different_keys() {
-    let table = "{\"Origin\":\"ab\",\"Dest\":\"c\",\"Distance\":1}\n{\"Origin\":\"a\",\"Dest\":\"bc\",\"Distance\":2}\n";
+    let table =
+        "{\"Origin\":\"ab\",\"Dest\":\"c\",\"Distance\":1}\n{\"Origin\":\"a\",\"Dest\":\"bc\",\"Distance\":2}\n";
     let settings = settings(Missing::Reject, vec![fill("Distance", Some(Kind::Float64))]);
     let lookup = load("run", table, settings).expect("a table");
     let rows = [r#"{"Origin":"a","Dest":"bc"}"#, r#"{"Origin":"ab","Dest":"c"}"#, r#"{"Origin":"","Dest":"abc"}"#];
@@ -164,17 +165,17 @@ fn what_is_wrong_with_the_table_is_said_with_its_line() {
     let line = |from: &str, to: &str| r#"{"Origin":"A","Dest":"C","Distance":1,"New":1}"#.replace(from, to);
     assert!(wrong("{").starts_with("3: not JSON"), "{}", wrong("{"));
     assert_eq!(wrong("[]"), "3: the message is an array, not a JSON object");
-    assert_eq!(
-        wrong(&line("\"Origin\":\"A\",", "")),
-        "3: field `Origin` is absent; it must be there, of type text"
-    );
+    assert_eq!(wrong(&line("\"Origin\":\"A\",", "")), "3: field `Origin` is absent; it must be there, of type text");
     assert_eq!(wrong(&line("\"Distance\":1", "\"Distance\":null")), "3: field `Distance` must be float64, but is null");
     assert_eq!(wrong(&line("\"New\":1", "\"New\":\"x\"")), "3: `New` is \"x\", which is of another type than before");
     assert_eq!(
         wrong(&line("\"C\",\"Distance\":1", "\"B\",\"Distance\":2")),
         "3: Origin `A`, Dest `B` is in line 1 too, with other values"
     );
-    assert_eq!(load("none", "", settings(Missing::Reject, vec![fill("New", None)])).expect_err("no rows"), "has no `New`");
+    assert_eq!(
+        load("none", "", settings(Missing::Reject, vec![fill("New", None)])).expect_err("no rows"),
+        "has no `New`"
+    );
     let missing = Lookup::load(Path::new("/no/such/table"), settings(Missing::Reject, vec![fill("Distance", None)]));
     assert!(missing.expect_err("no file").message.starts_with("cannot be read: "));
 }
