@@ -88,7 +88,9 @@ impl Values {
             Kind::Boolean => {
                 let array = array.as_boolean();
                 let there = array.nulls().filter(|nulls| nulls.null_count() > 0);
-                Values::Bits(there.map_or_else(|| bitmap(array.values()), |nulls| bitmap(&(array.values() & nulls.inner()))))
+                Values::Bits(
+                    there.map_or_else(|| bitmap(array.values()), |nulls| bitmap(&(array.values() & nulls.inner()))),
+                )
             }
             Kind::Int64 => Values::Ints(zeroed(array.as_primitive::<Int64Type>())),
             Kind::Float64 => Values::Floats(zeroed(array.as_primitive::<Float64Type>())),
@@ -164,7 +166,8 @@ fn bitmap(bits: &BooleanBuffer) -> Vec<u8> {
 }
 
 fn null_rows(nulls: Option<&NullBuffer>) -> impl Iterator<Item = usize> {
-    let rows = nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| (!nulls.inner()).set_indices().collect::<Vec<_>>());
+    let rows =
+        nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| (!nulls.inner()).set_indices().collect::<Vec<_>>());
     rows.into_iter().flatten()
 }
 
