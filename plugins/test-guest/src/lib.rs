@@ -3,6 +3,9 @@
 //! The config is `mode argument`, so that no JSON is parsed here; the host hands over whatever the file has. Modes that
 //! are about rows read the int64 column `n`; a row whose `n` is 13 is the one that goes wrong.
 
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use millrace_plugin::{
     Column, ConfigError, Data, Field, Input, Items, Kind, Level, Output, Plugin, Scalars, Signature, Varlen,
     VarlenBuilder, count, int64, log, refuse, text,
@@ -10,6 +13,13 @@ use millrace_plugin::{
 
 /// The row that goes wrong.
 const UNLUCKY: i64 = 13;
+
+/// What an instance's first call does in the mode `lazy`, beyond what any call may cost besides its rows.
+const SET_UP_STEPS: i64 = 50_000;
+static SET_UP: Once = Once::new();
+
+/// This instance has failed before, and answers wrongly from then on.
+static STUCK: AtomicBool = AtomicBool::new(false);
 
 struct TestGuest {
     mode: String,
@@ -58,6 +68,9 @@ impl Plugin for TestGuest {
             "kinds" => {
                 Signature { reads: vec![text("x")], adds: vec![text("kind")], accepts_dict: true, ..Signature::NONE }
             }
+            "kinds-plain" => {
+                Signature { reads: vec![text("x")], adds: vec![text("kind")], accepts_dict: false, ..Signature::NONE }
+            }
             "replace" => Signature {
                 reads: vec![int64("n")],
                 adds: vec![text("n")],
@@ -72,7 +85,7 @@ impl Plugin for TestGuest {
         if self.mode.starts_with("echo") {
             return Ok(Output::of(vec![input.column(0).clone()]));
         }
-        if self.mode == "kinds" {
+        if self.mode.starts_with("kinds") {
             return Ok(kinds(input));
         }
         let numbers = input.ints(0).values();
@@ -90,10 +103,19 @@ impl Plugin for TestGuest {
             "big-log" if unlucky => (0..3).for_each(|_| log(Level::Info, &"x".repeat(1 << 20))),
             "count" => count_all(numbers),
             "burn" => burn(numbers),
+            "lazy" => {
+                SET_UP.call_once(|| burn(&[SET_UP_STEPS]));
+                burn(numbers);
+            }
+            "sticky" if unlucky => {
+                STUCK.store(true, Ordering::Relaxed);
+                return Err("stuck".into());
+            }
             "lie" => return Ok(self.lie(input)),
             _ => {}
         }
         Ok(match &*self.mode {
+            "sticky" if STUCK.load(Ordering::Relaxed) => Output::of(vec![Column::ints(vec![-1; numbers.len()])]),
             "filter" => pick(numbers, |n| usize::from(n % 2 == 0)),
             "explode" => pick(numbers, |n| n as usize),
             "refuse" => refused(numbers),

@@ -105,6 +105,7 @@ pub struct Host {
     bytes_left: usize,
     /// What the guest said last at level error in this call: a trap alone does not say why.
     last_error: Option<String>,
+    /// Of this call: an instance whose call failed is gone, and they with it.
     counts: Vec<(String, u64)>,
 }
 
@@ -116,7 +117,6 @@ impl Host {
     pub fn begin_call(&mut self) {
         self.bytes_left = HOST_BYTES_PER_CALL_MAX;
         self.last_error = None;
-        self.counts.clear();
     }
 
     /// The call is good: so are its counts.

@@ -118,9 +118,8 @@ impl Worker {
         self.program.settings.fuel_per_row_max.saturating_add(CALL_FUEL)
     }
 
-    /// What becomes of this row is decided here, where nothing was before it.
+    /// What becomes of this row is decided here, in an instance without a past: the last one failed and is gone.
     fn verdict(&mut self, pass: &mut Pass<'_>, row: Range<usize>) -> Result<()> {
-        self.instance = None;
         let fuel = self.fuel().saturating_add(FRESH_FUEL);
         match self.call(pass, row, fuel)? {
             Ok(answer) => pass.answers.push(1, answer),

@@ -111,13 +111,41 @@ fn what_costs_too_much_does_so_in_any_company() {
     }
 }
 
+/// What an instance sets up in its first call is not that call's rows' fault.
+#[test]
+fn the_first_call_may_cost_more() {
+    let program = guest("lazy");
+    let passes_warm = |steps: i64| {
+        let mut worker = program.worker().expect("a worker");
+        worker.process(numbers([1])).expect("a batch");
+        worker.process(numbers([steps])).expect("a batch").rejects.is_empty()
+    };
+    let refused = first_not(passes_warm);
+    let alone = run(&program, numbers([refused - 1]));
+    assert_eq!(alone.rejects, []);
+    assert_eq!(run(&program, numbers([refused])).rejects.len(), 1);
+}
+
+/// An instance that failed is not asked again, whatever it would say.
+#[test]
+fn a_failed_instance_answers_no_more() {
+    let done = run(&guest("sticky"), numbers([13, 1, 2, 13, 3]));
+    assert_eq!((ints(&done, "y"), done.rejects.len()), (vec![2, 4, 6], 2));
+}
+
 /// Steps of the cheapest row that is refused alone, in a fresh worker.
 fn cheapest_refused(program: &Program) -> i64 {
+    let refused = first_not(|steps| run(program, numbers([steps])).rejects.is_empty());
+    // no step is cheaper than one unit of fuel
+    assert!((1..2 * FUEL as i64).contains(&refused), "{refused}");
+    refused
+}
+
+fn first_not(passes: impl Fn(i64) -> bool) -> i64 {
     let (mut good, mut bad) = (0, 10_000_000);
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
-        let passes = run(program, numbers([middle])).rejects.is_empty();
-        if passes { good = middle } else { bad = middle }
+        if passes(middle) { good = middle } else { bad = middle }
     }
     bad
 }
