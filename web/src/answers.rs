@@ -214,7 +214,9 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten_first() {
         let some = answers(2, 999);
-        ["a", "b", "c"].map(|id| some.expect(id));
+        for id in ["a", "b", "c"] {
+            some.expect(id);
+        }
         assert_eq!(["a", "b", "c"].map(|id| some.look(id).is_some()), [false, true, true]);
         let small = answers(9, 20);
         small.settle("a", answered("12345"));

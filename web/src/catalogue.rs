@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(shown(&catalogue.carriers), "AA=American Airlines; UA=United Air Lines; ZZ");
         assert_eq!(
             shown(&catalogue.origins),
-            "EWR=Newark, Liberty; JFK=New York, John F. Kennedy; LGA=New York, LaGuardia"
+            "JFK=New York, John F. Kennedy; LGA=New York, LaGuardia; EWR=Newark, Liberty"
         );
         assert_eq!(shown(&catalogue.dests), "ATL=Atlanta, Hartsfield-Jackson; SFO=San Francisco International; XYZ");
         let meanings: Vec<_> = catalogue.classes.iter().map(|class| class.meaning.as_str()).collect();
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn says_which_file_is_wrong_and_how() {
-        let error = |model, names| Catalogue::load(model, names).expect_err("it is wrong").to_string();
+        let error = |model: &Path, names: &Path| Catalogue::load(model, names).expect_err("it is wrong").to_string();
         let gone = error(Path::new("/nowhere"), &fixture("names.json"));
         assert!(gone.starts_with("/nowhere/model.toml: No such file"), "{gone}");
         let no_json = error(&fixture("model"), &fixture("model/model.toml"));

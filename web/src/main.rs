@@ -38,7 +38,8 @@ async fn run(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("waiting for signals".into()))?;
     let listen = settings.listen;
     let listener = TcpListener::bind(listen).await.map_err(failed(format!("listening on {listen}")))?;
-    tracing::info!("the page is at http://{listen}/");
+    let address = listener.local_addr().map_err(failed(format!("listening on {listen}")))?;
+    tracing::info!("the page is at http://{address}/");
     serve(listener, settings, catalogue, async move {
         tokio::select! {
             _ = terminate.recv() => {}

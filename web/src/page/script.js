@@ -150,7 +150,7 @@ function follow(id, summary, sent) {
 
 const again = (flight) => () => current === flight && follow(flight.id, flight.summary);
 const isLate = (flight) => performance.now() - flight.started > WAIT_MS_MAX;
-const lateText = () => `No answer within ${WAIT_MS_MAX / 1_000} seconds. The flight is in Kafka and will be answered ` +
+const lateText = () => `No answer within ${WAIT_MS_MAX / 1_000} s. The flight is in Kafka and will be answered ` +
   "when the pipeline runs again.";
 
 function listen(flight) {
