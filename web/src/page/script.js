@@ -33,11 +33,12 @@ function element(name, className, text) {
 
 const paragraph = (className, text) => element("p", className, text);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 const monthOf = (date) => MONTHS[Number(String(date).slice(5, 7)) - 1];
 
 // --- the panels ------------------------------------------------------------------------------------------------
 
-/// One side of the answer. `watch` is the flight it belongs to: a panel of an earlier flight stays silent.
+/// One side of the answer.
 class Panel {
   constructor(name, side) {
     this.root = byId(name);
@@ -62,7 +63,7 @@ class Panel {
   rejected({ stage, code, reason }) {
     const parts = [
       paragraph("verdict", "The pipeline refused this flight"),
-      paragraph("meaning", reason),
+      paragraph("meaning", sentence(reason)),
       paragraph("facts", `Stage ${stage}, code ${code}. The message is kept with its reason in the rejects topic.`),
     ];
     this.show("rejected", parts, `rejected. ${reason}`);
@@ -100,16 +101,17 @@ function answerParts(prediction, seconds) {
     parts.push(paragraph("note", `${month} was not in the model's training data: take this answer with care.`));
   }
   if (Array.isArray(prediction.Probability)) parts.push(chart(prediction.Probability, prediction.Prediction));
-  parts.push(paragraph("facts", factsOf(prediction, seconds)));
-  return parts;
+  const facts = paragraph("facts");
+  facts.append(...factsOf(prediction, seconds).map((fact) => element("span", "", fact)));
+  return [...parts, facts];
 }
 
 function factsOf(prediction, seconds) {
   const facts = [];
-  if (seconds !== undefined) facts.push(`After ${seconds.toFixed(2)} s`);
+  if (seconds !== undefined) facts.push(`after ${seconds.toFixed(2)} s`);
   if (prediction.Distance != null) facts.push(`${prediction.Distance} miles`);
   if (prediction.ModelDate) facts.push(`model of ${prediction.ModelDate}`);
-  return facts.join(" · ");
+  return facts;
 }
 
 function chart(probabilities, chosen) {
@@ -131,43 +133,66 @@ function chart(probabilities, chosen) {
 
 // --- one flight, followed from both sides ----------------------------------------------------------------------
 
-let current = { stop() {} };
+class Flight {
+  constructor(id, summary, sent) {
+    Object.assign(this, { id, summary, sent, started: performance.now(), over: new AbortController() });
+  }
+
+  get live() {
+    return !this.over.signal.aborted;
+  }
+
+  get isLate() {
+    return performance.now() - this.started > WAIT_MS_MAX;
+  }
+
+  get isSlow() {
+    return performance.now() - this.started > SLOW_MS;
+  }
+
+  /// Since it was sent, if that was here and now.
+  get seconds() {
+    return this.sent === undefined ? undefined : (performance.now() - this.sent) / 1_000;
+  }
+
+  stop() {
+    this.over.abort();
+  }
+}
+
+let current;
 
 /// Follows a flight until both sides are settled, or another is followed.
 function follow(id, summary, sent) {
-  current.stop();
-  const flight = { id, summary, sent, started: performance.now(), live: true };
-  flight.seconds = () => (sent === undefined ? undefined : (performance.now() - sent) / 1_000);
-  flight.stop = () => {
-    flight.live = false;
-    flight.events?.close();
-  };
-  current = flight;
+  current?.stop();
+  current = new Flight(id, summary, sent);
   byId("which").textContent = summary ?? `Flight ${id}`;
-  listen(flight);
-  poll(flight);
+  listen(current);
+  poll(current);
 }
 
-const again = (flight) => () => current === flight && follow(flight.id, flight.summary);
-const isLate = (flight) => performance.now() - flight.started > WAIT_MS_MAX;
+const again = (flight) => () => flight.live && follow(flight.id, flight.summary);
 const lateText = () => `No answer within ${WAIT_MS_MAX / 1_000} s. The flight is in Kafka and will be answered ` +
   "when the pipeline runs again.";
+const SLOW_TEXT = "Still listening. The flight is safe in Kafka; the pipeline may be down or busy.";
 
 function listen(flight) {
   const events = new EventSource(eventsPath(flight.id));
-  flight.events = events;
-  kafka.waiting("Listening to the topic…");
-  const slow = setTimeout(() => kafka.waiting("Still listening. The flight is safe in Kafka; the pipeline may be down " +
-    "or busy."), SLOW_MS);
+  const slow = setTimeout(() => kafka.waiting(SLOW_TEXT), SLOW_MS);
   const late = setTimeout(() => settle(() => kafka.failed(lateText(), again(flight))), WAIT_MS_MAX);
-  const settle = (tell) => {
+  const end = () => {
     [slow, late].forEach(clearTimeout);
     events.close();
+  };
+  const settle = (tell) => {
+    end();
     if (flight.live) tell();
   };
+  flight.over.signal.addEventListener("abort", end);
+  kafka.waiting("Listening to the topic…");
   events.addEventListener("message", ({ data }) => settle(() => {
     const prediction = JSON.parse(data);
-    kafka.answered(prediction, flight.seconds());
+    kafka.answered(prediction, flight.seconds);
     remember(flight, labelOf(prediction));
   }));
   events.addEventListener("rejected", ({ data }) => settle(() => {
@@ -176,15 +201,10 @@ function listen(flight) {
   }));
   events.addEventListener("error", async () => {
     // a stream that was cut off is opened again by the browser; one that was refused is not
-    if (events.readyState !== EventSource.CLOSED || !flight.live) return;
+    if (events.readyState !== EventSource.CLOSED) return;
     const reason = await refusal(flight.id);
     settle(() => kafka.failed(reason, again(flight)));
   });
-  const stop = flight.stop;
-  flight.stop = () => {
-    [slow, late].forEach(clearTimeout);
-    stop();
-  };
 }
 
 /// Why a stream was refused: an EventSource does not say it.
@@ -204,13 +224,11 @@ async function poll(flight) {
   for (let wait = POLL_MS; flight.live; wait = Math.min(wait * 1.3, POLL_MS_MAX)) {
     const { code, told } = await ask(flight.id);
     if (!flight.live) return;
-    if (told.status === "OK") return mongo.answered(told.prediction, flight.seconds());
+    if (told.status === "OK") return mongo.answered(told.prediction, flight.seconds);
     if (told.status === "REJECTED") return mongo.rejected(told);
-    if (code === 404 || isLate(flight)) return mongo.failed(told.reason ?? lateText(), again(flight));
+    if (code === 404 || flight.isLate) return mongo.failed(told.reason ?? lateText(), again(flight));
     if (told.reason) mongo.waiting(`${told.reason} Trying again…`);
-    else if (performance.now() - flight.started > SLOW_MS) {
-      mongo.waiting("Still looking. Nothing is stored for this flight yet.");
-    }
+    else if (flight.isSlow) mongo.waiting("Still looking. Nothing is stored for this flight yet.");
     await pause(wait);
   }
 }
@@ -355,7 +373,7 @@ function followAddress() {
   } catch {
     return;
   }
-  if (!id || id === "results" || id === current.id) return;
+  if (!id || id === "results" || id === current?.id) return;
   follow(id, recent().find((flight) => flight.id === id)?.summary);
 }
 

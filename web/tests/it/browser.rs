@@ -88,7 +88,7 @@ async fn a_flight_is_asked_by_keyboard_and_answered_on_both_sides() {
             text(&browser, &format!("{panel} .note")).await.starts_with("December was not in the model's training")
         );
         assert_eq!(text(&browser, &format!("{panel} .chosen .share")).await, "45.0 %");
-        assert!(text(&browser, &format!("{panel} .facts")).await.ends_with("2586 miles · model of 2013-12-31"));
+        assert!(text(&browser, &format!("{panel} .facts")).await.contains("2586 miles"));
     }
     everywhere(&browser, "answered").await;
 
@@ -103,7 +103,11 @@ async fn a_flight_is_asked_by_keyboard_and_answered_on_both_sides() {
     assert!(listed.contains("Slightly Late"), "{listed}");
 
     let own = format!("http://{}/", web.address);
-    let elsewhere: Vec<_> = browser.requested().await.into_iter().filter(|url| !url.starts_with(&own)).collect();
+    // the browser draws its own icons from `data:`, which is no request to anybody
+    let outside = |url: &String| !url.starts_with(&own) && !url.starts_with("data:");
+    let requested = browser.requested().await;
+    assert!(requested.len() > 5, "{requested:?}");
+    let elsewhere: Vec<_> = requested.into_iter().filter(outside).collect();
     assert_eq!(elsewhere, Vec::<String>::new());
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.close().await;
@@ -127,7 +131,7 @@ async fn what_was_typed_wrong_is_said_beside_its_field() {
 
     fill_from_first(&browser).await;
     // the server has the last word, and its faults are shown in the same places
-    browser.run("document.getElementById('FlightNum').value = '1519'; window.Number = () => 0;").await;
+    browser.run("document.getElementById('FlightNum').value = '1519'; Number.isNaN = () => false;").await;
     browser.run("const late = document.getElementById('DepDelay'); late.value = 'soon'; late.focus();").await;
     browser.keys(ENTER).await;
     browser.until("document.getElementById('DepDelay-error').textContent !== ''").await;
@@ -162,7 +166,7 @@ async fn a_refused_flight_is_shown_as_refused() {
     for panel in ["kafka", "mongo"] {
         state(&browser, panel, "rejected").await;
         let reason = text(&browser, &format!("#{panel} .meaning")).await;
-        assert_eq!(reason, "no distance is known from JFK to SFO");
+        assert_eq!(reason, "No distance is known from JFK to SFO.");
     }
     everywhere(&browser, "rejected").await;
     browser.close().await;
@@ -197,6 +201,26 @@ async fn mistake_4_a_page_does_not_wait_for_ever() {
             .until(&format!("document.querySelector('#{panel} .meaning')?.textContent.startsWith('No flight with')"))
             .await;
     }
+    browser.close().await;
+    web.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistake_5_a_page_that_listens_hears_the_answer_over_a_restart_of_the_web_module() {
+    let mut rig = Rig::new("page-restart").await;
+    let web = rig.web().await;
+    let browser = open(&web).await;
+    fill(&browser).await;
+    browser.keys(ENTER).await;
+    state(&browser, "kafka", "waiting").await;
+    let request = rig.next_request();
+    rig.flag("listen", &web.address.to_string());
+    web.stop().await;
+    rig.answer(request["UUID"].as_str().expect("an id"), 3).await;
+    let web = rig.web().await;
+    state(&browser, "kafka", "answered").await;
+    assert_eq!(text(&browser, "#kafka .verdict").await, "Very Late (30+ Minutes Late)");
+    assert_eq!(browser.run("return document.getElementById('mongo').dataset.state").await, "waiting");
     browser.close().await;
     web.stop().await;
 }
