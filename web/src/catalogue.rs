@@ -124,7 +124,7 @@ fn meaning(from: Option<f64>, to: Option<f64>) -> String {
     match (from, to) {
         (None, Some(to)) if to <= 0.0 => format!("Arrives more than {} early", minutes(-to)),
         (None, Some(to)) => format!("Arrives early, or less than {} late", minutes(to)),
-        (Some(from), Some(to)) if to == 0.0 => format!("Arrives up to {} early", minutes(-from)),
+        (Some(from), Some(0.0)) => format!("Arrives up to {} early", minutes(-from)),
         (Some(from), Some(to)) if to < 0.0 => format!("Arrives more than {} and up to {} early", -to, minutes(-from)),
         (Some(0.0), Some(to)) => format!("Arrives on time, or less than {} late", minutes(to)),
         (Some(from), Some(to)) if from < 0.0 => {

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::answers::{Answers, Known, Listener, Outcome, Verdict};
+use crate::answers::{Answers, Known, Listener, Outcome, Rejection, Verdict};
 use crate::flight::{Flight, Typed};
 use crate::follow::Reading;
 use crate::kafka::Requests;
@@ -130,26 +130,27 @@ async fn classify(State(app): Shared, typed: Result<Form<Typed>, FormRejection>)
     }
 }
 
+/// A stored document has the last word: a refused flight can be sent again.
 async fn response(State(app): Shared, Path(id): Path<String>) -> Response {
-    let known = app.answers.look(&id);
+    let found = app.store.find(&id).await;
+    if let Ok(Some(prediction)) = found {
+        return Json(json!({ "status": "OK", "id": id, "prediction": prediction })).into_response();
+    }
+    let known = app.look_when_read(&id).await;
     if let Some(Known::Done(outcome)) = &known
-        && let Verdict::Rejected(rejection) = &outcome.verdict
+        && let Verdict::Rejected(Rejection { stage, code, reason }) = &outcome.verdict
     {
-        let (stage, code, reason) = (&rejection.stage, &rejection.code, &rejection.reason);
         let told = json!({ "status": "REJECTED", "id": id, "stage": stage, "code": code, "reason": reason });
         return Json(told).into_response();
     }
-    match app.store.find(&id).await {
-        Ok(Some(prediction)) => Json(json!({ "status": "OK", "id": id, "prediction": prediction })).into_response(),
-        Ok(None) if known.is_some() => Json(json!({ "status": "WAIT", "id": id })).into_response(),
-        Ok(None) => match app.look_when_read(&id).await {
-            Some(_) => Json(json!({ "status": "WAIT", "id": id })).into_response(),
-            None => app.unknown(&id),
-        },
-        Err(cause) => {
-            tracing::warn!(%cause, "a prediction could not be looked up");
-            failed(StatusCode::SERVICE_UNAVAILABLE, "FAILED", "MongoDB does not answer. Ask again in a moment.")
-        }
+    if let Err(cause) = found {
+        tracing::warn!(%cause, "a prediction could not be looked up");
+        let sorry = "MongoDB does not answer. Ask again in a moment.";
+        return failed(StatusCode::SERVICE_UNAVAILABLE, "FAILED", sorry);
+    }
+    match known {
+        Some(_) => Json(json!({ "status": "WAIT", "id": id })).into_response(),
+        None => app.unknown(&id),
     }
 }
 

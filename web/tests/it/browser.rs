@@ -12,6 +12,8 @@ fn page(web: &Web) -> String {
 async fn open(web: &Web) -> Browser {
     let browser = Browser::start().await;
     browser.look(1440, 900, "light").await;
+    // far from UTC: no day moves (mistake 6)
+    browser.live_in("Pacific/Kiritimati").await;
     browser.go(&page(web)).await;
     browser
 }
@@ -80,6 +82,8 @@ async fn a_flight_is_asked_by_keyboard_and_answered_on_both_sides() {
     assert_eq!(browser.run("return document.getElementById('mongo').dataset.state").await, "waiting");
     rig.store(id, 2).await;
     state(&browser, "mongo", "answered").await;
+    let said = "From MongoDB: Slightly Late (0-30 Minute Delay)";
+    browser.until(&format!("document.getElementById('announcer').textContent.includes('{said}')")).await;
     for panel in ["#kafka", "#mongo"] {
         assert_eq!(text(&browser, &format!("{panel} .verdict")).await, "Slightly Late (0-30 Minute Delay)");
         let meaning = text(&browser, &format!("{panel} .meaning")).await;

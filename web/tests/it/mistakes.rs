@@ -21,6 +21,9 @@ async fn mistake_4_a_refused_flight_does_not_wait_for_ever() {
     expected["status"] = json!("REJECTED");
     expected["id"] = json!(id);
     assert_eq!(web.response(&id).await, expected);
+    // sent again, and answered
+    rig.store(&id, 2).await;
+    assert_eq!(web.response(&id).await["status"], json!("OK"));
     web.stop().await;
 }
 

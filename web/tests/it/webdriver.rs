@@ -111,6 +111,11 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// Where the person is, for a clock.
+    pub async fn live_in(&self, zone: &str) {
+        self.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
+    }
+
     /// The whole page, into the folder that MILLRACE_SCREENSHOTS names, if it does.
     pub async fn screenshot(&self, name: &str) {
         let Ok(folder) = std::env::var("MILLRACE_SCREENSHOTS") else { return };
