@@ -151,7 +151,7 @@ impl Answers {
         })
     }
 
-    /// Hears what becomes of a known flight, at once if that is known. Its other end closes when the flight is forgotten.
+    /// Hears what becomes of a known flight, at once if it is decided; closed when the flight is forgotten.
     pub fn listen(&self, id: &str) -> Option<Listener> {
         let mut flights = self.flights();
         let state = flights.states.get_mut(id)?;

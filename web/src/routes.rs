@@ -17,8 +17,7 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Redirect, Response};
 use axum::routing::{get, post};
-use futures::Stream;
-use futures::future::Either;
+use futures::stream::{self, Stream, StreamExt};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
@@ -182,14 +181,13 @@ fn one_event(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let first = async move {
         let _open = permit;
-        let outcome = async { listener.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone()) };
-        let ended = async { ending.wait_for(|ending| *ending).await.map(|_| ()) };
-        match futures::future::select(std::pin::pin!(outcome), std::pin::pin!(ended)).await {
-            Either::Left((outcome, _)) => outcome.map(|outcome| Ok(event(&outcome))),
-            Either::Right(_) => None,
-        }
+        let outcome = tokio::select! {
+            heard = listener.wait_for(Option::is_some) => heard.ok()?.clone(),
+            _ = ending.wait_for(|ending| *ending) => None,
+        };
+        outcome.map(|outcome| Ok(event(&outcome)))
     };
-    futures::StreamExt::filter_map(futures::stream::once(first), std::future::ready)
+    stream::once(first).filter_map(std::future::ready)
 }
 
 fn event(outcome: &Outcome) -> Event {

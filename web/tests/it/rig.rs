@@ -144,11 +144,22 @@ impl Rig {
     }
 
     pub async fn produce(&self, role: &str, key: &str, value: &str) -> String {
+        let place = self.write(role, key, value).await;
+        self.producer.commit_transaction(PATIENCE).unwrap();
+        place
+    }
+
+    /// Written, and not committed.
+    pub async fn take_back(&self, role: &str, key: &str, value: &str) {
+        self.write(role, key, value).await;
+        self.producer.abort_transaction(PATIENCE).unwrap();
+    }
+
+    async fn write(&self, role: &str, key: &str, value: &str) -> String {
         self.producer.begin_transaction().unwrap();
         let topic = self.topic(role);
         let record = FutureRecord::to(&topic).key(key).payload(value);
         let sent = self.producer.send(record, PATIENCE).await.unwrap();
-        self.producer.commit_transaction(PATIENCE).unwrap();
         format!("{topic}-{}-{}", sent.partition, sent.offset)
     }
 

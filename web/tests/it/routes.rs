@@ -3,11 +3,15 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::http;
 use crate::rig::{CLASSIFY, FORM, Rig, events_path, fixture, prediction, response_path};
+
+/// What is still open then is cut off.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_script_posts_and_polls() {
@@ -72,6 +76,18 @@ async fn an_answer_over_several_lines_is_one_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_taken_back_is_never_shown() {
+    let rig = Rig::new("aborted").await;
+    let web = rig.web().await;
+    let id = web.send().await;
+    let mut listening = web.events(&id).await;
+    rig.take_back("response", &id, &prediction(&id, 0).to_string()).await;
+    rig.answer(&id, 2).await;
+    assert_eq!(listening.next().await.expect("an event").data, prediction(&id, 2).to_string());
+    web.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_message_of_ours_is_passed_over() {
     let rig = Rig::new("noise").await;
     let web = rig.web().await;
@@ -95,8 +111,10 @@ async fn open_streams_are_bounded_and_ended_when_the_module_ends() {
     let refused = http::get(web.address, &events_path(&id)).await;
     let sentence = "Too many pages listen at the moment. Try again in a moment.".to_owned();
     assert_eq!(refused.said(), (503, "FAILED".into(), sentence));
+    let asked = Instant::now();
     web.stop().await;
     assert_eq!(first.next().await, None);
+    assert!(asked.elapsed() < DRAIN_TIMEOUT, "it was cut off, not ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

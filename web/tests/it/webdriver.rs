@@ -87,7 +87,8 @@ impl Browser {
         let script = format!(
             "const done = arguments[0]; const look = () => ({expression}) && (seen.disconnect(), done(true)); \
              const seen = new MutationObserver(look); \
-             seen.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }}); look();"
+             seen.observe(document, {{ subtree: true, childList: true, attributes: true, characterData: true }}); \
+             look();"
         );
         self.call("POST", "/execute/async", &json!({ "script": script, "args": [] })).await;
     }
