@@ -1,5 +1,6 @@
 //! Commands and what they print. Exit codes are in [`EXIT_CODES`].
 
+mod ask;
 mod consume;
 mod ground;
 mod logs;
@@ -7,6 +8,7 @@ mod manual;
 mod produce;
 mod replay;
 mod run;
+mod top;
 mod topic;
 mod topics;
 mod train;
@@ -50,6 +52,10 @@ enum Command {
     /// Work on a pipeline's topics
     #[command(subcommand)]
     Topics(topics::Topics),
+    /// Watch a running pipeline: rates, latencies, lag, rejects
+    Top(top::Options),
+    /// Print how a running pipeline is, as JSON
+    Status(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
     /// Write the rows of a file to a topic, at a rate
@@ -131,6 +137,8 @@ impl Cli {
                 Ok(())
             }
             Command::Man(options) => manual::man(&options),
+            Command::Top(options) => top::run(&options),
+            Command::Status(options) => top::status(&options),
             Command::Produce(options) => produce::run(&options),
             Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),

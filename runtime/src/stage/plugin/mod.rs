@@ -1,18 +1,119 @@
-//! A WASM component on columns.
-use crate::batch::Batch;
-use crate::error::Result;
+//! A WASM component on columns: the contract is `plugins/wit`.
+//!
+//! A guest gets the columns that it reads and returns those that it adds; the host carries all others to the output
+//! rows by lineage. A [`Program`] is a component that was loaded, asked for its signature and found in order; a
+//! [`Worker`] runs it.
+//!
+//! Invariant: a row's outcome depends on the row, the config and the component alone: not on the batch that it came
+//! in, nor on what the instance did before. A guest that traps, runs out of fuel or lies costs its own row, no other.
+//! Knows nothing of what a plugin computes.
 
-#[derive(Debug)]
-pub struct Program;
+mod answers;
+mod bindings;
+pub mod build;
+mod host;
+mod instance;
+mod layout;
+mod lift;
+mod load;
+mod lower;
+mod words;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::bindings::PluginPre;
+use self::host::{Console, Host};
+use self::instance::{Instance, State};
+use self::load::Signature;
+pub use self::worker::Worker;
+use crate::config::StageTypes;
+use crate::error::{Error, Result};
+use crate::stage::LoadError;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub stage: Arc<str>,
+    pub memory_mib_max: u32,
+    /// What a row may cost, in WebAssembly instructions, roughly.
+    pub fuel_per_row_max: u64,
+    /// JSON, as the guest gets it.
+    pub config: String,
+}
+
+impl Settings {
+    fn memory_bytes_max(&self) -> usize {
+        (self.memory_mib_max as usize) << 20
+    }
+}
+
+/// A component that gave a signature for its config.
+pub struct Program {
+    loaded: Arc<Loaded>,
+}
+
+struct Loaded {
+    file: PathBuf,
+    settings: Settings,
+    component: PluginPre<State>,
+    signature: Signature,
+    console: Arc<Console>,
+}
+
 impl Program {
+    pub fn load(file: &Path, settings: Settings) -> Result<Program, LoadError> {
+        load::load(file, settings).map(|loaded| Program { loaded: Arc::new(loaded) })
+    }
+
+    /// What it does to the columns.
+    pub fn types(&self) -> StageTypes {
+        let Signature { reads, adds, drops, .. } = &self.loaded.signature;
+        StageTypes { reads: reads.clone(), adds: adds.clone(), drops: drops.clone() }
+    }
+
+    /// What the guest counted so far, in calls that were good.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.loaded.console.counters()
+    }
+
     pub fn worker(&self) -> Result<Worker> {
-        todo!()
+        Worker::new(self.loaded.clone())
     }
 }
 
-pub struct Worker;
-impl Worker {
-    pub fn process(&mut self, _batch: Batch) -> Result<Batch> {
-        todo!()
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Loaded { file, settings, signature, .. } = &*self.loaded;
+        f.debug_struct("Program")
+            .field("file", file)
+            .field("settings", settings)
+            .field("signature", signature)
+            .finish_non_exhaustive()
     }
 }
+
+impl Loaded {
+    /// An instance that is open and has the signature that was checked.
+    fn instance(&self) -> Result<Instance> {
+        let host = Host::new(self.console.clone());
+        let mut instance = Instance::new(&self.component, host, self.settings.memory_bytes_max())
+            .map_err(|cause| Error::retry("no instance of the plugin").caused_by(format!("{cause:#}")).at(self.place()))?;
+        let opened = instance.open(&self.settings.config);
+        let signature = opened.ok().and_then(Result::ok).and_then(|signature| Signature::new(signature).ok());
+        if signature.as_ref() != Some(&self.signature) {
+            let other = "the component's open does not always give the same signature for the same config";
+            return Err(Error::stop(other).at(self.place()));
+        }
+        Ok(instance)
+    }
+
+    fn place(&self) -> String {
+        format!("plugin `{}`", self.settings.stage)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! A plugin that behaves as its config says, well or badly: for tests of the host.
+//!
+//! The config is `mode argument`, so that no JSON is parsed here; the host hands over whatever the file has. Modes that
+//! are about rows read the int64 column `n`; a row whose `n` is 13 is the one that goes wrong.
+
+use millrace_plugin::{
+    Column, ConfigError, Data, Field, Input, Items, Kind, Level, Output, Plugin, Scalars, Signature, Varlen,
+    VarlenBuilder, count, int64, log, refuse, text,
+};
+
+/// The row that goes wrong.
+const UNLUCKY: i64 = 13;
+
+struct TestGuest {
+    mode: String,
+    argument: String,
+}
+
+impl Plugin for TestGuest {
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    fn open(config: &str) -> Result<TestGuest, Vec<ConfigError>> {
+        let config = config.trim_matches('"');
+        let (mode, argument) = config.split_once(' ').unwrap_or((config, ""));
+        match mode {
+            "bad-config" => Err(vec![
+                ConfigError { path: "/limit".into(), message: "is not a number".into() },
+                ConfigError { path: String::new(), message: "no good\u{7}".into() },
+            ]),
+            "open-loop" => forever(),
+            "open-panic" => panic!("no way to open"),
+            _ => Ok(TestGuest { mode: mode.into(), argument: argument.into() }),
+        }
+    }
+
+    fn signature(&self) -> Signature {
+        match &*self.mode {
+            // reads what the argument says, adds the same as `echo`
+            "echo" | "echo-dict" => {
+                let field = field("x", &self.argument);
+                let echo = Field { name: "echo".into(), ..field.clone() };
+                Signature {
+                    reads: vec![field],
+                    adds: vec![echo],
+                    accepts_dict: self.mode == "echo-dict",
+                    ..Signature::NONE
+                }
+            }
+            // reads nothing, adds what the argument says before the `:`, and returns what comes after it
+            "lie" => Signature {
+                reads: vec![int64("n")],
+                adds: vec![field("y", self.argument.split(':').next().unwrap_or_default())],
+                ..Signature::NONE
+            },
+            "twice-named" => Signature { adds: vec![int64("y"), int64("y")], ..Signature::NONE },
+            "nameless" => Signature { reads: vec![int64("")], ..Signature::NONE },
+            "kinds" => {
+                Signature { reads: vec![text("x")], adds: vec![text("kind")], accepts_dict: true, ..Signature::NONE }
+            }
+            "replace" => Signature {
+                reads: vec![int64("n")],
+                adds: vec![text("n")],
+                drops: vec!["n".into(), "s".into()],
+                ..Signature::NONE
+            },
+            _ => Signature { reads: vec![int64("n")], adds: vec![int64("y")], ..Signature::NONE },
+        }
+    }
+
+    fn process(&self, input: &Input) -> Result<Output, String> {
+        if self.mode.starts_with("echo") {
+            return Ok(Output::of(vec![input.column(0).clone()]));
+        }
+        if self.mode == "kinds" {
+            return Ok(kinds(input));
+        }
+        let numbers = input.ints(0).values();
+        let unlucky = numbers.contains(&UNLUCKY);
+        match &*self.mode {
+            "loop" if unlucky => forever(),
+            "loop-after" if numbers.iter().any(|n| *n >= UNLUCKY) => forever(),
+            "panic" if unlucky => panic!("thirteen"),
+            "trap-all" => core::panic!("always"),
+            "memory" if unlucky => hoard(),
+            "leak" => std::mem::forget(vec![1_u8; 1 << 20]),
+            "stack" if unlucky => assert!(dig(1) > 0),
+            "error" if unlucky => return Err("thirteen is not\nwelcome".into()),
+            "flood" => (0..100_000).for_each(|_| log(Level::Debug, "water")),
+            "big-log" if unlucky => (0..3).for_each(|_| log(Level::Info, &"x".repeat(1 << 20))),
+            "count" => count_all(numbers),
+            "burn" => burn(numbers),
+            "lie" => return Ok(self.lie(input)),
+            _ => {}
+        }
+        Ok(match &*self.mode {
+            "filter" => pick(numbers, |n| usize::from(n % 2 == 0)),
+            "explode" => pick(numbers, |n| n as usize),
+            "refuse" => refused(numbers),
+            "replace" => replace(numbers),
+            _ => Output::of(vec![Column::ints(doubled(numbers))]),
+        })
+    }
+}
+
+fn doubled(numbers: &[i64]) -> Vec<i64> {
+    numbers.iter().map(|n| n * 2).collect()
+}
+
+/// `float64`, `list<text>?`
+fn field(name: &str, ty: &str) -> Field {
+    let (ty, nullable) = ty.strip_suffix('?').map_or((ty, false), |ty| (ty, true));
+    let (ty, list) = match ty.strip_prefix("list<").and_then(|ty| ty.strip_suffix('>')) {
+        Some(ty) => (ty, true),
+        None => (ty, false),
+    };
+    let kind = match ty {
+        "bool" => Kind::Boolean,
+        "int64" => Kind::Int64,
+        "float64" => Kind::Float64,
+        "text" => Kind::Text,
+        "binary" => Kind::Binary,
+        "date" => Kind::Date,
+        "timestamp" => Kind::Timestamp,
+        other => panic!("no type: {other}"),
+    };
+    Field { name: name.into(), kind, list, nullable }
+}
+
+fn forever() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn hoard() {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(vec![1_u8; 1 << 20]);
+        std::hint::black_box(&hoard);
+    }
+}
+
+fn dig(depth: u64) -> u64 {
+    let here = std::hint::black_box([depth; 64]);
+    if depth == 0 { here[1] } else { dig(std::hint::black_box(depth + 1)) + here[63] }
+}
+
+/// As many steps as the numbers say.
+fn burn(numbers: &[i64]) {
+    for n in numbers {
+        (0..*n).for_each(|step| {
+            std::hint::black_box(step);
+        });
+    }
+}
+
+fn count_all(numbers: &[i64]) {
+    count("calls", 1);
+    count("rows", numbers.len() as u64);
+    assert!(!numbers.contains(&UNLUCKY), "thirteen");
+}
+
+/// Each row as often as `times` says.
+fn pick(numbers: &[i64], times: impl Fn(i64) -> usize) -> Output {
+    let rows = numbers.iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row as u32, times(*n)));
+    let lineage: Vec<u32> = rows.collect();
+    let values = lineage.iter().map(|row| numbers[*row as usize] * 2).collect();
+    Output { lineage: Some(lineage), columns: vec![Column::ints(values)], refused: Vec::new() }
+}
+
+/// Refuses multiples of three with words that the host has to tidy.
+fn refused(numbers: &[i64]) -> Output {
+    let refused = |row: usize| refuse(row, "not three!", format!("{}\n{}", numbers[row], "z".repeat(5_000)));
+    Output {
+        lineage: None,
+        columns: vec![Column::ints(numbers.iter().filter(|n| *n % 3 != 0).map(|n| n * 2).collect())],
+        refused: (0..numbers.len()).filter(|row| numbers[*row] % 3 == 0).map(refused).collect(),
+    }
+}
+
+fn replace(numbers: &[i64]) -> Output {
+    let mut words = VarlenBuilder::with_capacity(numbers.len(), 0);
+    numbers.iter().for_each(|n| words.push(n.to_string()));
+    Output::of(vec![Column::texts(words)])
+}
+
+/// How the texts came.
+fn kinds(input: &Input) -> Output {
+    let kind = match &input.column(0).data {
+        Data::Flat(Scalars::DictTexts(_)) => "dict",
+        Data::Flat(Scalars::Texts(_)) => "plain",
+        _ => "other",
+    };
+    let mut words = VarlenBuilder::with_capacity(input.rows(), 0);
+    (0..input.rows()).for_each(|_| words.push(kind));
+    Output::of(vec![Column::texts(words)])
+}
+
+fn flat(values: Scalars) -> Column {
+    Column { validity: None, data: Data::Flat(values) }
+}
+
+fn varlen(offsets: &[u32], bytes: &[u8]) -> Varlen {
+    Varlen { offsets: offsets.to_vec(), bytes: bytes.to_vec() }
+}
+
+impl TestGuest {
+    /// Two good rows are told of if the call has no unlucky one; else the lie of that name.
+    fn lie(&self, input: &Input) -> Output {
+        let numbers = input.ints(0).values();
+        let (rows, n) = (numbers.len() as u32, numbers.len());
+        let (ty, name) = self.argument.split_once(':').unwrap_or_default();
+        let honest = honest(ty, n);
+        if !numbers.contains(&UNLUCKY) {
+            return Output::of(vec![honest]);
+        }
+        let column = |column: Column| Output::of(vec![column]);
+        let lineage = |lineage: Vec<u32>| {
+            let column = Column::ints(vec![0; lineage.len()]);
+            Output { lineage: Some(lineage), columns: vec![column], refused: Vec::new() }
+        };
+        let zeros = |more: u32| vec![0; (rows + more) as usize];
+        match name {
+            "no-columns" => Output::of(Vec::new()),
+            "two-columns" => Output::of(vec![honest.clone(), honest]),
+            "short" => column(Column::ints(vec![0; n - 1])),
+            "long" => column(Column::ints(vec![0; n + 1])),
+            "kind" => column(Column::floats(vec![0.0; n])),
+            "nested" => column(nested(zeros(1), flat(Scalars::S64s(Vec::new())))),
+            "validity-short" => column(Column { validity: Some(vec![0; n.div_ceil(8) - 1]), ..honest }),
+            "validity-long" => column(Column { validity: Some(vec![255; n.div_ceil(8) + 1]), ..honest }),
+            "nulls" => column(Column { validity: Some(vec![0; n.div_ceil(8)]), ..honest }),
+            "bits-short" => column(flat(Scalars::Bits(Vec::new()))),
+            "no-offsets" => column(flat(Scalars::Texts(varlen(&[], b"")))),
+            "offsets-short" => column(flat(Scalars::Texts(Varlen { offsets: vec![0; n], bytes: Vec::new() }))),
+            "offsets-not-0" => column(flat(Scalars::Texts(Varlen { offsets: vec![1; n + 1], bytes: vec![b'a'] }))),
+            "offsets-fall" => {
+                let mut offsets = vec![2; n + 1];
+                (offsets[0], offsets[n]) = (0, 1);
+                offsets.insert(1, 2);
+                offsets.truncate(n + 1);
+                column(flat(Scalars::Texts(Varlen { offsets, bytes: vec![b'a'] })))
+            }
+            "offsets-beyond" => {
+                let mut offsets = zeros(1);
+                offsets[n] = u32::MAX;
+                column(flat(Scalars::Texts(Varlen { offsets, bytes: vec![b'a'] })))
+            }
+            "offsets-before-end" => column(flat(Scalars::Texts(Varlen { offsets: zeros(1), bytes: vec![b'a'] }))),
+            "utf-8" => {
+                let mut offsets = zeros(1);
+                offsets[n] = 2;
+                column(flat(Scalars::Texts(Varlen { offsets, bytes: vec![0xff, 0xfe] })))
+            }
+            // é cut in two: the whole is UTF-8
+            "utf-8-cut" => {
+                let mut offsets = vec![1; n + 1];
+                (offsets[0], offsets[n]) = (0, 2);
+                column(flat(Scalars::Texts(Varlen { offsets, bytes: "é".into() })))
+            }
+            "dict-key" => column(flat(Scalars::DictTexts(millrace_plugin::Dict {
+                keys: vec![1; n],
+                values: varlen(&[0, 1], b"a"),
+            }))),
+            "dict-empty" => {
+                column(flat(Scalars::DictTexts(millrace_plugin::Dict { keys: zeros(0), values: varlen(&[0], b"") })))
+            }
+            "dict-no-offsets" => {
+                column(flat(Scalars::DictTexts(millrace_plugin::Dict { keys: zeros(0), values: varlen(&[], b"") })))
+            }
+            "dict-short" => {
+                let values = varlen(&[0, 1], b"a");
+                column(flat(Scalars::DictTexts(millrace_plugin::Dict { keys: Vec::new(), values })))
+            }
+            "items-short" => {
+                let mut offsets = zeros(1);
+                offsets[n] = 3;
+                column(nested(offsets, Column::ints(vec![0; 2])))
+            }
+            "items-null" => {
+                let mut offsets = zeros(1);
+                offsets[n] = 1;
+                column(Column {
+                    validity: None,
+                    data: Data::Nested(Items { offsets, validity: Some(vec![0]), values: Scalars::S64s(vec![0]) }),
+                })
+            }
+            "items-no-offsets" => column(nested(Vec::new(), Column::ints(Vec::new()))),
+            "lineage-back" => lineage(vec![rows - 1, 0, rows - 1]),
+            "lineage-beyond" => lineage(vec![rows]),
+            "lineage-many" => lineage(vec![0; 1_025]),
+            "lineage-refused" => Output { refused: vec![refuse(0, "x", "")], ..lineage(vec![0]) },
+            "refused-beyond" => Output { refused: vec![refuse(n, "x", "")], ..column(honest) },
+            "refused-twice" => Output { refused: vec![refuse(0, "x", ""), refuse(0, "x", "")], ..column(honest) },
+            "refused-and-there" => Output { refused: vec![refuse(0, "x", "")], ..column(honest) },
+            "code" => Output { refused: vec![refuse(0, "plugin_trap", "")], ..column(Column::ints(vec![0; n - 1])) },
+            // 64 columns of the same MiB: 64 times what the guest holds
+            "giant" => Output::of(vec![Column::ints(vec![0; 1 << 21]); 8]),
+            other => panic!("no lie: {other}"),
+        }
+    }
+}
+
+fn nested(offsets: Vec<u32>, values: Column) -> Column {
+    let Data::Flat(values) = values.data else { unreachable!("values of lists are flat") };
+    Column { validity: None, data: Data::Nested(Items { offsets, validity: None, values }) }
+}
+
+fn honest(ty: &str, rows: usize) -> Column {
+    match ty {
+        "int64" => Column::ints(vec![0; rows]),
+        "bool" => flat(Scalars::Bits(vec![0; rows.div_ceil(8)])),
+        "text" => flat(Scalars::Texts(Varlen { offsets: vec![0; rows + 1], bytes: Vec::new() })),
+        "list<int64>" => nested(vec![0; rows + 1], Column::ints(Vec::new())),
+        other => panic!("no honest column of {other}"),
+    }
+}
+
+millrace_plugin::export!(TestGuest);

@@ -1,0 +1,44 @@
+//! Asking a running pipeline how it is.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What `http://ADDRESS/PATH` answers.
+pub fn get(address: &str, path: &str) -> Result<String, String> {
+    let failed = |error: String| {
+        format!("error: no answer from http://{address}{path}: {error}; is the pipeline running with `--listen {address}`?")
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
+    let asked = runtime.block_on(async { timeout(TIMEOUT, ask(address, path)).await });
+    match asked {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed(format!("nothing came within {TIMEOUT:?}"))),
+    }
+}
+
+async fn ask(address: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path).header("host", address).body(Empty::<Bytes>::new())?;
+    // the connection ends with the answer
+    let (answer, _) = tokio::join!(
+        async {
+            let answer = client.send_request(request).await?;
+            let body = answer.into_body().collect().await?.to_bytes();
+            drop(client);
+            Ok::<_, hyper::Error>(body)
+        },
+        connection
+    );
+    Ok(String::from_utf8(answer?.to_vec())?)
+}

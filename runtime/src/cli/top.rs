@@ -1,0 +1,178 @@
+//! `millrace top`: how a running pipeline is, drawn again every second; `millrace status`: the same once, as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::ask;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// To the top left, and everything after it gone.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+#[derive(Args)]
+pub struct Options {
+    /// Where the pipeline answers: its `--listen`
+    #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:9464", value_name = "HOST:PORT")]
+    at: String,
+}
+
+pub fn status(options: &Options) -> Result<(), String> {
+    println!("{}", ask::get(&options.at, "/status")?);
+    Ok(())
+}
+
+/// Until it is interrupted; once where nobody looks at a terminal.
+pub fn run(options: &Options) -> Result<(), String> {
+    let mut before: Option<Sample> = None;
+    loop {
+        let now = Sample::take(&options.at)?;
+        let drawn = draw(&now, before.as_ref());
+        let terminal = io::stdout().is_terminal();
+        let out = if terminal { format!("{CLEAR}{drawn}") } else { drawn };
+        if io::stdout().write_all(out.as_bytes()).is_err() || !terminal {
+            return Ok(());
+        }
+        before = Some(now);
+        thread::sleep(EVERY);
+    }
+}
+
+/// The figures at one time.
+struct Sample {
+    at: Instant,
+    status: Value,
+    figures: BTreeMap<String, f64>,
+}
+
+impl Sample {
+    fn take(address: &str) -> Result<Sample, String> {
+        let status = serde_json::from_str(&ask::get(address, "/status")?)
+            .map_err(|error| format!("error: http://{address}/status is no status of a pipeline: {error}"))?;
+        let figures = ask::get(address, "/metrics")?;
+        let figures = figures.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Ok(Sample { at: Instant::now(), status, figures: figures.collect() })
+    }
+
+    fn figure(&self, name: &str) -> f64 {
+        self.figures.get(name).copied().unwrap_or(0.0)
+    }
+}
+
+/// What changed since the sample before, or since the start.
+struct Change<'a> {
+    now: &'a Sample,
+    before: Option<&'a Sample>,
+}
+
+impl Change<'_> {
+    fn of(&self, name: &str) -> f64 {
+        self.now.figure(name) - self.before.map_or(0.0, |before| before.figure(name))
+    }
+
+    /// A second; unknown with one sample alone.
+    fn rate(&self, name: &str) -> String {
+        let Some(before) = self.before else { return "–".into() };
+        let seconds = self.now.at.duration_since(before.at).as_secs_f64();
+        format!("{:.0}", self.of(name) / seconds.max(0.001))
+    }
+
+    /// The bound below which this share of a histogram's new values lies.
+    fn quantile(&self, name: &str, labels: &str, share: f64) -> String {
+        let count = self.of(&format!("{name}_count{}", braces(labels)));
+        if count <= 0.0 {
+            return "–".into();
+        }
+        let prefix = format!("{name}_bucket{{");
+        let mut bounds: Vec<(f64, f64)> = Vec::new();
+        for series in self.now.figures.range(prefix.clone()..).map(|(series, _)| series) {
+            let Some(inside) = series.strip_prefix(&prefix) else { break };
+            let bound = inside.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let bound = bound.and_then(|bound| bound.trim_start_matches('+').parse().ok());
+            if let Some(bound) = bound.filter(|_| inside.contains(labels)) {
+                bounds.push((bound, self.of(series)));
+            }
+        }
+        bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let found = bounds.iter().find(|(_, below)| *below >= count * share).map(|(bound, _)| *bound);
+        found.map_or("–".into(), milliseconds)
+    }
+}
+
+fn braces(labels: &str) -> String {
+    if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    match seconds {
+        bound if bound.is_infinite() => "over 52 s".into(),
+        bound if bound < 0.01 => format!("≤ {:.1} ms", bound * 1000.0),
+        bound => format!("≤ {:.0} ms", bound * 1000.0),
+    }
+}
+
+fn draw(now: &Sample, before: Option<&Sample>) -> String {
+    let change = Change { now, before };
+    let status = &now.status;
+    let text = |name: &str| status[name].as_str().unwrap_or("?");
+    let mut out = format!("{}  generation {}  on {}\n", text("pipeline"), text("generation"), text("host"));
+    let mut line = |columns: [&str; 5]| {
+        // writing to a String does not fail
+        let [a, b, c, d, e] = columns;
+        let _ = writeln!(out, "{a:<28} {b:>14} {c:>12} {d:>12} {e:>12}");
+    };
+    line(["", "rows/s", "p50", "p99", "lag"]);
+    let lag = status["workers"].as_object().into_iter().flat_map(|workers| workers.values());
+    let lag: i64 = lag
+        .flat_map(|worker| worker["partitions"].as_object().into_iter().flat_map(|partitions| partitions.values()))
+        .filter_map(|partition| partition["lag"].as_i64())
+        .sum();
+    let (age, p) = ("millrace_age_seconds", |name: &str, labels: &str, share| change.quantile(name, labels, share));
+    line(["messages, to the commit", &change.rate("millrace_messages_total"), &p(age, "", 0.5), &p(age, "", 0.99), &lag.to_string()]);
+    for (kind, name) in [("stage", "millrace_stage"), ("sink", "millrace_sink")] {
+        for known in labelled(now, &format!("{name}_rows_total"), kind) {
+            let labels = format!("{kind}=\"{known}\"");
+            let seconds = format!("{name}_seconds");
+            let behind = status["sinks"][&known]["behind"].as_i64().filter(|_| kind == "sink");
+            line([
+                &format!("{kind} {known}"),
+                &change.rate(&format!("{name}_rows_total{{{labels}}}")),
+                &p(&seconds, &labels, 0.5),
+                &p(&seconds, &labels, 0.99),
+                &behind.map_or(String::new(), |behind| behind.to_string()),
+            ]);
+        }
+    }
+    workers(status, &mut out);
+    rejects(status, &mut out);
+    out
+}
+
+fn labelled(now: &Sample, name: &str, label: &str) -> Vec<String> {
+    let prefix = format!("{name}{{{label}=\"");
+    let values = now.figures.keys().filter_map(|series| series.strip_prefix(&prefix)?.split('"').next());
+    values.map(str::to_owned).collect()
+}
+
+fn workers(status: &Value, out: &mut String) {
+    for (worker, now) in status["workers"].as_object().into_iter().flatten() {
+        let partitions = now["partitions"].as_object().map_or(0, serde_json::Map::len);
+        let detail = now["detail"].as_str().unwrap_or("");
+        let state = now["state"].as_str().unwrap_or("?");
+        let _ = writeln!(out, "worker {worker}: {state}, {partitions} partitions  {detail}");
+    }
+}
+
+fn rejects(status: &Value, out: &mut String) {
+    for (code, count) in status["rejects"].as_object().into_iter().flatten() {
+        let _ = writeln!(out, "rejected {code}: {count}");
+    }
+}

@@ -1,0 +1,183 @@
+//! A guest's instance: its memory, its fuel, one call at a time.
+//!
+//! Invariant: a call ends. Fuel bounds what the guest computes, `Memory` what it holds, hostcall fuel what it hands
+//! back. An instance whose call failed is not called again. There is no clock in this: the same call in the same
+//! state ends in the same way on every machine.
+
+use std::sync::LazyLock;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
+
+use super::bindings::exports::millrace::plugin::transform::Column;
+use super::bindings::millrace::plugin::types::{ConfigError, Manifest, Output, Signature};
+use super::bindings::{Plugin, PluginPre};
+use super::host::{Flood, Host};
+use super::words;
+
+/// Compiled JavaScript and Python guests bring a dozen; a Rust guest one or two.
+const CORE_INSTANCES_MAX: usize = 64;
+const TABLES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 8;
+const TABLE_ELEMENTS_MAX: usize = 1_000_000;
+/// To instantiate, describe and open: an interpreter boots within it, in a few seconds at worst.
+const OPEN_FUEL: u64 = 10_000_000_000;
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// One for the process: it holds what compiles and where compiled code lies.
+static ENGINE: LazyLock<wasmtime::Result<Engine>> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        // nothing here is asynchronous, and a call is four times cheaper without
+        .concurrency_support(false)
+        // the same bits on every machine
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // names are stripped, and a trap says what it is by its code
+        .wasm_backtrace_max_frames(None);
+    Engine::new(&config)
+});
+
+pub fn engine() -> wasmtime::Result<&'static Engine> {
+    ENGINE.as_ref().map_err(|error| wasmtime::Error::msg(format!("{error:#}")))
+}
+
+pub fn link(component: &Component) -> wasmtime::Result<PluginPre<State>> {
+    let mut linker = Linker::new(component.engine());
+    Plugin::add_to_linker::<State, HasSelf<Host>>(&mut linker, |state| &mut state.host)?;
+    PluginPre::new(linker.instantiate_pre(component)?)
+}
+
+pub struct State {
+    host: Host,
+    memory: Memory,
+}
+
+/// Counts all memories of an instance together.
+struct Memory {
+    bytes: usize,
+    bytes_max: usize,
+    /// Growth was refused in this call: most guests answer with a trap that does not say so.
+    exhausted: bool,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = self.bytes.saturating_add(desired - current);
+        // beyond the memory's own maximum it will not grow, and nothing is to be counted
+        let grows = maximum.is_none_or(|maximum| desired <= maximum);
+        let fits = bytes <= self.bytes_max;
+        if grows && fits {
+            self.bytes = bytes;
+        }
+        self.exhausted |= !fits;
+        Ok(grows && fits)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}
+
+/// Why a call gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    Trap(String),
+    Fuel,
+    /// What came back is not what was agreed on.
+    Invalid(String),
+    /// The guest's own words.
+    Error(String),
+}
+
+pub struct Instance {
+    store: Store<State>,
+    plugin: Plugin,
+    hostcall_bytes_max: usize,
+}
+
+impl Instance {
+    pub fn new(program: &PluginPre<State>, host: Host, memory_bytes_max: usize) -> wasmtime::Result<Instance> {
+        let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, exhausted: false };
+        let mut store = Store::new(program.engine(), State { host, memory });
+        store.limiter(|state| &mut state.memory);
+        store.set_fuel(OPEN_FUEL)?;
+        let plugin = match program.instantiate(&mut store) {
+            Ok(plugin) => plugin,
+            Err(_) if store.data().memory.exhausted => return Err(wasmtime::Error::msg(memory_exhausted(memory_bytes_max))),
+            Err(error) => return Err(error),
+        };
+        // the host never holds more of a guest's answer than the guest itself may hold
+        Ok(Instance { store, plugin, hostcall_bytes_max: memory_bytes_max })
+    }
+
+    pub fn describe(&mut self) -> Result<Manifest, Failure> {
+        self.call(OPEN_FUEL, |plugin, store| plugin.millrace_plugin_transform().call_describe(store))
+    }
+
+    pub fn open(&mut self, config: &str) -> Result<Result<Signature, Vec<ConfigError>>, Failure> {
+        self.call(OPEN_FUEL, |plugin, store| plugin.millrace_plugin_transform().call_open(store, config))
+    }
+
+    pub fn process(&mut self, rows: u32, columns: &[Column<'_>], fuel: u64) -> Result<Output, Failure> {
+        let answer = self.call(fuel, |plugin, store| {
+            plugin.millrace_plugin_transform().call_process(store, rows, columns)
+        })?;
+        answer.map_err(|said| Failure::Error(words::sentence(&said, REASON_BYTES_MAX)))
+    }
+
+    /// Of the fuel that the last call was given.
+    pub fn fuel_left(&self) -> u64 {
+        self.store.get_fuel().unwrap_or(0)
+    }
+
+    /// What the last call counted counts.
+    pub fn keep_counts(&mut self) {
+        self.store.data_mut().host.keep_counts();
+    }
+
+    fn call<T>(
+        &mut self,
+        fuel: u64,
+        call: impl FnOnce(&Plugin, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        self.store.set_fuel(fuel).map_err(|error| Failure::Trap(error.to_string()))?;
+        self.store.set_hostcall_fuel(self.hostcall_bytes_max);
+        let state = self.store.data_mut();
+        state.host.begin_call();
+        state.memory.exhausted = false;
+        call(&self.plugin, &mut self.store).map_err(|error| failure(&error, self.store.data()))
+    }
+}
+
+fn failure(error: &wasmtime::Error, state: &State) -> Failure {
+    let mut reason = match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return Failure::Fuel,
+        Some(_) if state.memory.exhausted => memory_exhausted(state.memory.bytes_max),
+        Some(trap) => trap.to_string(),
+        None if error.is::<Flood>() => Flood.to_string(),
+        // what is no trap went wrong between guest and host: lifting a value, or a call of the host's
+        None => return Failure::Invalid(words::sentence(&error.root_cause().to_string(), REASON_BYTES_MAX)),
+    };
+    if let Some(said) = state.host.last_error() {
+        reason = format!("{reason}; it said: {said}");
+    }
+    Failure::Trap(words::sentence(&reason, REASON_BYTES_MAX))
+}
+
+fn memory_exhausted(bytes_max: usize) -> String {
+    format!("it wanted more than its {} MiB of memory", bytes_max >> 20)
+}

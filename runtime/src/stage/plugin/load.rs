@@ -1,0 +1,173 @@
+//! A component from its file to a signature; what is wrong with it, in words that say what to do.
+//!
+//! Invariant: whatever the bytes are, loading ends with a program or an error, never with a panic.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime::component::Component;
+
+use super::bindings::millrace::plugin::types;
+use super::host::{Console, Host};
+use super::instance::{Failure, Instance, engine, link};
+use super::{Loaded, Settings, words};
+use crate::schema::{Field, Kind, Type};
+use crate::stage::LoadError;
+
+const PACKAGE: &str = "millrace:plugin/";
+const IMPORTS: [&str; 2] = ["millrace:plugin/host@1.0.0", "millrace:plugin/types@1.0.0"];
+const EXPORT: &str = "millrace:plugin/transform@1.0.0";
+
+/// Any WebAssembly begins so; then come version and layer, where a module has 1 and 0.
+const MAGIC: &[u8] = b"\0asm";
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+const FIELDS_MAX: usize = 1_024;
+const NAME_BYTES_MAX: usize = 256;
+const MESSAGE_BYTES_MAX: usize = 1_024;
+const CONFIG_ERRORS_SHOWN_MAX: usize = 8;
+
+pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
+    let error = |message: String| LoadError::new(file, message);
+    let bytes = fs::read(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+    let component = compile(&bytes).map_err(error)?;
+    world(&component).map_err(error)?;
+    let component = link(&component).map_err(|cause| error(other_shape(&cause)))?;
+    let console = Arc::new(Console::new(settings.stage.clone()));
+    // an instance now: only this finds an interface of the right name and another shape
+    let mut instance = Instance::new(&component, Host::new(console.clone()), settings.memory_bytes_max())
+        .map_err(|cause| error(other_shape(&cause)))?;
+    instance.describe().map_err(|failure| error(failed("describe", &failure)))?;
+    let opened = instance.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
+    let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
+    let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
+    Ok(Loaded { file: file.to_owned(), settings, component, signature, console })
+}
+
+fn compile(bytes: &[u8]) -> Result<Component, String> {
+    if !bytes.starts_with(MAGIC) {
+        return Err("is not WebAssembly: a component is wanted, as `millrace plugin build` makes it".into());
+    }
+    if bytes.starts_with(MODULE) {
+        return Err("is a WebAssembly module and no component yet: `millrace plugin build` makes one of it".into());
+    }
+    let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
+    Component::new(engine, bytes).map_err(|error| format!("is not a valid component: {}", text(&error)))
+}
+
+/// Does it import and export what a plugin does, by name?
+fn world(component: &Component) -> Result<(), String> {
+    let ty = component.component_type();
+    let imports = ty.imports(component.engine()).map(|(name, _)| name);
+    imports.filter(|name| !IMPORTS.contains(name)).try_for_each(|name| Err(wrong_import(name)))?;
+    let exports: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name).collect();
+    if exports.contains(&EXPORT) {
+        return Ok(());
+    }
+    Err(match exports.iter().find(|name| name.starts_with(PACKAGE)) {
+        Some(other) => format!("exports `{other}` where this millrace takes `{EXPORT}`: {}", other_version(other)),
+        None if exports.is_empty() => format!("exports nothing, where a plugin exports `{EXPORT}`"),
+        None => format!("is no plugin: it exports `{}` and not `{EXPORT}`", exports.join("`, `")),
+    })
+}
+
+fn wrong_import(name: &str) -> String {
+    let why = match name {
+        _ if name.starts_with("wasi:") => {
+            "a plugin has no WASI. Build it for wasm32-unknown-unknown (Rust: `millrace plugin build`), or with the \
+             stubs of its toolchain (componentize-py: --stub-wasi)"
+                .into()
+        }
+        _ if name.starts_with(PACKAGE) => other_version(name),
+        _ => format!("a plugin gets nothing but `{}`", IMPORTS[0]),
+    };
+    format!("imports `{name}`: {why}")
+}
+
+fn other_version(_name: &str) -> String {
+    "it was built for another version of the contract. Build it again with the plugins/wit of this millrace".into()
+}
+
+fn other_shape(cause: &wasmtime::Error) -> String {
+    format!("does not fit the contract: {}. Build it again with the plugins/wit of this millrace", text(cause))
+}
+
+fn text(error: &wasmtime::Error) -> String {
+    words::sentence(&format!("{error:#}"), MESSAGE_BYTES_MAX)
+}
+
+fn failed(function: &str, failure: &Failure) -> String {
+    match failure {
+        Failure::Trap(reason) => format!("`{function}` failed: {reason}"),
+        Failure::Fuel => format!("`{function}` does not come to an end"),
+        Failure::Invalid(reason) => format!("`{function}` returned what the contract does not allow: {reason}"),
+        Failure::Error(reason) => format!("`{function}` failed: {reason}"),
+    }
+}
+
+fn config_errors(errors: &[types::ConfigError]) -> String {
+    let one = |error: &types::ConfigError| {
+        let message = words::sentence(&error.message, MESSAGE_BYTES_MAX);
+        match words::sentence(&error.path, MESSAGE_BYTES_MAX) {
+            path if path.is_empty() => message,
+            path => format!("`{path}`: {message}"),
+        }
+    };
+    let shown: Vec<_> = errors.iter().take(CONFIG_ERRORS_SHOWN_MAX).map(one).collect();
+    let more = match errors.len().saturating_sub(CONFIG_ERRORS_SHOWN_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("does not accept its config: {}{more}", shown.join("; "))
+}
+
+/// What a plugin does to the columns: names are there and differ.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Signature {
+    pub reads: Vec<Field>,
+    pub adds: Vec<Field>,
+    pub drops: Vec<String>,
+    pub accepts_dict: bool,
+}
+
+impl Signature {
+    pub fn new(signature: types::Signature) -> Result<Signature, String> {
+        let types::Signature { reads, adds, drops, accepts_dict } = signature;
+        names("reads", reads.iter().map(|field| &*field.name))?;
+        names("adds", adds.iter().map(|field| &*field.name))?;
+        names("drops", drops.iter().map(|name| &**name))?;
+        let fields = |fields: Vec<types::Field>| fields.into_iter().map(field).collect();
+        Ok(Signature { reads: fields(reads), adds: fields(adds), drops, accepts_dict })
+    }
+}
+
+fn names<'a>(side: &str, names: impl ExactSizeIterator<Item = &'a str>) -> Result<(), String> {
+    if names.len() > FIELDS_MAX {
+        return Err(format!("it {side} {} columns, and {FIELDS_MAX} is the most", names.len()));
+    }
+    let mut seen = HashSet::new();
+    for name in names {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(format!("it {side} a column with a name of {} bytes", name.len()));
+        }
+        if !seen.insert(name) {
+            return Err(format!("it {side} `{}` twice", words::sentence(name, NAME_BYTES_MAX)));
+        }
+    }
+    Ok(())
+}
+
+fn field(types::Field { name, kind, list, nullable }: types::Field) -> Field {
+    let kind = match kind {
+        types::Kind::Boolean => Kind::Boolean,
+        types::Kind::Int64 => Kind::Int64,
+        types::Kind::Float64 => Kind::Float64,
+        types::Kind::Text => Kind::Text,
+        types::Kind::Binary => Kind::Binary,
+        types::Kind::Date => Kind::Date,
+        types::Kind::Timestamp => Kind::Timestamp,
+    };
+    Field::new(name, Type { kind, list, nullable })
+}
