@@ -134,10 +134,11 @@ fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Ar
 fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Lookup) -> Read<Loaded> {
     let table = written.table.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("lookup `{name}`"), table.span.clone());
-    let on = lookup_keys(cx, flow, &who, &written.on.as_ref().map_err(|reported| *reported)?.value)?;
-    let (fill, missing) = filled(cx, flow, &who, written)?;
+    let keys = &written.on.as_ref().map_err(|reported| *reported)?.value;
+    let (on, filled) = (lookup_keys(cx, flow, &who, keys), filled(cx, flow, &who, written));
+    let (on, (fill, missing)) = (on?, filled?);
     let settings = json!({
-        "on": written.on.as_ref().map_err(|reported| *reported)?.value.iter().map(|key| &key.value).collect::<Vec<_>>(),
+        "on": keys.iter().map(|key| &key.value).collect::<Vec<_>>(),
         "fill": fill.iter().map(|fill| json!([fill.name, fill.default])).collect::<Vec<_>>(),
         "missing": if missing == Missing::Reject { "reject" } else { "default" },
     });

@@ -11,6 +11,7 @@ use millrace_embedded::Folder;
 use serde_json::Value;
 
 use crate::flights::{flights, repository, request};
+use crate::parity;
 use crate::process::{PATIENCE, Process};
 
 /// A pipeline of its own in a folder of its own.
@@ -126,6 +127,17 @@ fn one_flight_goes_in_and_its_answer_is_in_three_places() {
     let said = process.drain();
     bed.assert_exactly_once(&BTreeSet::from(["one".to_owned()]));
     assert!(said.contains("1 messages in 1 transactions"), "{said}");
+}
+
+#[test]
+fn answers_are_those_that_training_gives_for_the_same_flights() {
+    let bed = Bed::new("parity");
+    bed.produce(&parity::requests());
+    let mut process = bed.start(&[]);
+    bed.await_rows(parity::FLIGHTS, &mut process);
+    process.drain();
+    let responses = bed.consume("flight-delay-ml-response");
+    parity::assert_alike(&bed.folder.join("pipeline.toml"), &bed.folder, &responses);
 }
 
 #[test]

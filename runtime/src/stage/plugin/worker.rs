@@ -24,16 +24,23 @@ const ROWS_PER_CALL_MAX: usize = 8_192;
 const CALL_FUEL: u64 = 100_000;
 /// A first call may set up what later ones find. It is given more, so that no row that passed in company fails alone.
 const FRESH_FUEL: u64 = 1_000_000;
-/// A batch of 8,000 rows that all trap stays below; 2 s for a Rust guest.
-const FAILED_CALLS_PER_BATCH_MAX: u32 = 16_384;
-/// About ten seconds of computing: far from the time after which a consumer loses its partitions.
-const FAILED_FUEL_PER_BATCH_MAX: u64 = 20_000_000_000;
+/// What the failing calls of one batch may cost.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub failed_calls_max: u32,
+    pub failed_fuel_max: u64,
+}
+
+/// A batch of 8,000 rows that all trap stays below the number of calls; the fuel is some ten seconds of computing. Both
+/// are far from the time after which a consumer loses its partitions.
+const BOUNDS: Bounds = Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000 };
 
 pub struct Worker {
     program: Arc<Loaded>,
     instance: Option<Instance>,
     layout: Option<Arc<Layout>>,
-    rows_per_call: usize,
+    pub(super) rows_per_call: usize,
+    pub(super) bounds: Bounds,
 }
 
 /// A batch on its way through the guest.
@@ -41,26 +48,27 @@ struct Pass<'a> {
     batch: &'a Batch,
     layout: &'a Layout,
     answers: Answers,
+    bounds: Bounds,
     failed_calls: u32,
     failed_fuel: u64,
 }
 
 impl Pass<'_> {
     fn is_spent(&self) -> bool {
-        self.failed_calls >= FAILED_CALLS_PER_BATCH_MAX || self.failed_fuel >= FAILED_FUEL_PER_BATCH_MAX
+        self.failed_calls >= self.bounds.failed_calls_max || self.failed_fuel >= self.bounds.failed_fuel_max
     }
 }
 
 impl Worker {
     pub(super) fn new(program: Arc<Loaded>) -> Result<Worker> {
         let instance = Some(program.instance()?);
-        Ok(Worker { program, instance, layout: None, rows_per_call: ROWS_PER_CALL_MAX })
+        Ok(Worker { program, instance, layout: None, rows_per_call: ROWS_PER_CALL_MAX, bounds: BOUNDS })
     }
 
     pub fn process(&mut self, batch: Batch) -> Result<Batch> {
         let layout = self.layout(&batch)?;
-        let mut pass =
-            Pass { batch: &batch, layout: &layout, answers: Answers::default(), failed_calls: 0, failed_fuel: 0 };
+        let (answers, bounds) = (Answers::default(), self.bounds);
+        let mut pass = Pass { batch: &batch, layout: &layout, answers, bounds, failed_calls: 0, failed_fuel: 0 };
         let mut from = 0;
         while from < batch.rows() {
             let rows = self.rows_per_call.min(batch.rows() - from);

@@ -4,5 +4,6 @@
 mod crash;
 mod life;
 mod mistakes;
+mod parity;
 mod redeploy;
 mod rig;

@@ -1,0 +1,146 @@
+//! Guests that trap, spin, hoard and flood: the bad row goes, its neighbours stay.
+
+use super::*;
+use crate::stage::plugin::worker::Bounds;
+
+/// The unlucky row alone is rejected; its code and reason.
+fn unlucky(config: &str) -> (String, String) {
+    let done = run(&guest(config), numbers(10..17));
+    assert_eq!(ints(&done, "y"), [20, 22, 24, 28, 30, 32], "{config}");
+    let [(code, reason, 3)] = rejects(&done)[..] else { panic!("{config}: {:?}", done.rejects) };
+    assert_eq!(&*done.rejects[0].stage, "stage");
+    (code.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn trap() {
+    let (code, reason) = unlucky("panic");
+    assert_eq!(code, "plugin_trap");
+    assert!(reason.contains("unreachable") && reason.contains("it said: panicked at"), "{reason}");
+    assert!(reason.ends_with("thirteen"), "{reason}");
+}
+
+#[test]
+fn endless_loop() {
+    let fuel = "it took more than the 1000000 units of fuel of `fuel_per_row_max`";
+    assert_eq!(unlucky("loop"), ("plugin_fuel".into(), fuel.into()));
+}
+
+#[test]
+fn memory_bomb() {
+    assert_eq!(unlucky("memory"), ("plugin_trap".into(), "it wanted more than its 16 MiB of memory".into()));
+}
+
+#[test]
+fn endless_recursion() {
+    let (code, reason) = unlucky("stack");
+    assert!(code == "plugin_trap" || code == "plugin_fuel", "{code}: {reason}");
+}
+
+#[test]
+fn the_guests_own_error() {
+    assert_eq!(unlucky("error"), ("plugin_error".into(), "thirteen is not welcome".into()));
+}
+
+#[test]
+fn too_much_to_log() {
+    let reason = "it logged and counted more than 1048576 bytes in a call";
+    assert_eq!(unlucky("big-log"), ("plugin_trap".into(), reason.into()));
+}
+
+#[test]
+fn a_flood_of_lines_is_only_left_out() {
+    let settings = Settings { fuel_per_row_max: 1_000_000_000, ..settings("flood") };
+    let program = Program::load(&component("test-guest"), settings).expect("the test guest");
+    let done = run(&program, numbers([1]));
+    assert_eq!(ints(&done, "y"), [2]);
+}
+
+/// An instance that fills up is replaced, and no row pays for it.
+#[test]
+fn a_leak_costs_no_row() {
+    let program = guest("leak");
+    let mut worker = program.worker().expect("a worker");
+    for n in 0..50 {
+        let done = worker.process(numbers([n, n + 1])).expect("a batch");
+        assert_eq!((ints(&done, "y"), done.rejects.len()), (vec![2 * n, 2 * n + 2], 0));
+    }
+}
+
+#[test]
+fn counts_of_failed_calls_do_not_count() {
+    let program = guest("count");
+    let mut worker = program.worker().expect("a worker");
+    worker.process(numbers([1, 2, 3, 4])).expect("a batch");
+    assert_eq!(program.counters(), [("calls".to_owned(), 1), ("rows".to_owned(), 4)].into());
+    let done = worker.process(numbers([12, 13, 14])).expect("a batch");
+    assert_eq!(done.rejects.len(), 1);
+    assert_eq!(program.counters()["rows"], 6);
+}
+
+/// Together the rows cost many times what one may: no reason to refuse any.
+#[test]
+fn many_dear_rows_are_not_one_too_dear() {
+    let program = guest("burn");
+    let mut worker = program.worker().expect("a worker");
+    let steps = cheapest_refused(&program) * 3 / 4;
+    for _ in 0..2 {
+        let done = worker.process(numbers([steps; 40])).expect("a batch");
+        assert_eq!((done.rows(), done.rejects.len()), (40, 0));
+    }
+    assert!(worker.rows_per_call <= 4, "it goes on with {} rows a call", worker.rows_per_call);
+    // and back to many when they are cheap again
+    let done = worker.process(numbers(vec![1; 20_000])).expect("a batch");
+    assert_eq!(done.rows(), 20_000);
+    assert!(worker.rows_per_call > 1_000, "{} rows a call", worker.rows_per_call);
+}
+
+/// To the very step: the same in company and alone, cold and warm.
+#[test]
+fn what_costs_too_much_does_so_in_any_company() {
+    let program = guest("burn");
+    let refused = cheapest_refused(&program);
+    let mut worker = program.worker().expect("a worker");
+    for company in [vec![], vec![1; 7], vec![refused - 1; 7], vec![refused; 3], vec![1; 500]] {
+        for _ in 0..2 {
+            let rows = [vec![refused], company.clone(), vec![refused - 1], company.clone(), vec![refused]].concat();
+            let done = worker.process(numbers(rows.clone())).expect("a batch");
+            assert_eq!(ints(&done, "n"), rows.iter().copied().filter(|n| *n < refused).collect::<Vec<_>>());
+            assert!(done.rejects.iter().all(|reject| reject.code == "plugin_fuel"));
+        }
+    }
+}
+
+/// Steps of the cheapest row that is refused alone, in a fresh worker.
+fn cheapest_refused(program: &Program) -> i64 {
+    let (mut good, mut bad) = (0, 10_000_000);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        let passes = run(program, numbers([middle])).rejects.is_empty();
+        if passes { good = middle } else { bad = middle }
+    }
+    bad
+}
+
+#[test]
+fn a_batch_that_fails_and_fails_is_given_up() {
+    let program = guest("trap-all");
+    for bounds in [Bounds { failed_calls_max: 20, failed_fuel_max: u64::MAX }, Bounds { failed_calls_max: 20_000, failed_fuel_max: 20 }] {
+        let mut worker = program.worker().expect("a worker");
+        worker.bounds = bounds;
+        let done = worker.process(numbers(0..100)).expect("a batch");
+        assert_eq!((done.rows(), done.rejects.len()), (0, 100));
+        let (seen, unseen): (Vec<_>, Vec<_>) = done.rejects.iter().partition(|reject| reject.code == "plugin_trap");
+        assert!(seen.len() < 20 && unseen.iter().all(|reject| reject.code == "plugin_budget"), "{}", seen.len());
+        let origins: Vec<_> = done.rejects.iter().map(|reject| reject.origin).collect();
+        assert_eq!(origins, (0..100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_next_batch_starts_anew() {
+    let program = guest("panic");
+    let mut worker = program.worker().expect("a worker");
+    assert_eq!(worker.process(numbers([13, 13])).expect("a batch").rejects.len(), 2);
+    assert_eq!(ints(&worker.process(numbers([1, 2])).expect("a batch"), "y"), [2, 4]);
+}

@@ -1,0 +1,88 @@
+//! What is said of a file that is no plugin.
+
+use super::*;
+
+fn refused(name: &str, bytes: &[u8]) -> String {
+    let file = std::env::temp_dir().join(format!("millrace-plugin-{name}-{}.wasm", std::process::id()));
+    std::fs::write(&file, bytes).expect("a file of our own");
+    let error = Program::load(&file, settings("")).expect_err("no plugin");
+    std::fs::remove_file(&file).expect("a file of our own");
+    assert_eq!(error.file, file);
+    error.message
+}
+
+fn refused_text(name: &str, wat: &str) -> String {
+    refused(name, &wat::parse_str(wat).expect("WebAssembly text"))
+}
+
+#[test]
+fn what_is_no_component() {
+    let text = refused("text", b"name = \"x\"");
+    assert_eq!(text, "is not WebAssembly: a component is wanted, as `millrace plugin build` makes it");
+    assert_eq!(refused("empty", b""), text);
+    let module = refused_text("module", "(module)");
+    assert_eq!(module, "is a WebAssembly module and no component yet: `millrace plugin build` makes one of it");
+    let whole = std::fs::read(component("test-guest")).expect("the test guest");
+    assert!(refused("cut", &whole[..whole.len() / 2]).starts_with("is not a valid component: "));
+    let error = Program::load(Path::new("/nowhere.wasm"), settings("")).expect_err("no file");
+    assert!(error.message.starts_with("cannot be read: "), "{error}");
+}
+
+#[test]
+fn what_is_another_world() {
+    assert_eq!(
+        refused_text("empty-world", "(component)"),
+        "exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`"
+    );
+    assert_eq!(
+        refused_text("other-world", r#"(component (instance $i) (export "a:b/c" (instance $i)))"#),
+        "is no plugin: it exports `a:b/c` and not `millrace:plugin/transform@1.0.0`"
+    );
+    let newer = r#"(component (instance $i) (export "millrace:plugin/transform@2.0.0" (instance $i)))"#;
+    assert_eq!(
+        refused_text("newer-export", newer),
+        "exports `millrace:plugin/transform@2.0.0` where this millrace takes `millrace:plugin/transform@1.0.0`: it was \
+         built for another version of the contract. Build it again with the plugins/wit of this millrace"
+    );
+}
+
+#[test]
+fn what_imports_more() {
+    let import = |name: &str| format!(r#"(component (import "{name}" (instance)))"#);
+    let wasi = refused_text("wasi", &import("wasi:clocks/monotonic-clock@0.2.0"));
+    assert!(wasi.starts_with("imports `wasi:clocks/monotonic-clock@0.2.0`: a plugin has no WASI."), "{wasi}");
+    let other = refused_text("other-import", &import("my:own/thing"));
+    assert_eq!(other, "imports `my:own/thing`: a plugin gets nothing but `millrace:plugin/host@1.0.0`");
+    let newer = refused_text("newer-import", &import("millrace:plugin/host@1.1.0"));
+    assert!(newer.contains("another version of the contract"), "{newer}");
+}
+
+/// The right names and other types.
+#[test]
+fn what_has_another_shape() {
+    let empty = r#"(component (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
+    let empty = refused_text("shape-export", empty);
+    assert!(empty.starts_with("does not fit the contract: ") && empty.contains("describe"), "{empty}");
+    let log = r#"(component
+        (import "millrace:plugin/host@1.0.0" (instance (export "log" (func (param "message" string)))))
+        (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
+    let log = refused_text("shape-import", log);
+    assert!(log.starts_with("does not fit the contract: ") && log.contains("host@1.0.0"), "{log}");
+}
+
+#[test]
+fn what_does_not_open() {
+    let refused = |config: &str| Program::load(&component("test-guest"), settings(config)).expect_err(config).message;
+    assert_eq!(refused("bad-config"), "does not accept its config: `/limit`: is not a number; no good ");
+    assert_eq!(refused("twice-named"), "its signature is wrong: it adds `y` twice");
+    assert_eq!(refused("nameless"), "its signature is wrong: it reads a column with a name of 0 bytes");
+    let panicked = refused("open-panic");
+    assert!(panicked.starts_with("`open` failed: ") && panicked.contains("no way to open"), "{panicked}");
+}
+
+#[test]
+fn memory_bounds_the_instance_from_the_start() {
+    let small = Settings { memory_mib_max: 1, ..settings("double") };
+    let message = Program::load(&component("test-guest"), small).expect_err("a Rust guest has a stack of 1 MiB").message;
+    assert!(message.contains("it wanted more than its 1 MiB of memory"), "{message}");
+}
