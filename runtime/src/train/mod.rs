@@ -23,7 +23,7 @@ pub use self::report::Report;
 use self::split::Split;
 use crate::calendar::civil;
 use crate::error::{Error, Result};
-use crate::plan::{TrainPlan, Training};
+use crate::plan::{StageKind, TrainPlan, Training};
 use crate::stage::model::{Class, Day, Encoder, Feature, Figures, Manifest, Trained, version};
 
 /// What training is at: for whoever waits.
@@ -133,10 +133,18 @@ fn manifest(training: &Training, data: &Data, features: Vec<Feature>, figures: F
             depth_max: train.depth_max,
             learning_rate: train.learning_rate,
             seed: train.seed,
-            data: vec![artifact(&train.data)?],
-            stages: training.artifacts.iter().map(|file| artifact(file)).collect::<Result<_>>()?,
+            data: vec![artifact(&train.data, None)?],
+            stages: training.artifacts.iter().map(|file| artifact(file, plugin_version(training, file))).collect::<Result<_>>()?,
         },
         figures,
+    })
+}
+
+/// Of a file that is a plugin.
+fn plugin_version(training: &Training, file: &Path) -> Option<String> {
+    training.stages.iter().find_map(|stage| match &stage.kind {
+        StageKind::Plugin(program) if program.file() == file => Some(program.version().to_owned()),
+        _ => None,
     })
 }
 
