@@ -78,7 +78,7 @@ fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Check
     let plans: Vec<_> = known.iter().map(|sink| sink_plan(cx, &mut flow, sink)).collect();
     one_cluster(cx, file, known);
     own_places(cx, file, known);
-    if sinks.is_ok() {
+    if !cx.report.has_errors() {
         warn_unused(cx, &flow);
     }
     sinks?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{Diagnostic, Span};
+use super::diagnostics::Diagnostic;
 use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
@@ -108,7 +108,6 @@ pub enum From {
 
 pub struct Stage {
     pub name: Read<At<String>>,
-    pub span: Span,
     pub kind: Read<StageKind>,
 }
 
@@ -291,11 +290,11 @@ fn stage<'a>(cx: &Context<'a>, value: &Value<'a>) -> Stage {
     let span = value.span();
     let entries = match cx.entries(value, "a stage") {
         Ok(entries) => entries,
-        Err(reported) => return Stage { name: Err(reported), span, kind: Err(reported) },
+        Err(reported) => return Stage { name: Err(reported), kind: Err(reported) },
     };
-    let table = Table::new(cx, "stages".to_owned(), span.clone(), entries, STAGE_KEYS);
+    let table = Table::new(cx, "stages".to_owned(), span, entries, STAGE_KEYS);
     let name = table.name("name").and_then(|name| names::identifier(cx, name, "a stage's name"));
-    Stage { name, span, kind: stage_kind(&table) }
+    Stage { name, kind: stage_kind(&table) }
 }
 
 fn stage_kind(table: &Table) -> Read<StageKind> {
@@ -423,20 +422,11 @@ fn hdfs_sink(table: &Table) -> Hdfs {
         uri: table.name("uri").and_then(|uri| names::hdfs_uri(table.cx, uri)),
         user: table.name_maybe("user"),
         directory: table.name("directory").and_then(|directory| names::directory(table.cx, directory)),
-        format: format(table),
+        format: table.choice("format", &[("jsonl", ())], ()),
         roll_rows_max: table.limit("roll_rows_max", ROLL_ROWS_MAX, ROLL_ROWS_BOUNDS),
         roll_bytes_max: table.limit("roll_bytes_max", ROLL_BYTES_MAX, ROLL_BYTES_BOUNDS),
         roll_max: seconds.map(Duration::from_secs),
     }
-}
-
-fn format(table: &Table) -> Read<()> {
-    if table.choice("format", &[("jsonl", true), ("parquet", false)], true)? {
-        return Ok(());
-    }
-    let place = table.get("format").map_or(table.span.clone(), |value| value.span());
-    let later = Diagnostic::error("the format `parquet` is not there yet").at(&place);
-    Err(table.cx.error(later.label("expected `jsonl`, the only one for now")))
 }
 
 fn rejects(top: &Table) -> Read<Rejects> {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what passes here is taken by the service that it is for, as far as the text alone can tell.
 
+use mongodb::error::ErrorKind;
 use mongodb::options::ConnectionString;
 
 use super::diagnostics::{Diagnostic, choices};
@@ -56,7 +57,11 @@ pub fn mongodb_uri(cx: &Context, uri: At<String>) -> Read<At<String>> {
         // the text may hold a password: it is not repeated
         Err(error) => {
             let wrong = Diagnostic::error("this is no MongoDB connection string").at(&uri.span);
-            Err(cx.error(wrong.label("expected `mongodb://host:port`").help(error.to_string())))
+            let why = match &*error.kind {
+                ErrorKind::InvalidArgument { message, .. } => message.clone(),
+                _ => error.to_string(),
+            };
+            Err(cx.error(wrong.label("expected `mongodb://host:port`").help(why)))
         }
     }
 }

@@ -134,7 +134,8 @@ impl<'a> Context<'a> {
         }
         let names: Vec<_> = values.iter().map(|value| self.name(value, &format!("a name in {what}"))).collect();
         let names = names.into_iter().collect::<Read<Vec<_>>>()?;
-        self.each_once(&names, what)?;
+        // a name that is there twice is no reason to say nothing of the others
+        let _reported = self.each_once(&names, what);
         Ok(At::new(names, value.span()))
     }
 

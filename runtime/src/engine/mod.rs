@@ -87,10 +87,6 @@ fn work(context: &Context<'_>) -> Result<()> {
             Err(error) if error.kind == Kind::Stop => return Err(error),
             Err(error) => error,
         };
-        if context.stop.asked() {
-            tracing::warn!(%error, "stopping while a service was away; nothing is lost, the next start goes on from here");
-            return Ok(());
-        }
         if started.elapsed() >= RECOVERED_AFTER {
             backoff = BACKOFF_FIRST;
         }
@@ -98,6 +94,10 @@ fn work(context: &Context<'_>) -> Result<()> {
         context.metrics.restarted();
         context.state(WorkerState::Waiting(error.to_string()));
         context.stop.wait(backoff);
+        if context.stop.asked() {
+            tracing::warn!(%error, "stopping while a service was away; nothing is lost, the next start goes on from here");
+            return Ok(());
+        }
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
 }

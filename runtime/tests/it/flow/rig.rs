@@ -173,6 +173,15 @@ impl Rig {
         })
     }
 
+    /// Waits until as many rows are published in the directory.
+    pub fn await_archived(&self, count: usize, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.archived().len() < count {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{} of {count} archived; said:\n{}", self.archived().len(), process.said());
+        }
+    }
+
     /// Every request is in every sink once, with one answer and one generation, and nothing else is there.
     pub fn assert_exactly_once(&self, expected: &BTreeSet<String>) {
         let responses = answers("responses", self.responses(), expected);
