@@ -11,6 +11,7 @@ mod follow;
 mod kafka;
 mod message;
 mod page;
+mod requests;
 mod routes;
 mod settings;
 mod store;
@@ -29,7 +30,7 @@ use crate::answers::{Answers, Limits};
 pub use crate::catalogue::Catalogue;
 pub use crate::error::{Error, Result};
 use crate::follow::{Follower, Role};
-use crate::kafka::Requests;
+use crate::requests::Requests;
 use crate::routes::App;
 pub use crate::settings::Settings;
 use crate::store::Store;
@@ -49,8 +50,8 @@ pub async fn serve(
     let followers = followers(settings, &answers)?;
     let app = App {
         page: page::render(catalogue, settings.page_wait_seconds_max.get()),
-        requests: Requests::new(&settings.brokers, &settings.request_topic)?,
-        store: Store::new(&settings.mongodb_uri, &settings.database, &settings.collection).await?,
+        requests: Requests::new(settings)?,
+        store: Store::new(settings).await?,
         topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),
         streams: Arc::new(Semaphore::new(settings.streams_max.get().min(Semaphore::MAX_PERMITS))),
         answers,
@@ -103,14 +104,12 @@ fn limits(settings: &Settings) -> Limits {
 }
 
 fn followers(settings: &Settings, answers: &Arc<Answers>) -> Result<Vec<Follower>> {
-    let look_back = settings.look_back_messages_max.get();
     let topics = [
         (Role::Requests, &settings.request_topic),
         (Role::Responses, &settings.response_topic),
         (Role::Rejects, &settings.rejects_topic),
     ];
-    let follower =
-        |(role, topic): (Role, &String)| Follower::new(role, &settings.brokers, topic, look_back, answers.clone());
+    let follower = |(role, topic): (Role, &String)| Follower::new(role, settings, topic, answers.clone());
     topics.into_iter().map(follower).collect()
 }
 

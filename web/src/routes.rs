@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::answers::{Answers, Known, Listener, Outcome, Rejection, Verdict};
 use crate::flight::{Flight, Typed};
 use crate::follow::Reading;
-use crate::kafka::Requests;
+use crate::requests::Requests;
 use crate::page;
 use crate::store::Store;
 

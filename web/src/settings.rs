@@ -14,6 +14,9 @@ pub struct Settings {
     /// Kafka brokers
     #[arg(long, env = "KAFKA_BROKERS", default_value = "localhost:9092")]
     pub brokers: String,
+    /// An embedded folder instead of Kafka and MongoDB: what `millrace run --embedded` runs on
+    #[arg(long, value_name = "DIR")]
+    pub embedded: Option<PathBuf>,
     /// Topic that flights go to
     #[arg(long, default_value = "flight-delay-ml-request", value_name = "TOPIC")]
     pub request_topic: String,

@@ -311,7 +311,9 @@ fn load_model(
     let files = files.map_err(|error| cannot_load(cx, &who, &error))?;
     let types = StageTypes { reads: model.features().to_vec(), adds: model.adds(), drops: Vec::new() };
     flow.stage(cx, &types, &who);
-    warn_other_stages(cx, &model, earlier, &who);
+    if !cx.report.has_errors() {
+        warn_other_stages(cx, &model, earlier, &who);
+    }
     Ok(Loaded { kind: plan::StageKind::Model(Arc::new(model)), settings, files })
 }
 

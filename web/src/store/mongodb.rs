@@ -24,13 +24,13 @@ const INDEX_PAUSE_MAX: Duration = Duration::from_secs(10);
 const DAY_MS: i64 = 86_400_000;
 
 #[derive(Clone)]
-pub struct Store {
+pub struct Mongodb {
     documents: Collection<Document>,
 }
 
-impl Store {
+impl Mongodb {
     /// Waits for no server.
-    pub async fn new(uri: &str, database: &str, collection: &str) -> Result<Store> {
+    pub async fn new(uri: &str, database: &str, collection: &str) -> Result<Mongodb> {
         let failed = |cause| Error::new("the address of MongoDB").caused_by(cause);
         let mut options = ClientOptions::parse(uri).await.map_err(failed)?;
         options.app_name.get_or_insert_with(|| "millrace-web".into());
@@ -39,7 +39,7 @@ impl Store {
         let client = Client::with_options(options).map_err(failed)?;
         // what a failover could take back is not shown
         let durable = CollectionOptions::builder().read_concern(ReadConcern::majority()).build();
-        Ok(Store { documents: client.database(database).collection_with_options(collection, durable) })
+        Ok(Mongodb { documents: client.database(database).collection_with_options(collection, durable) })
     }
 
     /// The stored prediction of a flight.
@@ -52,7 +52,7 @@ impl Store {
         }
     }
 
-    /// Makes the index that [`Store::find`] needs; waits for MongoDB as long as that takes.
+    /// Makes the index that [`Mongodb::find`] needs; waits for MongoDB as long as that takes.
     pub async fn ensure_index(&self) {
         let mut pause = INDEX_PAUSE_MIN;
         loop {

@@ -1,8 +1,7 @@
-//! Reads the three topics, and tells [`Answers`] what they say of each flight.
+//! A topic of Kafka.
 //!
-//! One reader a topic, however many browsers there are. A reader begins a bounded way back in each partition, so what
-//! came while nobody listened, or before a restart, is found again; it then stays at the end. Invariant: nothing is
-//! committed, and only committed messages are read. A topic or a broker that is not there is waited for.
+//! Invariant: nothing is committed, and only committed messages are read. A topic or a broker that is not there is
+//! waited for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,14 +11,14 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use crate::answers::{Answers, Outcome, Verdict};
+use super::{Place, Reading, Role, take};
+use crate::answers::Answers;
 use crate::error::{Error, Result};
 use crate::kafka::{Quiet, client_config};
-use crate::message;
 
 /// The bound on how late the end is seen.
 const POLL: Duration = Duration::from_millis(100);
@@ -27,33 +26,6 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often new partitions are looked for, and a topic that is not there.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const ABSENT_LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Requests,
-    Responses,
-    Rejects,
-}
-
-/// How far a topic is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reading {
-    /// The brokers have not been reached.
-    Unreached,
-    /// There is no such topic yet, so there is nothing in it.
-    Absent,
-    /// What was there at the start is being read.
-    Behind,
-    /// What was there at the start is known.
-    Current,
-}
-
-impl Reading {
-    pub fn is_known(self) -> bool {
-        matches!(self, Reading::Absent | Reading::Current)
-    }
-}
 
 pub struct Follower {
     role: Role,
@@ -158,7 +130,11 @@ impl Follower {
         while Instant::now() < deadline && stopped.try_recv() == Err(TryRecvError::Empty) {
             match self.consumer.poll(POLL) {
                 None => {}
-                Some(Ok(message)) => take(self.role, &self.answers, &message),
+                Some(Ok(message)) => {
+                    let place =
+                        Place { topic: &self.topic, partition: message.partition(), offset: message.offset() };
+                    take(self.role, &self.answers, place, message.payload().unwrap_or_default());
+                }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.caught_up(partition),
                 // the client goes on by itself
                 Some(Err(cause)) => tracing::debug!(topic = self.topic, %cause, "reading"),
@@ -199,23 +175,5 @@ impl Follower {
 
     fn becomes(&self, reading: Reading) -> bool {
         self.reading.send_if_modified(|now| std::mem::replace(now, reading) != reading)
-    }
-}
-
-fn take(role: Role, answers: &Answers, message: &BorrowedMessage<'_>) {
-    let value = message.payload().unwrap_or_default();
-    let event_id = || format!("{}-{}-{}", message.topic(), message.partition(), message.offset());
-    match role {
-        Role::Requests => message::id(value).iter().for_each(|id| answers.expect(id)),
-        Role::Responses => {
-            if let Some((id, text)) = message::id(value).zip(std::str::from_utf8(value).ok()) {
-                answers.settle(&id, Outcome { event_id: event_id(), verdict: Verdict::Answered(text.into()) });
-            }
-        }
-        Role::Rejects => {
-            if let Some((id, rejection)) = message::rejection(value) {
-                answers.settle(&id, Outcome { event_id: event_id(), verdict: Verdict::Rejected(rejection) });
-            }
-        }
     }
 }
