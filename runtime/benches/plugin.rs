@@ -26,12 +26,8 @@ const CARRIERS: [&str; 4] = ["AA", "B6", "DL", "UA"];
 
 fn main() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/flight-features/flight-features.wasm");
-    let settings = Settings {
-        stage: "features".into(),
-        memory_mib_max: 64,
-        fuel_per_row_max: 1_000_000,
-        config: "{}".into(),
-    };
+    let settings =
+        Settings { stage: "features".into(), memory_mib_max: 64, fuel_per_row_max: 1_000_000, config: "{}".into() };
     let started = Instant::now();
     let program = Program::load(&file, settings).expect("build it: `millrace plugin build plugins/flight-features`");
     println!("load: {:.0?}", started.elapsed());
@@ -82,7 +78,11 @@ fn batch(rows: usize) -> Batch {
         ("FlightDate", Arc::new(Date32Array::from_iter_values((0..rows).map(|row| 15_706 + row as i32 % 365))), false),
         ("Carrier", texts(&CARRIERS, 7), false),
         ("DepDelay", Arc::new(delays.collect::<Float64Array>()), true),
-        ("Distance", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| 100.0 + row as f64 % 2_000.0))), false),
+        (
+            "Distance",
+            Arc::new(Float64Array::from_iter_values((0..rows).map(|row| 100.0 + row as f64 % 2_000.0))),
+            false,
+        ),
     ];
     let columns = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
     let lineage = (0..rows as u32).collect();

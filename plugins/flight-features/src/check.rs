@@ -54,11 +54,11 @@ impl Flight<'_> {
 }
 
 fn is_airport(code: &str) -> bool {
-    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())
+    matches!(code.as_bytes(), [b'A'..=b'Z', b'A'..=b'Z', b'A'..=b'Z'])
 }
 
 fn is_carrier(code: &str) -> bool {
-    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    matches!(code.as_bytes(), [b'A'..=b'Z' | b'0'..=b'9', b'A'..=b'Z' | b'0'..=b'9'])
 }
 
 fn shown(value: &str) -> String {

@@ -138,17 +138,15 @@ impl<'a> Binaries<'a> {
 /// Plain or by dictionary: a plugin need not know.
 #[derive(Clone, Copy)]
 pub struct Texts<'a> {
-    text: &'a str,
     offsets: &'a [u32],
+    bytes: &'a [u8],
     keys: Option<&'a [u32]>,
     validity: Option<&'a [u8]>,
 }
 
 impl<'a> Texts<'a> {
     fn new(values: &'a Varlen, keys: Option<&'a [u32]>, validity: Option<&'a [u8]>) -> Texts<'a> {
-        // once for all rows: a slice of it then needs no check but of its ends
-        let text = std::str::from_utf8(&values.bytes).expect("the host gives UTF-8");
-        Texts { text, offsets: &values.offsets, keys, validity }
+        Texts { offsets: &values.offsets, bytes: &values.bytes, keys, validity }
     }
 
     pub fn get(self, row: usize) -> Option<&'a str> {
@@ -158,6 +156,9 @@ impl<'a> Texts<'a> {
     /// An absent text is empty.
     pub fn value(self, row: usize) -> &'a str {
         let index = self.keys.map_or(row, |keys| keys[row] as usize);
-        &self.text[self.offsets[index] as usize..self.offsets[index + 1] as usize]
+        let text = &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize];
+        // SAFETY: the contract says that each value is UTF-8, and the host makes nothing else; checking it again here
+        // cost a sixth of what flight-features does with a row
+        unsafe { std::str::from_utf8_unchecked(text) }
     }
 }

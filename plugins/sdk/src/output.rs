@@ -117,7 +117,8 @@ impl VarlenBuilder {
 
     /// One value of several parts.
     pub fn push_parts(&mut self, parts: &[&str]) {
-        parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        // parts are short: byte by byte is faster than a call for each
+        parts.iter().for_each(|part| self.bytes.extend(part.bytes()));
         self.offsets.push(self.bytes.len() as u32);
     }
 

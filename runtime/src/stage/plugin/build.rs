@@ -47,12 +47,24 @@ const PROFILE: [&str; 4] = [
 #[derive(Debug)]
 pub enum BuildError {
     NotAPlugin(PathBuf),
-    NoToolchain { packages: Vec<&'static str> },
-    Cargo { cause: String },
+    NoToolchain {
+        packages: Vec<&'static str>,
+    },
+    Cargo {
+        cause: String,
+    },
     /// The package has no library of crate-type cdylib.
-    NoModule { folder: PathBuf },
-    NotAComponent { module: PathBuf, cause: String },
-    Write { file: PathBuf, cause: std::io::Error },
+    NoModule {
+        folder: PathBuf,
+    },
+    NotAComponent {
+        module: PathBuf,
+        cause: String,
+    },
+    Write {
+        file: PathBuf,
+        cause: std::io::Error,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -113,13 +125,14 @@ fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// Runs cargo in the folder; the module that it made.
 fn module(folder: &Path) -> Result<PathBuf, BuildError> {
-    let mut cargo = Toolchain::find(folder)?.cargo();
+    let toolchain = Toolchain::find(folder)?;
+    let mut cargo = toolchain.cargo();
     cargo.current_dir(folder).args(["build", "--release", "--target", TARGET]);
     cargo.arg("--message-format=json-render-diagnostics");
     PROFILE.iter().for_each(|setting| {
         cargo.args(["--config", setting]);
     });
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&workspace(folder)));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&workspace(&toolchain, folder)));
     let cannot = |cause: String| BuildError::Cargo { cause };
     let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| cannot(error.to_string()))?;
     if !built.status.success() {
@@ -139,9 +152,13 @@ fn module_of(artifact: &Value, manifest: &Path) -> Option<PathBuf> {
     files.find(|file| file.extension() == Some(OsStr::new("wasm")))
 }
 
-/// The outermost folder above with a Cargo.toml: paths below it are what tells two checkouts apart.
-fn workspace(folder: &Path) -> PathBuf {
-    folder.ancestors().take_while(|above| above.join("Cargo.toml").is_file()).last().unwrap_or(folder).to_owned()
+/// The folder of the plugin's workspace: what tells two checkouts apart is above it.
+fn workspace(toolchain: &Toolchain, folder: &Path) -> PathBuf {
+    let mut cargo = toolchain.cargo();
+    cargo.current_dir(folder).args(["locate-project", "--workspace", "--message-format=plain"]);
+    let manifest = cargo.output().ok().map(|located| PathBuf::from(String::from_utf8_lossy(&located.stdout).trim()));
+    // without one, building says what is wrong with the manifest
+    manifest.as_deref().and_then(Path::parent).unwrap_or(folder).to_owned()
 }
 
 /// Panics name their source files: without the folders of this machine.
@@ -189,7 +206,7 @@ impl Toolchain {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let folders = [PathBuf::from(DEBIAN_BIN)].into_iter().chain(std::env::split_paths(&path));
             cargo.env("PATH", std::env::join_paths(folders).unwrap_or(path.clone()));
-            // -Zbuild-std is not stable, and Debian's is a stable compiler
+            // -Z is not stable, and Debian's is a stable compiler
             cargo.env("RUSTC_BOOTSTRAP", "1");
             cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
             cargo.arg("-Zbuild-std=std,panic_abort");
@@ -209,4 +226,43 @@ fn has_target(folder: &Path) -> bool {
         let folder = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
         asked.status.success() && Path::new(&folder).is_dir()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_module_among_what_cargo_says() {
+        let manifest = Path::new("/p/Cargo.toml");
+        let artifact =
+            |path: &str, files: &[&str]| module_of(&json!({ "manifest_path": path, "filenames": files }), manifest);
+        assert_eq!(artifact("/p/Cargo.toml", &["/t/p.wasm"]), Some("/t/p.wasm".into()));
+        assert_eq!(artifact("/p/Cargo.toml", &["/t/libp.rlib"]), None);
+        assert_eq!(artifact("/sdk/Cargo.toml", &["/t/sdk.wasm"]), None);
+        assert_eq!(module_of(&json!({ "reason": "build-finished" }), manifest), None);
+    }
+
+    #[test]
+    fn what_is_no_plugin() {
+        let said = build(Path::new("/nowhere")).expect_err("no folder").to_string();
+        assert_eq!(said, "/nowhere holds no Cargo.toml");
+        let missing = BuildError::NoToolchain { packages: vec!["rust-web-src", "lld"] }.to_string();
+        assert!(missing.ends_with("On Debian: `apt-get install rust-web-src lld`"), "{missing}");
+    }
+
+    #[test]
+    fn written_whole_over_what_was_there() {
+        let folder = std::env::temp_dir().join(format!("millrace-build-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder of our own");
+        let file = folder.join("p.wasm");
+        for bytes in [b"one", b"two"] {
+            write(&file, bytes).expect("written");
+            assert_eq!(fs::read(&file).expect("there"), bytes);
+        }
+        assert_eq!(fs::read_dir(&folder).expect("our folder").count(), 1);
+        fs::remove_dir_all(&folder).expect("our folder");
+    }
 }

@@ -181,7 +181,8 @@ mod tests {
         let console = Arc::new(Console::new("s".into()));
         for call in 0..3 {
             let mut host = Host::new(console.clone());
-            (0..COUNTER_NAMES_MAX).for_each(|n| host::Host::count(&mut host, format!("c{call}_{n}"), 2).expect("a count"));
+            (0..COUNTER_NAMES_MAX)
+                .for_each(|n| host::Host::count(&mut host, format!("c{call}_{n}"), 2).expect("a count"));
             host.keep_counts();
         }
         assert_eq!(console.counters().len(), COUNTER_NAMES_MAX);

@@ -117,7 +117,9 @@ impl Instance {
         store.set_fuel(OPEN_FUEL)?;
         let plugin = match program.instantiate(&mut store) {
             Ok(plugin) => plugin,
-            Err(_) if store.data().memory.exhausted => return Err(wasmtime::Error::msg(memory_exhausted(memory_bytes_max))),
+            Err(_) if store.data().memory.exhausted => {
+                return Err(wasmtime::Error::msg(memory_exhausted(memory_bytes_max)));
+            }
             Err(error) => return Err(error),
         };
         // the host never holds more of a guest's answer than the guest itself may hold
@@ -133,9 +135,8 @@ impl Instance {
     }
 
     pub fn process(&mut self, rows: u32, columns: &[Column<'_>], fuel: u64) -> Result<Output, Failure> {
-        let answer = self.call(fuel, |plugin, store| {
-            plugin.millrace_plugin_transform().call_process(store, rows, columns)
-        })?;
+        let answer =
+            self.call(fuel, |plugin, store| plugin.millrace_plugin_transform().call_process(store, rows, columns))?;
         answer.map_err(|said| Failure::Error(words::sentence(&said, REASON_BYTES_MAX)))
     }
 

@@ -203,7 +203,11 @@ fn offsets(offsets: Vec<u32>, values: usize, end: usize) -> Verified<OffsetBuffe
     Ok(OffsetBuffer::new(ScalarBuffer::from(Buffer::from_vec(offsets))))
 }
 
-fn texts(VarlenResult { offsets: ends, bytes }: VarlenResult, values: usize, nulls: Option<NullBuffer>) -> Verified<StringArray> {
+fn texts(
+    VarlenResult { offsets: ends, bytes }: VarlenResult,
+    values: usize,
+    nulls: Option<NullBuffer>,
+) -> Verified<StringArray> {
     let offsets = offsets(ends, values, bytes.len())?;
     StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls).or_else(|_| lie("texts that are not UTF-8"))
 }

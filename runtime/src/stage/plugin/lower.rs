@@ -51,25 +51,19 @@ impl Lowered {
     /// Of a type that [`lowers`].
     pub fn new(array: &ArrayRef, ty: Type, accepts_dict: bool) -> Result<Lowered, ArrowError> {
         let array = tidy(array)?;
-        let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| bitmap(nulls.inner()));
         if ty.list {
             let list = array.as_list::<i32>();
             let (first, end) = ends(list.offsets());
             let items = list.values().slice(first, end - first);
             let values = Values::new(&tidy(&items)?, ty.kind)?;
-            return Ok(Lowered { validity, offsets: Some(rebased(list.offsets())), values });
+            return Ok(Lowered { validity: validity(array.nulls()), offsets: Some(rebased(list.offsets())), values });
         }
-        let values = match array.data_type() {
-            DataType::Dictionary(..) => Values::dictionary(&array, accepts_dict)?,
-            _ => Values::new(&array, ty.kind)?,
-        };
-        // a dictionary's own nulls do not say which rows are null
-        let validity = match array.logical_nulls().filter(|_| is_dictionary(array.data_type())) {
-            Some(nulls) if nulls.null_count() > 0 => Some(bitmap(nulls.inner())),
-            Some(_) => None,
-            None => validity,
-        };
-        Ok(Lowered { validity, offsets: None, values })
+        if is_dictionary(array.data_type()) {
+            // which rows are null is also up to the nulls inside of the dictionary
+            let validity = validity(array.logical_nulls().as_ref());
+            return Ok(Lowered { validity, offsets: None, values: Values::dictionary(&array, accepts_dict)? });
+        }
+        Ok(Lowered { validity: validity(array.nulls()), offsets: None, values: Values::new(&array, ty.kind)? })
     }
 
     pub fn lend(&self) -> ColumnParam<'_> {
@@ -88,7 +82,9 @@ impl Values {
             Kind::Boolean => {
                 let array = array.as_boolean();
                 let there = array.nulls().filter(|nulls| nulls.null_count() > 0);
-                Values::Bits(there.map_or_else(|| bitmap(array.values()), |nulls| bitmap(&(array.values() & nulls.inner()))))
+                Values::Bits(
+                    there.map_or_else(|| bitmap(array.values()), |nulls| bitmap(&(array.values() & nulls.inner()))),
+                )
             }
             Kind::Int64 => Values::Ints(zeroed(array.as_primitive::<Int64Type>())),
             Kind::Float64 => Values::Floats(zeroed(array.as_primitive::<Float64Type>())),
@@ -163,8 +159,14 @@ fn bitmap(bits: &BooleanBuffer) -> Vec<u8> {
     bytes
 }
 
+/// None where every value is there.
+fn validity(nulls: Option<&NullBuffer>) -> Option<Vec<u8>> {
+    nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| bitmap(nulls.inner()))
+}
+
 fn null_rows(nulls: Option<&NullBuffer>) -> impl Iterator<Item = usize> {
-    let rows = nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| (!nulls.inner()).set_indices().collect::<Vec<_>>());
+    let rows =
+        nulls.filter(|nulls| nulls.null_count() > 0).map(|nulls| (!nulls.inner()).set_indices().collect::<Vec<_>>());
     rows.into_iter().flatten()
 }
 

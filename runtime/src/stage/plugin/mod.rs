@@ -110,8 +110,9 @@ impl Loaded {
     /// An instance that is open and has the signature that was checked.
     fn instance(&self) -> Result<Instance> {
         let host = Host::new(self.console.clone());
-        let mut instance = Instance::new(&self.component, host, self.settings.memory_bytes_max())
-            .map_err(|cause| Error::retry("no instance of the plugin").caused_by(format!("{cause:#}")).at(self.place()))?;
+        let mut instance = Instance::new(&self.component, host, self.settings.memory_bytes_max()).map_err(|cause| {
+            Error::retry("no instance of the plugin").caused_by(format!("{cause:#}")).at(self.place())
+        })?;
         let opened = instance.open(&self.settings.config);
         let signature = opened.ok().and_then(Result::ok).and_then(|signature| Signature::new(signature).ok());
         if signature.as_ref() != Some(&self.signature) {

@@ -84,7 +84,8 @@ impl Worker {
         match &self.layout {
             Some(layout) if layout.is_from(schema) => Ok(layout.clone()),
             _ => {
-                let layout = Layout::new(&self.program.signature, schema).map_err(|error| error.at(self.program.place()))?;
+                let layout =
+                    Layout::new(&self.program.signature, schema).map_err(|error| error.at(self.program.place()))?;
                 Ok(self.layout.insert(Arc::new(layout)).clone())
             }
         }

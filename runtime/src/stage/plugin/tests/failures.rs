@@ -125,7 +125,10 @@ fn cheapest_refused(program: &Program) -> i64 {
 #[test]
 fn a_batch_that_fails_and_fails_is_given_up() {
     let program = guest("trap-all");
-    for bounds in [Bounds { failed_calls_max: 20, failed_fuel_max: u64::MAX }, Bounds { failed_calls_max: 20_000, failed_fuel_max: 20 }] {
+    for bounds in [
+        Bounds { failed_calls_max: 20, failed_fuel_max: u64::MAX },
+        Bounds { failed_calls_max: 20_000, failed_fuel_max: 20 },
+    ] {
         let mut worker = program.worker().expect("a worker");
         worker.bounds = bounds;
         let done = worker.process(numbers(0..100)).expect("a batch");

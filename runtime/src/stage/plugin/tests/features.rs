@@ -43,7 +43,8 @@ fn signature() {
     let written = |fields: Vec<crate::schema::Field>| -> Vec<String> {
         fields.iter().map(|field| format!("{} {}", field.name, field.ty)).collect()
     };
-    let expected = ["Origin text", "Dest text", "FlightDate date", "Carrier text", "DepDelay float64?", "Distance float64"];
+    let expected =
+        ["Origin text", "Dest text", "FlightDate date", "Carrier text", "DepDelay float64?", "Distance float64"];
     assert_eq!(written(reads), expected);
     assert_eq!(written(adds), ["DayOfMonth int64", "DayOfWeek int64", "DayOfYear int64", "Route text"]);
     assert_eq!(drops, [""; 0]);
@@ -103,7 +104,8 @@ fn refused_rows_leave_the_others() {
     ];
     assert_eq!(rejects(&done), expected);
     assert_eq!(done.lineage, [1, 7]);
-    let routes: Vec<_> = done.columns.column_by_name("Route").expect("routes").as_string::<i32>().iter().flatten().collect();
+    let routes: Vec<_> =
+        done.columns.column_by_name("Route").expect("routes").as_string::<i32>().iter().flatten().collect();
     assert_eq!(routes, ["ATL-SFO", "ATL-JFK"]);
 }
 

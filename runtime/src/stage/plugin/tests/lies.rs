@@ -1,8 +1,10 @@
 //! Guests that return what the contract does not allow.
 
 use super::*;
-use crate::stage::plugin::bindings::millrace::plugin::types::{ColumnResult, DataResult, Output, ScalarsResult, VarlenResult};
 use crate::schema::{Field, Kind, Type};
+use crate::stage::plugin::bindings::millrace::plugin::types::{
+    ColumnResult, DataResult, Output, ScalarsResult, VarlenResult,
+};
 
 /// The lie of the test guest, and what is said of it.
 const LIES: [(&str, &str); 33] = [
@@ -67,7 +69,9 @@ fn lies_about_several_rows() {
         lift::verify(output, 2, &[Field::new("y", Type::of(kind))]).map(|_| ()).map_err(|lie| lie.to_string())
     };
     let ints = |n: usize| ScalarsResult::S64s(vec![0; n]);
-    let texts = |offsets: [u32; 3], bytes: &str| ScalarsResult::Texts(VarlenResult { offsets: offsets.into(), bytes: bytes.into() });
+    let texts = |offsets: [u32; 3], bytes: &str| {
+        ScalarsResult::Texts(VarlenResult { offsets: offsets.into(), bytes: bytes.into() })
+    };
     assert_eq!(verify(Some(vec![0, 1, 1]), ints(3), Kind::Int64), Ok(()));
     assert_eq!(verify(Some(vec![1, 0]), ints(2), Kind::Int64), Err("a lineage that goes back".into()));
     assert_eq!(verify(None, texts([0, 2, 2], "é"), Kind::Text), Ok(()));

@@ -83,6 +83,7 @@ fn what_does_not_open() {
 #[test]
 fn memory_bounds_the_instance_from_the_start() {
     let small = Settings { memory_mib_max: 1, ..settings("double") };
-    let message = Program::load(&component("test-guest"), small).expect_err("a Rust guest has a stack of 1 MiB").message;
+    let message =
+        Program::load(&component("test-guest"), small).expect_err("a Rust guest has a stack of 1 MiB").message;
     assert!(message.contains("it wanted more than its 1 MiB of memory"), "{message}");
 }

@@ -41,7 +41,13 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> Batch {
     let columns = RecordBatch::try_from_iter_with_nullable(nullable).expect("columns of one length");
     let rows = columns.num_rows();
     let origins = Origins { partitions: vec![0; rows], offsets: (0..rows as i64).collect(), ..Origins::default() };
-    Batch { columns, lineage: (0..rows as u32).collect(), origins: Arc::new(origins), spans: Vec::new(), rejects: Vec::new() }
+    Batch {
+        columns,
+        lineage: (0..rows as u32).collect(),
+        origins: Arc::new(origins),
+        spans: Vec::new(),
+        rejects: Vec::new(),
+    }
 }
 
 fn numbers(numbers: impl IntoIterator<Item = i64>) -> Batch {

@@ -35,7 +35,9 @@ fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBu
 }
 
 fn words(rows: &Rows) -> Vec<String> {
-    let word = |seed: u64| ["", "a", "été", "日本", "SFO", "long enough to be told apart"][seed as usize % 6].repeat(seed as usize / 7 % 3);
+    let word = |seed: u64| {
+        ["", "a", "été", "日本", "SFO", "long enough to be told apart"][seed as usize % 6].repeat(seed as usize / 7 % 3)
+    };
     rows.iter().map(|(seed, _)| word(*seed)).collect()
 }
 
@@ -55,9 +57,9 @@ fn flat(rows: &Rows, kind: Kind, nulls: Option<NullBuffer>) -> ArrayRef {
         Kind::Text => Arc::new(varlen::<GenericStringType<i32>>(rows, nulls)),
         Kind::Binary => Arc::new(varlen::<GenericBinaryType<i32>>(rows, nulls)),
         Kind::Date => Arc::new(primitive::<Date32Type>(seeds.map(|seed| seed as i32).collect(), nulls)),
-        Kind::Timestamp => {
-            Arc::new(primitive::<TimestampMicrosecondType>(seeds.map(|seed| seed as i64).collect(), nulls).with_timezone("UTC"))
-        }
+        Kind::Timestamp => Arc::new(
+            primitive::<TimestampMicrosecondType>(seeds.map(|seed| seed as i64).collect(), nulls).with_timezone("UTC"),
+        ),
     }
 }
 
@@ -66,7 +68,9 @@ fn array(rows: &Rows, ty: Type) -> ArrayRef {
         return flat(rows, ty.kind, nulls(rows, ty));
     }
     let lengths: Vec<usize> = rows.iter().map(|(seed, _)| (seed % 4) as usize).collect();
-    let items: Rows = (0..lengths.iter().sum::<usize>()).map(|item| (rows[item % rows.len()].0.rotate_left(item as u32), true)).collect();
+    let items: Rows = (0..lengths.iter().sum::<usize>())
+        .map(|item| (rows[item % rows.len()].0.rotate_left(item as u32), true))
+        .collect();
     let item = Arc::new(ArrowField::new("item", ty.kind.arrow(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), flat(&items, ty.kind, None), nulls(rows, ty)))
 }
