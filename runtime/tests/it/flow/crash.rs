@@ -39,6 +39,7 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
     let mut process = rig.start();
     rig.await_records("response", ids.len(), &mut process);
     rig.await_records("rejected", bad, &mut process);
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
     assert_rejected_once(&rig, bad);
@@ -57,7 +58,7 @@ fn killed_while_only_the_archive_is_behind_nothing_is_lost() {
     assert_eq!(rig.archived().len(), 0, "published before its time");
     rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     let mut process = rig.start();
-    rig.await_archived(ids.len(), &mut process);
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
 }
@@ -77,7 +78,7 @@ fn stopped_by_the_second_signal_it_goes_on_where_it_was() {
     assert!(matches!(code, Some(0 | 130)), "{code:?}: {said}");
     let mut process = rig.start();
     rig.await_records("response", ids.len(), &mut process);
-    rig.await_archived(ids.len(), &mut process);
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
 }
@@ -92,6 +93,7 @@ fn assert_rejected_once(rig: &Rig, bad: usize) {
 #[test]
 fn two_workers_share_the_partitions_and_a_killed_ones_rows_are_not_lost() {
     let mut rig = Rig::new("pair", 4);
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     rig.toml = format!("{}\n[commit]\nrows_max = 200\n", rig.toml);
     let (messages, mut ids) = flights(2000, "p");
     rig.produce(&messages);
@@ -106,6 +108,7 @@ fn two_workers_share_the_partitions_and_a_killed_ones_rows_are_not_lost() {
     ids.extend(more_ids);
     second.kill_nine();
     rig.await_records("response", ids.len(), &mut first);
+    rig.await_stored(ids.len(), &mut first);
     first.drain();
     rig.assert_exactly_once(&ids);
 }

@@ -173,12 +173,15 @@ impl Rig {
         })
     }
 
-    /// Waits until as many rows are published in the directory.
-    pub fn await_archived(&self, count: usize, process: &mut Process) {
+    /// Waits until as many rows are in the collection, and published in the directory: a sink that is behind when the
+    /// pipeline drains goes on only at the next start. Files must roll by time for this.
+    pub fn await_stored(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
-        while self.archived().len() < count {
+        let mut stored = (0, 0);
+        while stored.0 < count || stored.1 < count {
             process.must_run();
-            assert!(Instant::now() < deadline, "{} of {count} archived; said:\n{}", self.archived().len(), process.said());
+            assert!(Instant::now() < deadline, "{stored:?} of {count} stored; said:\n{}", process.said());
+            stored = (self.documents().len(), self.archived().len());
         }
     }
 
