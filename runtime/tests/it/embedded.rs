@@ -98,6 +98,15 @@ impl Bed {
         }
     }
 
+    /// A sink that is behind when the pipeline drains goes on only at the next start. Files must roll by time for this.
+    fn await_stored(&self, count: usize, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.documents().len() < count || self.archived().len() < count {
+            process.must_run();
+            assert!(Instant::now() < deadline, "said:\n{}", process.said());
+        }
+    }
+
     fn consumed(&self, folder: &Folder) -> usize {
         let Some(topic) = folder.topic("flight-delay-ml-response").unwrap() else { return 0 };
         (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
@@ -155,6 +164,7 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
     }
     let mut process = bed.start(&[]);
     bed.await_rows(ids.len(), &mut process);
+    bed.await_stored(ids.len(), &mut process);
     process.drain();
     bed.assert_exactly_once(&ids);
     let rejects = bed.consume("flight-delay-ml-rejected");
