@@ -26,8 +26,8 @@ use uuid::Uuid;
 use crate::answers::{Answers, Known, Listener, Outcome, Rejection, Verdict};
 use crate::flight::{Flight, Typed};
 use crate::follow::Reading;
-use crate::requests::Requests;
 use crate::page;
+use crate::requests::Requests;
 use crate::store::Store;
 
 pub const PAGE: &str = "/flights/delays/predict_kafka";

@@ -27,7 +27,9 @@ impl Topic {
             None => {
                 let mut config = kafka::client_config(&ground.brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer = config.create_with_context(kafka::Deliveries::default()).map_err(|error| format!("error: {error}"))?;
+                let producer = config
+                    .create_with_context(kafka::Deliveries::default())
+                    .map_err(|error| format!("error: {error}"))?;
                 Ok(Topic::Kafka { producer, topic })
             }
         }

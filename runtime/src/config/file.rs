@@ -21,8 +21,7 @@ pub(super) const KEYS: &[&str] =
 const GENERATION_COLUMN: &str = "Generation";
 
 pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
-pub(super) const SOURCE_KAFKA_KEYS: &[&str] =
-    &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
+pub(super) const SOURCE_KAFKA_KEYS: &[&str] = &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
 const TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_BOUNDS: RangeInclusive<u64> = 100..=600_000;
 
@@ -50,7 +49,8 @@ const MEMORY_MIB_MAX: u64 = 64;
 const MEMORY_MIB_BOUNDS: RangeInclusive<u64> = 1..=4096;
 const FUEL_PER_ROW_MAX: u64 = 1_000_000;
 const FUEL_PER_ROW_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000_000;
-pub(super) const MODEL_KEYS: &[&str] = &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
+pub(super) const MODEL_KEYS: &[&str] =
+    &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
 
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] = &["columns", "start", "timeout_ms", "kafka", "mongodb", "hdfs"];
@@ -193,7 +193,9 @@ impl File {
             stages_whole,
             sinks: sinks(&top),
             rejects: rejects(&top),
-            train: top.table_maybe("train", train::KEYS).and_then(|table| table.map(|table| train::read(&table)).transpose()),
+            train: top
+                .table_maybe("train", train::KEYS)
+                .and_then(|table| table.map(|table| train::read(&table)).transpose()),
         }
     }
 }
@@ -227,11 +229,18 @@ fn columns(source: &Table) -> (Vec<Column>, bool) {
     let cx = source.cx;
     let mut whole = !source.is_misspelt("metadata");
     let mut columns = Vec::new();
-    match source.required("fields").and_then(|value| cx.entries(value, "`source.fields`").map(|entries| (value, entries))) {
+    match source
+        .required("fields")
+        .and_then(|value| cx.entries(value, "`source.fields`").map(|entries| (value, entries)))
+    {
         Ok((value, entries)) => {
             if entries.is_empty() {
                 whole = false;
-                cx.error(Diagnostic::error("`source.fields` is empty").at(&value.span()).label("expected at least one field"));
+                cx.error(
+                    Diagnostic::error("`source.fields` is empty")
+                        .at(&value.span())
+                        .label("expected at least one field"),
+                );
             }
             columns.extend(in_file_order(entries).into_iter().map(|(name, value)| field(cx, name, value)));
         }
@@ -255,7 +264,8 @@ fn field(cx: &Context, name: At<&str>, value: &Value) -> Column {
 
 fn metadata(cx: &Context, name: At<&str>, value: &Value) -> Column {
     let name = name.map(str::to_owned);
-    let from = cx.name(value, &format!("what `{}` is taken from", name.value)).and_then(|text| names::metadata(cx, &text));
+    let from =
+        cx.name(value, &format!("what `{}` is taken from", name.value)).and_then(|text| names::metadata(cx, &text));
     Column { name, ty: from.clone().map(|metadata| metadata.ty()), from: from.map(From::Metadata) }
 }
 
@@ -457,8 +467,9 @@ fn json(cx: &Context, value: &Value, what: &str) -> Read<serde_json::Value> {
         }
         DeValue::Table(entries) => {
             let entries = in_file_order(entries).into_iter();
-            let entries: Vec<_> =
-                entries.map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?))).collect();
+            let entries: Vec<_> = entries
+                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?)))
+                .collect();
             Json::Object(entries.into_iter().collect::<Read<_>>()?)
         }
     })

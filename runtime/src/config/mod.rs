@@ -23,11 +23,11 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity, Span};
-pub use self::flow::StageTypes;
-pub use self::schema::SCHEMA;
 use self::diagnostics::{Report, Reported};
 use self::file::File;
+pub use self::flow::StageTypes;
 use self::reader::Context;
+pub use self::schema::SCHEMA;
 use crate::plan::{Plan, Training};
 
 /// The pipeline of a file, ready to be run, or everything that is wrong with it.

@@ -234,7 +234,8 @@ fn default_value(cx: &Context, name: &At<String>, kind: Option<Kind>, value: &At
 fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
     let written = plugin.component.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("plugin `{name}`"), written.span.clone());
-    let mut file = Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
+    let mut file =
+        Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
     let config = plugin.config.as_ref().map_err(|reported| *reported)?;
     let settings = plugin::Settings {
         stage: Arc::from(name),

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 pub use stop::Stop;
 use tokio::runtime::Handle;
 
+use crate::embedded::Share;
 use crate::engine::session::{Context, End};
 use crate::engine::store::Store;
-use crate::embedded::Share;
 use crate::error::{Error, Kind, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
@@ -106,7 +106,8 @@ fn work(context: &Context<'_>) -> Result<()> {
 fn live(context: &Context<'_>) -> Result<()> {
     let plan = context.plan;
     let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
-    let place = |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
+    let place =
+        |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
     let log = source.identify(&plan.topics_written()).map_err(place)?;
     source.subscribe()?;
     context.state(WorkerState::Idle);

@@ -135,7 +135,11 @@ fn manifest(training: &Training, data: &Data, features: Vec<Feature>, figures: F
             learning_rate: train.learning_rate,
             seed: train.seed,
             data: vec![artifact(&train.data, None)?],
-            stages: training.artifacts.iter().map(|file| artifact(file, plugin_version(training, file))).collect::<Result<_>>()?,
+            stages: training
+                .artifacts
+                .iter()
+                .map(|file| artifact(file, plugin_version(training, file)))
+                .collect::<Result<_>>()?,
         },
         figures,
     })

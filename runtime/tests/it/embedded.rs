@@ -84,7 +84,9 @@ impl Bed {
         let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
         files.sort();
         let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
-        texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
+        texts
+            .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
+            .collect()
     }
 
     fn await_rows(&self, count: usize, process: &mut Process) {

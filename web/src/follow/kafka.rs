@@ -131,8 +131,7 @@ impl Follower {
             match self.consumer.poll(POLL) {
                 None => {}
                 Some(Ok(message)) => {
-                    let place =
-                        Place { topic: &self.topic, partition: message.partition(), offset: message.offset() };
+                    let place = Place { topic: &self.topic, partition: message.partition(), offset: message.offset() };
                     take(self.role, &self.answers, place, message.payload().unwrap_or_default());
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.caught_up(partition),

@@ -45,8 +45,7 @@ impl Rig {
             .replace("flight_delay_ml_response", &name)
             .replace("/user/flight_predictions", &format!("/millrace-test/{name}"))
             .replace("\"../", &format!("\"{}/", root.display()));
-        let rig =
-            Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
+        let rig = Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
         for topic in ["request", "response", "rejected"] {
             rig.create_topic(&rig.topic(topic), partitions);
         }
@@ -84,11 +83,8 @@ impl Rig {
 
     /// Spreads messages over the partitions in turn; they are in the log when this returns.
     pub fn produce(&self, messages: &[Vec<u8>]) {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-            .set("acks", "all")
-            .create()
-            .unwrap();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("acks", "all").create().unwrap();
         let topic = self.topic("request");
         for (index, message) in messages.iter().enumerate() {
             let partition = index as i32 % self.partitions;
