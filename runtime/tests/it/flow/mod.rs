@@ -7,3 +7,4 @@ mod mistakes;
 mod parity;
 mod redeploy;
 mod rig;
+mod source;
