@@ -2,9 +2,6 @@
 
 use crate::error::Error;
 
-/// Messages that a partition of a topic made here keeps.
-pub const ROWS_MAX: u64 = 1_000_000;
-
 /// Which of a process's workers this is, counted from 0, and of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {

@@ -1,1 +1,123 @@
-//! The prediction page.
+//! The prediction page: posts a flight to Kafka and shows the answer as it lands, by events and from MongoDB.
+//!
+//! [`Catalogue::load`] checks files, [`serve`] runs until it is told to stop. Invariant: knows topics and documents,
+//! never the runtime's types.
+
+mod answers;
+mod catalogue;
+mod error;
+mod flight;
+mod follow;
+mod kafka;
+mod message;
+mod page;
+mod requests;
+mod routes;
+mod settings;
+mod store;
+
+use std::future::{Future, IntoFuture};
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::answers::{Answers, Limits};
+pub use crate::catalogue::Catalogue;
+pub use crate::error::{Error, Result};
+use crate::follow::{Follower, Role};
+use crate::requests::Requests;
+use crate::routes::App;
+pub use crate::settings::Settings;
+use crate::store::Store;
+
+/// What is still going on then is cut off.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until `stop`, then ends open streams and lets requests finish. Kafka and MongoDB may come later.
+pub async fn serve(
+    listener: TcpListener,
+    settings: &Settings,
+    catalogue: &Catalogue,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let (end, ending) = watch::channel(false);
+    let answers = Arc::new(Answers::new(limits(settings)));
+    let followers = followers(settings, &answers)?;
+    let app = App {
+        page: page::render(catalogue, settings.page_wait_seconds_max.get()),
+        requests: Requests::new(settings)?,
+        store: Store::new(settings).await?,
+        topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),
+        streams: Arc::new(Semaphore::new(settings.streams_max.get().min(Semaphore::MAX_PERMITS))),
+        answers,
+        ending,
+    };
+    let store = app.store.clone();
+    let index = tokio::spawn(async move { store.ensure_index().await });
+    let threads = followers.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let served = serve_until(listener, app, end, stop).await;
+    index.abort();
+    for (stopper, thread) in threads {
+        drop(stopper);
+        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            return Err(Error::new("a reader of a topic broke; its words are above"));
+        }
+    }
+    served
+}
+
+async fn serve_until(
+    listener: TcpListener,
+    app: App,
+    end: watch::Sender<bool>,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let mut ending = end.subscribe();
+    let ended = async move { drop(ending.wait_for(|ending| *ending).await) };
+    let server = axum::serve(listener, routes::router(app)).with_graceful_shutdown(ended);
+    let mut server = pin!(server.into_future());
+    tokio::select! {
+        served = &mut server => return served.map_err(failed),
+        () = stop => drop(end.send_replace(true)),
+    }
+    match timeout(DRAIN_TIMEOUT, server).await {
+        Ok(served) => served.map_err(failed),
+        Err(_) => {
+            tracing::warn!("some requests did not end within {DRAIN_TIMEOUT:?} and were cut off");
+            Ok(())
+        }
+    }
+}
+
+fn failed(cause: std::io::Error) -> Error {
+    Error::new("serving").caused_by(cause)
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits { flights_max: settings.flights_max.get(), bytes_max: settings.answer_bytes_max.get() }
+}
+
+fn followers(settings: &Settings, answers: &Arc<Answers>) -> Result<Vec<Follower>> {
+    let topics = [
+        (Role::Requests, &settings.request_topic),
+        (Role::Responses, &settings.response_topic),
+        (Role::Rejects, &settings.rejects_topic),
+    ];
+    let follower = |(role, topic): (Role, &String)| Follower::new(role, settings, topic, answers.clone());
+    topics.into_iter().map(follower).collect()
+}
+
+/// The thread ends when the sender is dropped.
+fn start(follower: Follower) -> Result<(mpsc::Sender<()>, JoinHandle<()>)> {
+    let (stopper, stopped) = mpsc::channel();
+    let name = "millrace-topic".to_owned();
+    let thread = thread::Builder::new().name(name).spawn(move || follower.run(&stopped));
+    let thread = thread.map_err(|cause| Error::new("starting a reader of a topic").caused_by(cause))?;
+    Ok((stopper, thread))
+}

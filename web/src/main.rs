@@ -1,1 +1,51 @@
-fn main() {}
+//! The `millrace-web` command: load, check, build, run until a signal, drain.
+
+mod logs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use millrace_web::{Catalogue, Error, Result, Settings, serve};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The prediction page: posts a flight to Kafka and shows the answer as it lands.
+#[derive(Parser)]
+#[command(name = "millrace-web", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    logs: logs::Options,
+}
+
+fn main() -> ExitCode {
+    let Cli { settings, logs } = Cli::parse();
+    logs.start();
+    match Catalogue::load(&settings.model, &settings.names).and_then(|catalogue| run(&settings, &catalogue)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn run(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
+    let failed = |what: String| move |cause| Error::new(what).caused_by(cause);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed("waiting for signals".into()))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("waiting for signals".into()))?;
+    let listen = settings.listen;
+    let listener = TcpListener::bind(listen).await.map_err(failed(format!("listening on {listen}")))?;
+    let address = listener.local_addr().map_err(failed(format!("listening on {listen}")))?;
+    tracing::info!("the page is at http://{address}/");
+    serve(listener, settings, catalogue, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending: streams are closed, requests finish");
+    })
+    .await
+}

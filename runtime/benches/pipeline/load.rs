@@ -52,7 +52,8 @@ pub fn usage(pid: u32) -> String {
     let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
     let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<f64> = stat.rsplit(')').next().unwrap().split_whitespace().map(|n| n.parse().unwrap_or(0.0)).collect();
+    let fields: Vec<f64> =
+        stat.rsplit(')').next().unwrap().split_whitespace().map(|n| n.parse().unwrap_or(0.0)).collect();
     format!("   {:>4.0} MiB at most, {:.1} CPU s", kib / 1024.0, (fields[11] + fields[12]) / 100.0)
 }
 
@@ -62,11 +63,8 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     let count = messages.len();
     let (request, response) = (rig.topic("request"), rig.topic("response"));
     let reader = thread::spawn(move || arrivals(&response, count));
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-        .set("linger.ms", "0")
-        .create()
-        .unwrap();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("linger.ms", "0").create().unwrap();
     let (start, mut sent) = (Instant::now(), HashMap::new());
     for (index, message) in messages.iter().enumerate() {
         let due = start + Duration::from_millis(index as u64);

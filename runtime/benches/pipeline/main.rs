@@ -4,10 +4,10 @@
 //! Run it by `./dev bench`. `--rows N` sets the backlog, `--seconds N` how long the paced part takes.
 
 mod bare;
-mod load;
 #[allow(dead_code)]
 #[path = "../../tests/it/flights.rs"]
 mod flights;
+mod load;
 #[allow(dead_code)]
 #[path = "../../tests/it/process.rs"]
 mod process;

@@ -15,7 +15,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// What `http://ADDRESS/PATH` answers.
 pub fn get(address: &str, path: &str) -> Result<String, String> {
     let failed = |error: String| {
-        format!("error: no answer from http://{address}{path}: {error}; is the pipeline running with `--listen {address}`?")
+        format!(
+            "error: no answer from http://{address}{path}: {error}; is the pipeline running with `--listen {address}`?"
+        )
     };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
     let asked = runtime.block_on(async { timeout(TIMEOUT, ask(address, path)).await });

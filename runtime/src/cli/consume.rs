@@ -100,17 +100,19 @@ fn embedded(options: &Options, path: &Path) -> Result<(), Failed> {
     let mut next = BTreeMap::new();
     for partition in 0..found.partitions {
         let extent = folder.extent(&found, partition).map_err(topic)?;
-        next.insert(partition, match options.from {
-            From::Earliest => extent.first,
-            From::Latest => extent.end,
-            From::Offset(offset) => offset.max(extent.first),
-        });
+        next.insert(
+            partition,
+            match options.from {
+                From::Earliest => extent.first,
+                From::Latest => extent.end,
+                From::Offset(offset) => offset.max(extent.first),
+            },
+        );
     }
     loop {
         let mut any = false;
         for (&partition, next) in &mut next {
-            let messages =
-                folder.read(&found, partition, *next, READ_ROWS_MAX, READ_BYTES_MAX).map_err(topic)?;
+            let messages = folder.read(&found, partition, *next, READ_ROWS_MAX, READ_BYTES_MAX).map_err(topic)?;
             for message in messages {
                 line(options, partition, message.offset, message.value.as_deref())?;
                 *next = message.offset + 1;

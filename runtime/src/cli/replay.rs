@@ -18,10 +18,12 @@ use super::topic::Topic;
 const BURST_SECONDS: f64 = 0.02;
 
 #[derive(Args)]
-#[command(after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\n\
+#[command(
+    after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\n\
     Examples:\n  \
     millrace replay examples/flight-delay/sample.jsonl --topic flight-delay-ml-request --rate 100 --uuid UUID\n  \
-    millrace replay flights.csv --topic flight-delay-ml-request --embedded .millrace/embedded")]
+    millrace replay flights.csv --topic flight-delay-ml-request --embedded .millrace/embedded"
+)]
 pub struct Options {
     /// A file of JSON lines (.jsonl, .json, .ndjson) or CSV with a header (.csv)
     file: PathBuf,
@@ -107,7 +109,9 @@ fn rows(file: &Path) -> Result<Rows, String> {
             Ok(Box::new(lines.filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()))))
         }
         Some("csv") => csv_rows(file),
-        _ => Err(format!("error: {}: expected a file whose name ends in .jsonl, .json, .ndjson or .csv", file.display())),
+        _ => {
+            Err(format!("error: {}: expected a file whose name ends in .jsonl, .json, .ndjson or .csv", file.display()))
+        }
     }
 }
 

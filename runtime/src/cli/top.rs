@@ -136,7 +136,13 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
         .filter_map(|partition| partition["lag"].as_i64())
         .sum();
     let (age, p) = ("millrace_age_seconds", |name: &str, labels: &str, share| change.quantile(name, labels, share));
-    line(["messages, to the commit", &change.rate("millrace_messages_total"), &p(age, "", 0.5), &p(age, "", 0.99), &lag.to_string()]);
+    line([
+        "messages, to the commit",
+        &change.rate("millrace_messages_total"),
+        &p(age, "", 0.5),
+        &p(age, "", 0.99),
+        &lag.to_string(),
+    ]);
     for (kind, name) in [("stage", "millrace_stage"), ("sink", "millrace_sink")] {
         for known in labelled(now, &format!("{name}_rows_total"), kind) {
             let labels = format!("{kind}=\"{known}\"");

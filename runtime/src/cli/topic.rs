@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace::kafka;
-use millrace_embedded::{Folder, Record};
+use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -27,7 +27,9 @@ impl Topic {
             None => {
                 let mut config = kafka::client_config(&ground.brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer = config.create_with_context(kafka::Deliveries::default()).map_err(|error| format!("error: {error}"))?;
+                let producer = config
+                    .create_with_context(kafka::Deliveries::default())
+                    .map_err(|error| format!("error: {error}"))?;
                 Ok(Topic::Kafka { producer, topic })
             }
         }
@@ -86,7 +88,7 @@ fn send(producer: &BaseProducer<kafka::Deliveries>, topic: &str, key: Option<&st
 fn append(folder: &mut Folder, topic: &str, lines: &[(Option<String>, String)]) -> millrace_embedded::Result<()> {
     let timestamp_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut transaction = folder.begin()?;
-    let topic = transaction.topic(topic, 1, millrace::embedded::ROWS_MAX)?;
+    let topic = transaction.topic(topic, 1, TOPIC_ROWS_MAX)?;
     for partition in 0..topic.partitions {
         let theirs = lines.iter().zip((0..topic.partitions).cycle()).filter(|(_, its)| *its == partition);
         let records = theirs.map(|((key, line), _)| Record {

@@ -42,7 +42,11 @@ pub fn training(cx: &Context, path: &Path, file: File) -> Read<Training> {
     let base = folder(path);
     let stages = whole(cx, base, &file, Purpose::Train)?.stages;
     let source = source_plan(&file)?;
-    let none = || cx.error(Diagnostic::error("the pipeline does not say how its model is trained").help("describe it in `[train]`"));
+    let none = || {
+        cx.error(
+            Diagnostic::error("the pipeline does not say how its model is trained").help("describe it in `[train]`"),
+        )
+    };
     let train = file.train?.ok_or_else(none)?;
     let none = || cx.error(Diagnostic::error("there is no model to train").help("add a stage with `[stages.model]`"));
     let (model, schema) = stages.model.ok_or_else(none)?;
@@ -78,7 +82,7 @@ fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Check
     let plans: Vec<_> = known.iter().map(|sink| sink_plan(cx, &mut flow, sink)).collect();
     one_cluster(cx, file, known);
     own_places(cx, file, known);
-    if sinks.is_ok() {
+    if !cx.report.has_errors() {
         warn_unused(cx, &flow);
     }
     sinks?;
@@ -221,7 +225,9 @@ fn one_cluster(cx: &Context, file: &File, sinks: &[Sink]) {
         if cluster(&brokers.value) != cluster(&source.value) {
             let other = Diagnostic::error(format!("{what} is on another cluster than the source")).at(&brokers.span);
             let other = other.label(format!("expected `{}`", source.value)).note(&source.span, "the source is here");
-            cx.error(other.help("for now, what is written to Kafka shares the source's transaction, so it must be the source's cluster"));
+            cx.error(other.help(
+                "for now, what is written to Kafka shares the source's transaction, so it must be the source's cluster",
+            ));
         }
     }
 }

@@ -101,6 +101,10 @@ impl Report {
         self.0.borrow_mut().push(diagnostic);
     }
 
+    pub fn has_errors(&self) -> bool {
+        self.0.borrow().iter().any(Diagnostic::is_error)
+    }
+
     /// In the order of the file.
     pub fn finish(self, file: &str, text: &str) -> Diagnostics {
         let mut list = self.0.into_inner();

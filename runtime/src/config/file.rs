@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{Diagnostic, Span};
+use super::diagnostics::Diagnostic;
 use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
@@ -21,8 +21,7 @@ pub(super) const KEYS: &[&str] =
 const GENERATION_COLUMN: &str = "Generation";
 
 pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
-pub(super) const SOURCE_KAFKA_KEYS: &[&str] =
-    &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
+pub(super) const SOURCE_KAFKA_KEYS: &[&str] = &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
 const TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_BOUNDS: RangeInclusive<u64> = 100..=600_000;
 
@@ -50,7 +49,8 @@ const MEMORY_MIB_MAX: u64 = 64;
 const MEMORY_MIB_BOUNDS: RangeInclusive<u64> = 1..=4096;
 const FUEL_PER_ROW_MAX: u64 = 1_000_000;
 const FUEL_PER_ROW_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000_000;
-pub(super) const MODEL_KEYS: &[&str] = &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
+pub(super) const MODEL_KEYS: &[&str] =
+    &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
 
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] = &["columns", "start", "timeout_ms", "kafka", "mongodb", "hdfs"];
@@ -108,7 +108,6 @@ pub enum From {
 
 pub struct Stage {
     pub name: Read<At<String>>,
-    pub span: Span,
     pub kind: Read<StageKind>,
 }
 
@@ -194,7 +193,9 @@ impl File {
             stages_whole,
             sinks: sinks(&top),
             rejects: rejects(&top),
-            train: top.table_maybe("train", train::KEYS).and_then(|table| table.map(|table| train::read(&table)).transpose()),
+            train: top
+                .table_maybe("train", train::KEYS)
+                .and_then(|table| table.map(|table| train::read(&table)).transpose()),
         }
     }
 }
@@ -228,11 +229,18 @@ fn columns(source: &Table) -> (Vec<Column>, bool) {
     let cx = source.cx;
     let mut whole = !source.is_misspelt("metadata");
     let mut columns = Vec::new();
-    match source.required("fields").and_then(|value| cx.entries(value, "`source.fields`").map(|entries| (value, entries))) {
+    match source
+        .required("fields")
+        .and_then(|value| cx.entries(value, "`source.fields`").map(|entries| (value, entries)))
+    {
         Ok((value, entries)) => {
             if entries.is_empty() {
                 whole = false;
-                cx.error(Diagnostic::error("`source.fields` is empty").at(&value.span()).label("expected at least one field"));
+                cx.error(
+                    Diagnostic::error("`source.fields` is empty")
+                        .at(&value.span())
+                        .label("expected at least one field"),
+                );
             }
             columns.extend(in_file_order(entries).into_iter().map(|(name, value)| field(cx, name, value)));
         }
@@ -256,7 +264,8 @@ fn field(cx: &Context, name: At<&str>, value: &Value) -> Column {
 
 fn metadata(cx: &Context, name: At<&str>, value: &Value) -> Column {
     let name = name.map(str::to_owned);
-    let from = cx.name(value, &format!("what `{}` is taken from", name.value)).and_then(|text| names::metadata(cx, &text));
+    let from =
+        cx.name(value, &format!("what `{}` is taken from", name.value)).and_then(|text| names::metadata(cx, &text));
     Column { name, ty: from.clone().map(|metadata| metadata.ty()), from: from.map(From::Metadata) }
 }
 
@@ -291,11 +300,11 @@ fn stage<'a>(cx: &Context<'a>, value: &Value<'a>) -> Stage {
     let span = value.span();
     let entries = match cx.entries(value, "a stage") {
         Ok(entries) => entries,
-        Err(reported) => return Stage { name: Err(reported), span, kind: Err(reported) },
+        Err(reported) => return Stage { name: Err(reported), kind: Err(reported) },
     };
-    let table = Table::new(cx, "stages".to_owned(), span.clone(), entries, STAGE_KEYS);
+    let table = Table::new(cx, "stages".to_owned(), span, entries, STAGE_KEYS);
     let name = table.name("name").and_then(|name| names::identifier(cx, name, "a stage's name"));
-    Stage { name, span, kind: stage_kind(&table) }
+    Stage { name, kind: stage_kind(&table) }
 }
 
 fn stage_kind(table: &Table) -> Read<StageKind> {
@@ -423,20 +432,11 @@ fn hdfs_sink(table: &Table) -> Hdfs {
         uri: table.name("uri").and_then(|uri| names::hdfs_uri(table.cx, uri)),
         user: table.name_maybe("user"),
         directory: table.name("directory").and_then(|directory| names::directory(table.cx, directory)),
-        format: format(table),
+        format: table.choice("format", &[("jsonl", ())], ()),
         roll_rows_max: table.limit("roll_rows_max", ROLL_ROWS_MAX, ROLL_ROWS_BOUNDS),
         roll_bytes_max: table.limit("roll_bytes_max", ROLL_BYTES_MAX, ROLL_BYTES_BOUNDS),
         roll_max: seconds.map(Duration::from_secs),
     }
-}
-
-fn format(table: &Table) -> Read<()> {
-    if table.choice("format", &[("jsonl", true), ("parquet", false)], true)? {
-        return Ok(());
-    }
-    let place = table.get("format").map_or(table.span.clone(), |value| value.span());
-    let later = Diagnostic::error("the format `parquet` is not there yet").at(&place);
-    Err(table.cx.error(later.label("expected `jsonl`, the only one for now")))
 }
 
 fn rejects(top: &Table) -> Read<Rejects> {
@@ -467,8 +467,9 @@ fn json(cx: &Context, value: &Value, what: &str) -> Read<serde_json::Value> {
         }
         DeValue::Table(entries) => {
             let entries = in_file_order(entries).into_iter();
-            let entries: Vec<_> =
-                entries.map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?))).collect();
+            let entries: Vec<_> = entries
+                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?)))
+                .collect();
             Json::Object(entries.into_iter().collect::<Read<_>>()?)
         }
     })

@@ -5,7 +5,7 @@
 //! there is then no error; a column whose type is unknown fits everywhere.
 //! Knows nothing of what stages do, only what they read, add and drop.
 
-use super::diagnostics::{Diagnostic};
+use super::diagnostics::Diagnostic;
 use super::reader::{At, Context, Read};
 use crate::schema::{Field, Schema, Type};
 
@@ -60,7 +60,8 @@ impl Flow {
             return self.open();
         }
         if let Some(there) = self.columns.iter().find(|column| column.name == name) {
-            let twice = Diagnostic::error(format!("{} adds `{name}`, which is there already", made.value)).at(&made.span);
+            let twice =
+                Diagnostic::error(format!("{} adds `{name}`, which is there already", made.value)).at(&made.span);
             cx.error(twice.note(&there.made.span, format!("`{name}` comes from {}", there.made.value)));
             return;
         }
@@ -106,11 +107,16 @@ impl Flow {
         let column = &self.columns[index];
         let Some(ty) = column.ty.filter(|ty| !ty.fits(wanted.ty)) else { return };
         let name = &wanted.name;
-        let wrong = Diagnostic::error(format!("{} wants `{name}` as {}, and it is {ty}", who.value, wanted.ty)).at(&who.span);
+        let wrong =
+            Diagnostic::error(format!("{} wants `{name}` as {}, and it is {ty}", who.value, wanted.ty)).at(&who.span);
         let wrong = wrong.label(format!("expected `{name}` of type {}", wanted.ty));
         let wrong = wrong.note(&column.made.span, format!("`{name}` comes from {}", column.made.value));
         let only_nulls = Type { nullable: false, ..ty }.fits(wanted.ty);
-        cx.error(if only_nulls { wrong.help("take the `?` away, or fill the column by a lookup before") } else { wrong });
+        cx.error(if only_nulls {
+            wrong.help("take the `?` away, or fill the column by a lookup before")
+        } else {
+            wrong
+        });
     }
 
     pub fn add(&mut self, cx: &Context, field: &Field, who: &Who) {

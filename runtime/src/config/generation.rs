@@ -40,7 +40,8 @@ impl Generation<'_> {
 
     /// By name: their order in the file means nothing.
     fn sinks(&self) -> Vec<Value> {
-        let names = |sink: &SinkPlan| sink.columns.iter().map(|&column| &self.schema.0[column].name).collect::<Vec<_>>();
+        let names =
+            |sink: &SinkPlan| sink.columns.iter().map(|&column| &self.schema.0[column].name).collect::<Vec<_>>();
         let mut sinks: Vec<_> = self.sinks.iter().map(|sink| (&sink.name, names(sink))).collect();
         sinks.sort();
         sinks.into_iter().map(|(name, columns)| json!([**name, columns])).collect()

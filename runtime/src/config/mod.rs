@@ -23,11 +23,11 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity, Span};
-pub use self::flow::StageTypes;
-pub use self::schema::SCHEMA;
 use self::diagnostics::{Report, Reported};
 use self::file::File;
+pub use self::flow::StageTypes;
 use self::reader::Context;
+pub use self::schema::SCHEMA;
 use crate::plan::{Plan, Training};
 
 /// The pipeline of a file, ready to be run, or everything that is wrong with it.
@@ -79,16 +79,41 @@ fn read(path: &Path, report: &Report) -> Result<String, (String, Reported)> {
 /// Where the text is no TOML, all of its faults, and nothing of what they may have hidden.
 fn parse<'a>(cx: &Context<'a>) -> Result<DeTable<'a>, Reported> {
     let (root, errors) = DeTable::parse_recoverable(cx.text);
-    let mut broken = None;
+    let (mut broken, mut table_twice) = (None, None);
     for error in errors {
         let place = error.span().unwrap_or_default();
         if error.message() == "duplicate key" {
-            // the rest of the tree is whole
-            let key = cx.text.get(place.clone()).unwrap_or_default();
-            cx.error(Diagnostic::error(format!("`{key}` is written twice")).at(&place).label("it was written before"));
+            // the rest of the tree is whole; the keys of a table that is there twice are no news
+            let header = header(cx.text, place.start);
+            if table_twice != header || header.is_none() {
+                cx.error(written_twice(cx.text, &place));
+            }
+            table_twice = header.filter(|header| cx.text[*header..place.start].find('\n').is_none()).or(table_twice);
         } else {
             broken = Some(cx.error(Diagnostic::error("this is no TOML").at(&place).label(error.message())));
         }
     }
     broken.map_or_else(|| Ok(root.into_inner()), Err)
+}
+
+/// Where the line begins that opens the table of this place.
+fn header(text: &str, at: usize) -> Option<usize> {
+    let line_end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let opens = |line: &str| line.trim_start().starts_with('[');
+    let mut start = line_end;
+    text[..line_end].split_inclusive('\n').rev().find_map(|line| {
+        start -= line.len();
+        opens(line).then_some(start)
+    })
+}
+
+fn written_twice(text: &str, place: &Span) -> Diagnostic {
+    let key = text.get(place.clone()).unwrap_or_default();
+    let line = text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+    let sink = text[line..place.start].trim_start().strip_prefix("[sinks.").and_then(|name| name.strip_suffix('.'));
+    let twice = match sink {
+        Some(name) => Diagnostic::error(format!("two sinks are named `{name}`")).help("give each a name of its own"),
+        None => Diagnostic::error(format!("`{key}` is written twice")),
+    };
+    twice.at(place).label("it was written before")
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what passes here is taken by the service that it is for, as far as the text alone can tell.
 
+use mongodb::error::ErrorKind;
 use mongodb::options::ConnectionString;
 
 use super::diagnostics::{Diagnostic, choices};
@@ -45,7 +46,8 @@ pub fn topic(cx: &Context, name: At<String>) -> Read<At<String>> {
 pub fn brokers(cx: &Context, brokers: At<String>) -> Read<At<String>> {
     let right = brokers.value.split(',').all(|broker| {
         let port = broker.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        !broker.contains(char::is_whitespace) && port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
+        !broker.contains(char::is_whitespace)
+            && port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
     });
     check(cx, brokers, right, "brokers", "`host:port`, several with commas between")
 }
@@ -56,7 +58,11 @@ pub fn mongodb_uri(cx: &Context, uri: At<String>) -> Read<At<String>> {
         // the text may hold a password: it is not repeated
         Err(error) => {
             let wrong = Diagnostic::error("this is no MongoDB connection string").at(&uri.span);
-            Err(cx.error(wrong.label("expected `mongodb://host:port`").help(error.to_string())))
+            let why = match &*error.kind {
+                ErrorKind::InvalidArgument { message, .. } => message.clone(),
+                _ => error.to_string(),
+            };
+            Err(cx.error(wrong.label("expected `mongodb://host:port`").help(why)))
         }
     }
 }
@@ -64,7 +70,13 @@ pub fn mongodb_uri(cx: &Context, uri: At<String>) -> Read<At<String>> {
 pub fn database(cx: &Context, name: At<String>) -> Read<At<String>> {
     let right = !name.value.contains(['/', '\\', '.', ' ', '"', '$', '\0', '*', '<', '>', ':', '|', '?'])
         && name.value.len() <= DATABASE_CHARS_MAX;
-    check(cx, name, right, "a database", &format!("no spaces, dots, slashes or dollars, at most {DATABASE_CHARS_MAX} bytes"))
+    check(
+        cx,
+        name,
+        right,
+        "a database",
+        &format!("no spaces, dots, slashes or dollars, at most {DATABASE_CHARS_MAX} bytes"),
+    )
 }
 
 pub fn collection(cx: &Context, name: At<String>) -> Read<At<String>> {
@@ -74,7 +86,13 @@ pub fn collection(cx: &Context, name: At<String>) -> Read<At<String>> {
         && !text.starts_with('.')
         && !text.ends_with('.')
         && text.len() <= COLLECTION_BYTES_MAX;
-    check(cx, name, right, "a collection", &format!("no dollars, not beginning with `system.`, at most {COLLECTION_BYTES_MAX} bytes"))
+    check(
+        cx,
+        name,
+        right,
+        "a collection",
+        &format!("no dollars, not beginning with `system.`, at most {COLLECTION_BYTES_MAX} bytes"),
+    )
 }
 
 /// A server's address or a name service.
@@ -102,7 +120,8 @@ pub fn column_type(cx: &Context, written: &At<String>) -> Read<Type> {
         let inner = inner.strip_prefix("list<").and_then(|inner| inner.strip_suffix('>')).unwrap_or(inner);
         let names = || Kind::ALL.iter().map(|kind| kind.name());
         let unknown = Diagnostic::error(format!("`{}` is not a type", written.value)).at(&written.span);
-        let unknown = unknown.label(format!("expected {}, or `list<…>` of one, with `?` where a value may be absent", choices(names())));
+        let unknown = unknown
+            .label(format!("expected {}, or `list<…>` of one, with `?` where a value may be absent", choices(names())));
         cx.error(match other_name(&inner.to_ascii_lowercase()) {
             Some(kind) => unknown.help(format!("it is called `{}` here", kind.name())),
             None => unknown.help_nearest(inner, names()),

@@ -51,7 +51,11 @@ impl<'a> Context<'a> {
 
     fn wrong_type(&self, value: &Value, what: &str, expected: &str) -> Reported {
         let found = type_name(value.get_ref());
-        self.error(Diagnostic::error(format!("{what} is not {expected}")).at(&value.span()).label(format!("{found}, expected {expected}")))
+        self.error(
+            Diagnostic::error(format!("{what} is not {expected}"))
+                .at(&value.span())
+                .label(format!("{found}, expected {expected}")),
+        )
     }
 
     /// A text with its variables expanded; may be empty.
@@ -60,7 +64,8 @@ impl<'a> Context<'a> {
             return Err(self.wrong_type(value, what, "a text"));
         };
         let expanded = expand(written, self.env).map_err(|faults| {
-            let reported = faults.into_iter().map(|fault| self.error(self.fault(value.span(), &fault.written, fault.kind)));
+            let reported =
+                faults.into_iter().map(|fault| self.error(self.fault(value.span(), &fault.written, fault.kind)));
             // there is at least one fault, and all of them are reported
             reported.last().unwrap_or_else(|| self.wrong_type(value, what, "a text"))
         })?;
@@ -76,7 +81,9 @@ impl<'a> Context<'a> {
             FaultKind::BadName(name) => Diagnostic::error(format!("`{name}` is no name of an environment variable"))
                 .help("write `${NAME}` or `${NAME:-default}`, and `$$` for one dollar"),
             FaultKind::Unclosed => Diagnostic::error("`${` has no `}`").help("write `$$` for one dollar"),
-            FaultKind::Lone => Diagnostic::error("a lone dollar").help("write `$$` for one dollar, `${NAME}` for a variable"),
+            FaultKind::Lone => {
+                Diagnostic::error("a lone dollar").help("write `$$` for one dollar, `${NAME}` for a variable")
+            }
         };
         diagnostic.at(&place)
     }
@@ -130,11 +137,14 @@ impl<'a> Context<'a> {
     pub fn names(&self, value: &Value<'a>, what: &str) -> Read<At<Vec<At<String>>>> {
         let values = self.array(value, what)?;
         if values.is_empty() {
-            return Err(self.error(Diagnostic::error(format!("{what} is empty")).at(&value.span()).label("expected at least one name")));
+            return Err(self.error(
+                Diagnostic::error(format!("{what} is empty")).at(&value.span()).label("expected at least one name"),
+            ));
         }
         let names: Vec<_> = values.iter().map(|value| self.name(value, &format!("a name in {what}"))).collect();
         let names = names.into_iter().collect::<Read<Vec<_>>>()?;
-        self.each_once(&names, what)?;
+        // a name that is there twice is no reason to say nothing of the others
+        let _reported = self.each_once(&names, what);
         Ok(At::new(names, value.span()))
     }
 
@@ -177,7 +187,13 @@ pub struct Table<'c, 'a> {
 
 impl<'c, 'a> Table<'c, 'a> {
     /// Reports unknown keys at once.
-    pub fn new(cx: &'c Context<'a>, path: String, span: Span, entries: &'c DeTable<'a>, keys: &'static [&'static str]) -> Table<'c, 'a> {
+    pub fn new(
+        cx: &'c Context<'a>,
+        path: String,
+        span: Span,
+        entries: &'c DeTable<'a>,
+        keys: &'static [&'static str],
+    ) -> Table<'c, 'a> {
         let mut table = Table { cx, path, span, entries, keys, misspelt: Vec::new() };
         for (key, _) in in_file_order(entries) {
             if !keys.contains(&key.value) {
@@ -260,7 +276,9 @@ impl<'c, 'a> Table<'c, 'a> {
         let fitting = u64::try_from(number).ok().filter(|number| bounds.contains(number));
         fitting.ok_or_else(|| {
             let expected = format!("expected {} to {}", bounds.start(), bounds.end());
-            self.cx.error(Diagnostic::error(format!("{} is out of bounds", self.place(key))).at(&value.span()).label(expected))
+            self.cx.error(
+                Diagnostic::error(format!("{} is out of bounds", self.place(key))).at(&value.span()).label(expected),
+            )
         })
     }
 

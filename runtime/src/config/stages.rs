@@ -48,6 +48,8 @@ struct Loaded {
 struct Artifact {
     path: PathBuf,
     sha256: String,
+    /// Of a plugin: compilers make other bytes of the same source.
+    version: Option<String>,
 }
 
 pub fn check(cx: &Context, base: &Path, flow: &mut Flow, file: &File, purpose: Purpose) -> Read<Stages> {
@@ -134,10 +136,11 @@ fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Ar
 fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Lookup) -> Read<Loaded> {
     let table = written.table.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("lookup `{name}`"), table.span.clone());
-    let on = lookup_keys(cx, flow, &who, &written.on.as_ref().map_err(|reported| *reported)?.value)?;
-    let (fill, missing) = filled(cx, flow, &who, written)?;
+    let keys = &written.on.as_ref().map_err(|reported| *reported)?.value;
+    let (on, filled) = (lookup_keys(cx, flow, &who, keys), filled(cx, flow, &who, written));
+    let (on, (fill, missing)) = (on?, filled?);
     let settings = json!({
-        "on": written.on.as_ref().map_err(|reported| *reported)?.value.iter().map(|key| &key.value).collect::<Vec<_>>(),
+        "on": keys.iter().map(|key| &key.value).collect::<Vec<_>>(),
         "fill": fill.iter().map(|fill| json!([fill.name, fill.default])).collect::<Vec<_>>(),
         "missing": if missing == Missing::Reject { "reject" } else { "default" },
     });
@@ -231,7 +234,8 @@ fn default_value(cx: &Context, name: &At<String>, kind: Option<Kind>, value: &At
 fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
     let written = plugin.component.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("plugin `{name}`"), written.span.clone());
-    let file = Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
+    let mut file =
+        Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
     let config = plugin.config.as_ref().map_err(|reported| *reported)?;
     let settings = plugin::Settings {
         stage: Arc::from(name),
@@ -240,6 +244,7 @@ fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &
         config: config.value.to_string(),
     };
     let program = plugin::Program::load(&file.path, settings).map_err(|error| cannot_load(cx, &who, &error))?;
+    file.version = Some(program.version().to_owned());
     let types = program.types();
     flow.stage(cx, &types, &who);
     let settings = json!({
@@ -307,19 +312,28 @@ fn load_model(
     let files = files.map_err(|error| cannot_load(cx, &who, &error))?;
     let types = StageTypes { reads: model.features().to_vec(), adds: model.adds(), drops: Vec::new() };
     flow.stage(cx, &types, &who);
-    warn_other_stages(cx, &model, earlier, &who);
+    if !cx.report.has_errors() {
+        warn_other_stages(cx, &model, earlier, &who);
+    }
     Ok(Loaded { kind: plan::StageKind::Model(Arc::new(model)), settings, files })
 }
 
 /// A model that was trained behind other plugins or tables may be asked with features that it never saw.
 fn warn_other_stages(cx: &Context, model: &model::Model, earlier: &[Artifact], who: &Who) {
     for trained in &model.manifest().trained.stages {
-        if !earlier.iter().any(|file| file.sha256 == trained.sha256) {
+        let same = |file: &Artifact| match &trained.version {
+            Some(version) => file.is_named(&trained.name) && file.version.as_ref() == Some(version),
+            None => file.sha256 == trained.sha256,
+        };
+        if !earlier.iter().any(same) {
             let other = format!("{} was trained with another `{}` than the stages before it", who.value, trained.name);
             let other = Diagnostic::warning(other).at(&who.span);
             cx.report.warn(
                 other
-                    .label(format!("sha256 {:.16}…", trained.sha256))
+                    .label(match &trained.version {
+                        Some(version) => format!("version {version}"),
+                        None => format!("sha256 {:.16}…", trained.sha256),
+                    })
                     .help("train it again, or take the file that it was trained with"),
             );
         }
@@ -327,9 +341,13 @@ fn warn_other_stages(cx: &Context, model: &model::Model, earlier: &[Artifact], w
 }
 
 impl Artifact {
+    fn is_named(&self, name: &str) -> bool {
+        self.path.file_name().is_some_and(|file| file == name)
+    }
+
     fn read(path: &Path) -> Result<Artifact, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| LoadError::new(path, format!("cannot be read: {error}")))?;
-        Ok(Artifact { path: path.to_owned(), sha256: generation::digest(&bytes) })
+        Ok(Artifact { path: path.to_owned(), sha256: generation::digest(&bytes), version: None })
     }
 }
 

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 pub use stop::Stop;
 use tokio::runtime::Handle;
 
+use crate::embedded::Share;
 use crate::engine::session::{Context, End};
 use crate::engine::store::Store;
-use crate::embedded::Share;
 use crate::error::{Error, Kind, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
@@ -87,10 +87,6 @@ fn work(context: &Context<'_>) -> Result<()> {
             Err(error) if error.kind == Kind::Stop => return Err(error),
             Err(error) => error,
         };
-        if context.stop.asked() {
-            tracing::warn!(%error, "stopping while a service was away; nothing is lost, the next start goes on from here");
-            return Ok(());
-        }
         if started.elapsed() >= RECOVERED_AFTER {
             backoff = BACKOFF_FIRST;
         }
@@ -98,6 +94,10 @@ fn work(context: &Context<'_>) -> Result<()> {
         context.metrics.restarted();
         context.state(WorkerState::Waiting(error.to_string()));
         context.stop.wait(backoff);
+        if context.stop.asked() {
+            tracing::warn!(%error, "stopping while a service was away; nothing is lost, the next start goes on from here");
+            return Ok(());
+        }
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
 }
@@ -106,7 +106,8 @@ fn work(context: &Context<'_>) -> Result<()> {
 fn live(context: &Context<'_>) -> Result<()> {
     let plan = context.plan;
     let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
-    let place = |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
+    let place =
+        |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
     let log = source.identify(&plan.topics_written()).map_err(place)?;
     source.subscribe()?;
     context.state(WorkerState::Idle);

@@ -92,8 +92,7 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
 fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<Standing> {
     let plan = context.plan;
     // before the positions are read: the reverse repeats rows
-    let mut transactions =
-        context.ground.transactions(&plan.source, &context.slot.transactional_id, context.share)?;
+    let mut transactions = context.ground.transactions(&plan.source, &context.slot.transactional_id, context.share)?;
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
     let committed = source.committed()?;

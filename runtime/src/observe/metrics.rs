@@ -116,7 +116,11 @@ impl Metrics {
             bytes: counter(&mut registry, "message_bytes", "Bytes of these messages' values"),
             batches: counter(&mut registry, "batches", "Batches that went through the stages"),
             transactions: counter(&mut registry, "transactions", "Commits of the head"),
-            unknown_fields: counter(&mut registry, "unknown_fields", "Fields of messages that the pipeline does not take"),
+            unknown_fields: counter(
+                &mut registry,
+                "unknown_fields",
+                "Fields of messages that the pipeline does not take",
+            ),
             restarts: counter(&mut registry, "restarts", "Times that a worker began again after an error"),
             rejects: family(&mut registry, "rejects", "Messages or rows refused, by stage and code", Family::default()),
             stage_rows: family(&mut registry, "stage_rows", "Rows that a stage was given", Family::default()),
@@ -215,16 +219,25 @@ fn timed<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
 }
 
 fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap<Arc<str>, Arc<SinkMetrics>> {
-    let rows: Family<SinkLabels, Counter> =
-        family(registry, "sink_rows", "Rows that a sink was given, those that it had already among them", Family::default());
-    let times: Histograms<SinkLabels> =
-        family(registry, "sink_seconds", "Time that a sink took for a batch", timed());
+    let rows: Family<SinkLabels, Counter> = family(
+        registry,
+        "sink_rows",
+        "Rows that a sink was given, those that it had already among them",
+        Family::default(),
+    );
+    let times: Histograms<SinkLabels> = family(registry, "sink_seconds", "Time that a sink took for a batch", timed());
     let positions: Family<PositionLabels, Gauge> =
         family(registry, "sink_position", "The first offset that is not durable at a sink", Family::default());
     let one = |name: &Arc<str>| {
         let labels = SinkLabels { sink: name.to_string() };
         let (rows, seconds) = (rows.get_or_create_owned(&labels), times.get_or_create_owned(&labels));
-        Arc::new(SinkMetrics { sink: name.clone(), rows, seconds, positions: positions.clone(), status: status.clone() })
+        Arc::new(SinkMetrics {
+            sink: name.clone(),
+            rows,
+            seconds,
+            positions: positions.clone(),
+            status: status.clone(),
+        })
     };
     plan.sinks.iter().map(|sink| (sink.name.clone(), one(&sink.name))).collect()
 }

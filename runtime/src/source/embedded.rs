@@ -9,10 +9,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use millrace_embedded as embedded;
-use millrace_embedded::{Folder, Topic, Wake};
+use millrace_embedded::{Folder, TOPIC_ROWS_MAX, Topic, Wake};
 
 use super::{Committed, Extent};
-use crate::embedded::{ROWS_MAX, Share, error};
+use crate::embedded::{Share, error};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
 use crate::plan::SourcePlan;
@@ -64,9 +64,9 @@ impl Source {
         let mut transaction = folder.begin().map_err(error)?;
         let partitions = self.share.of;
         for topic in topics {
-            transaction.topic(topic, partitions, ROWS_MAX).map_err(error)?;
+            transaction.topic(topic, partitions, TOPIC_ROWS_MAX).map_err(error)?;
         }
-        let topic = transaction.topic(&self.topic_name, partitions, ROWS_MAX).map_err(error)?;
+        let topic = transaction.topic(&self.topic_name, partitions, TOPIC_ROWS_MAX).map_err(error)?;
         transaction.commit().map_err(error)?;
         self.held = (0..topic.partitions).filter(|partition| partition % self.share.of == self.share.worker).collect();
         if self.held.is_empty() {

@@ -1,7 +1,8 @@
 //! What a batch goes through between source and sinks.
 //!
 //! Invariant: a row's outcome depends on the row, the config and the artifact alone; a row that a stage refuses is
-//! among the batch's rejects afterwards. Stages know nothing of sources, sinks or JSON.
+//! among the batch's rejects afterwards. Stages know nothing of sources and sinks, and of JSON only a lookup does, while
+//! it loads its table.
 
 pub mod lookup;
 pub mod model;

@@ -111,8 +111,10 @@ impl Data {
     /// Is there enough to train on?
     pub fn suffices(&self, train: &TrainPlan) -> Result<()> {
         if self.rows.is_empty() {
-            let what = format!("{} has no row to train on; left out: {}", train.data.display(), self.left_out.total());
-            return Err(Error::stop(what));
+            let first = self.left_out.0.values().min_by_key(|reason| reason.line);
+            let first =
+                first.map_or("it is empty".to_owned(), |reason| format!("line {}: {}", reason.line, reason.said));
+            return Err(Error::stop(format!("{} has no row to train on; {first}", train.data.display())));
         }
         let empty = (0..train.labels.len()).find(|class| self.rows.iter().all(|row| row.class != *class));
         empty.map_or(Ok(()), |class| {

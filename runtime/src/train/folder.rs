@@ -95,15 +95,15 @@ fn any_settings() -> Settings {
     Settings { stage: "train".into(), unknown_category: UnknownCategory::Missing, outputs }
 }
 
-/// A file by its content.
-pub fn artifact(file: &Path) -> Result<Artifact> {
+/// A file by its content; `version`: as it calls itself, if it does.
+pub fn artifact(file: &Path, version: Option<String>) -> Result<Artifact> {
     let mut hash = Sha256::new();
     File::open(file)
         .and_then(|mut content| io::copy(&mut content, &mut hash))
         .map_err(|error| Error::stop(format!("{} cannot be read", file.display())).caused_by(error))?;
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Artifact { name, version: None, sha256 })
+    Ok(Artifact { name, version, sha256 })
 }
 
 /// In UTC.

@@ -12,7 +12,6 @@ mod report;
 mod split;
 
 use std::path::Path;
-use std::thread;
 
 use millrace_native::xgboost::{self, TrainingRows};
 
@@ -23,8 +22,12 @@ pub use self::report::Report;
 use self::split::Split;
 use crate::calendar::civil;
 use crate::error::{Error, Result};
-use crate::plan::{TrainPlan, Training};
+use crate::plan::{StageKind, TrainPlan, Training};
 use crate::stage::model::{Class, Day, Encoder, Feature, Figures, Manifest, Trained, version};
+
+/// XGBoost's threads spin while they wait for each other: on a busy machine two took four times as long as one. The
+/// trees are the same.
+const THREADS: u32 = 1;
 
 /// What training is at: for whoever waits.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +97,6 @@ impl<'a> Matrix<'a> {
 }
 
 fn parameters(train: &TrainPlan) -> Vec<(&'static str, String)> {
-    // any number of threads gives the same trees: a test holds XGBoost to it
-    let threads = thread::available_parallelism().map_or(1, usize::from);
     vec![
         ("objective", "multi:softprob".to_owned()),
         ("num_class", train.labels.len().to_string()),
@@ -103,7 +104,7 @@ fn parameters(train: &TrainPlan) -> Vec<(&'static str, String)> {
         ("max_depth", train.depth_max.to_string()),
         ("learning_rate", train.learning_rate.to_string()),
         ("seed", train.seed.to_string()),
-        ("nthread", threads.to_string()),
+        ("nthread", THREADS.to_string()),
     ]
 }
 
@@ -133,10 +134,22 @@ fn manifest(training: &Training, data: &Data, features: Vec<Feature>, figures: F
             depth_max: train.depth_max,
             learning_rate: train.learning_rate,
             seed: train.seed,
-            data: vec![artifact(&train.data)?],
-            stages: training.artifacts.iter().map(|file| artifact(file)).collect::<Result<_>>()?,
+            data: vec![artifact(&train.data, None)?],
+            stages: training
+                .artifacts
+                .iter()
+                .map(|file| artifact(file, plugin_version(training, file)))
+                .collect::<Result<_>>()?,
         },
         figures,
+    })
+}
+
+/// Of a file that is a plugin.
+fn plugin_version(training: &Training, file: &Path) -> Option<String> {
+    training.stages.iter().find_map(|stage| match &stage.kind {
+        StageKind::Plugin(program) if program.file() == file => Some(program.version().to_owned()),
+        _ => None,
     })
 }
 

@@ -258,8 +258,9 @@ fn what_cannot_be_trained_on_is_said() {
     let classless = year(&["2013-01-01", "2013-03-01"]).replace("50", "20");
     assert_eq!(refused("class", &classless), "no row is of class 3 (`very late`): a model cannot learn it");
     let unlabeled = good.replace("ArrDelay", "Other");
-    assert!(refused("unlabeled", &unlabeled).starts_with("…/data.jsonl has no row to train on"));
-    assert!(refused("nothing", "").contains("no row to train on"));
+    let said = "…/data.jsonl has no row to train on; line 1: `ArrDelay` is absent or null";
+    assert_eq!(refused("unlabeled", &unlabeled), said);
+    assert_eq!(refused("nothing", ""), "…/data.jsonl has no row to train on; it is empty");
 }
 
 #[test]

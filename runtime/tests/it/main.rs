@@ -3,4 +3,5 @@
 mod embedded;
 mod flights;
 mod flow;
+mod parity;
 mod process;

@@ -37,7 +37,10 @@ impl Writer {
     }
 
     /// A commit waits for the disk: not on the threads that drive the other sinks.
-    async fn blocking<T: Send + 'static>(&mut self, act: impl FnOnce(&mut Inner) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let gone = || Error::retry("the writer was given up in the middle of a call");
         let mut inner = self.inner.take().ok_or_else(gone)?;
         let (inner, acted) = spawn_blocking(move || {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use millrace_embedded::{Folder, Offset, Record};
+use millrace_embedded::{Folder, Offset, Record, TOPIC_ROWS_MAX};
 
 use crate::batch::Arena;
-use crate::embedded::{ROWS_MAX, Share, error};
+use crate::embedded::{Share, error};
 use crate::error::{Error, Result};
 use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
@@ -56,13 +56,13 @@ impl Transactions {
         let pending = std::mem::take(&mut self.pending);
         let mut transaction = self.folder.begin().map_err(error)?;
         let missing = |name: &str| Error::retry(format!("topic `{name}` was deleted while the pipeline ran"));
-        let source = transaction.topic(&self.source, self.share.of, ROWS_MAX).map_err(error)?;
+        let source = transaction.topic(&self.source, self.share.of, TOPIC_ROWS_MAX).map_err(error)?;
         for (partition, Advance { from, to, metadata }) in advances {
             let to = Offset { next: *to, metadata: metadata.clone() };
             transaction.move_offset(&self.group, &source, *partition, *from, &to).map_err(error)?;
         }
         for (name, rows) in &pending {
-            let topic = transaction.topic(name, self.share.of, ROWS_MAX).map_err(error)?;
+            let topic = transaction.topic(name, self.share.of, TOPIC_ROWS_MAX).map_err(error)?;
             if topic.partitions == 0 {
                 return Err(missing(name));
             }

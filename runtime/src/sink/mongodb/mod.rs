@@ -208,7 +208,7 @@ impl Store {
             if theirs != ours {
                 return Err(Error::stop(format!(
                     "the position {id:?} in {place} is of another log: its {field} is {theirs:?}, that of topic `{}` is \
-                     {ours:?}. The topic was made anew, or it is on another cluster. To begin with the new one, delete \
+                     {ours:?}. The topic was deleted and made again, or it is on another cluster. To begin with the new one, delete \
                      that position; what was written before stays",
                     context.log.topic
                 )));

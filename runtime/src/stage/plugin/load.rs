@@ -39,11 +39,12 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
     // an instance now: only this finds an interface of the right name and another shape
     let mut instance = Instance::new(&component, Host::new(console.clone()), settings.memory_bytes_max())
         .map_err(|cause| error(other_shape(&cause)))?;
-    instance.describe().map_err(|failure| error(failed("describe", &failure)))?;
+    let manifest = instance.describe().map_err(|failure| error(failed("describe", &failure)))?;
+    let version = words::word(&manifest.version, NAME_BYTES_MAX);
     let opened = instance.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
     let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
-    Ok(Loaded { file: file.to_owned(), settings, component, signature, console })
+    Ok(Loaded { file: file.to_owned(), version, settings, component, signature, console })
 }
 
 fn compile(bytes: &[u8]) -> Result<Component, String> {

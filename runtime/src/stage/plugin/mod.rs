@@ -57,6 +57,8 @@ pub struct Program {
 
 struct Loaded {
     file: PathBuf,
+    /// As the plugin calls itself.
+    version: String,
     settings: Settings,
     component: PluginPre<State>,
     signature: Signature,
@@ -72,6 +74,15 @@ impl Program {
     pub fn types(&self) -> StageTypes {
         let Signature { reads, adds, drops, .. } = &self.loaded.signature;
         StageTypes { reads: reads.clone(), adds: adds.clone(), drops: drops.clone() }
+    }
+
+    pub fn file(&self) -> &Path {
+        &self.loaded.file
+    }
+
+    /// As the plugin calls itself.
+    pub fn version(&self) -> &str {
+        &self.loaded.version
     }
 
     /// What the guest counted so far, in calls that were good.

@@ -39,6 +39,7 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
     let mut process = rig.start();
     rig.await_records("response", ids.len(), &mut process);
     rig.await_records("rejected", bad, &mut process);
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
     assert_rejected_once(&rig, bad);
@@ -46,7 +47,7 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
 
 #[test]
 fn killed_while_only_the_archive_is_behind_nothing_is_lost() {
-    let rig = Rig::new("behind", 1);
+    let mut rig = Rig::new("behind", 1);
     // one file holds everything, and is not published before the end
     let (messages, ids) = flights(1500, "b");
     rig.produce(&messages);
@@ -55,15 +56,17 @@ fn killed_while_only_the_archive_is_behind_nothing_is_lost() {
         run_until(&mut process, || rig.documents().len() == ids.len());
     }
     assert_eq!(rig.archived().len(), 0, "published before its time");
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     let mut process = rig.start();
-    process.await_word("positions read");
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
 }
 
 #[test]
 fn stopped_by_the_second_signal_it_goes_on_where_it_was() {
-    let rig = Rig::new("twice", 1);
+    let mut rig = Rig::new("twice", 1);
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     let (messages, ids) = flights(3000, "t");
     rig.produce(&messages);
     let mut process = rig.start();
@@ -75,6 +78,7 @@ fn stopped_by_the_second_signal_it_goes_on_where_it_was() {
     assert!(matches!(code, Some(0 | 130)), "{code:?}: {said}");
     let mut process = rig.start();
     rig.await_records("response", ids.len(), &mut process);
+    rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
 }
@@ -89,6 +93,7 @@ fn assert_rejected_once(rig: &Rig, bad: usize) {
 #[test]
 fn two_workers_share_the_partitions_and_a_killed_ones_rows_are_not_lost() {
     let mut rig = Rig::new("pair", 4);
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     rig.toml = format!("{}\n[commit]\nrows_max = 200\n", rig.toml);
     let (messages, mut ids) = flights(2000, "p");
     rig.produce(&messages);
@@ -103,6 +108,7 @@ fn two_workers_share_the_partitions_and_a_killed_ones_rows_are_not_lost() {
     ids.extend(more_ids);
     second.kill_nine();
     rig.await_records("response", ids.len(), &mut first);
+    rig.await_stored(ids.len(), &mut first);
     first.drain();
     rig.assert_exactly_once(&ids);
 }

@@ -85,7 +85,8 @@ fn mistake_4_nothing_was_validated() {
         json!({ "Carrier": "" }),
         json!({ "Origin": null }),
     ];
-    let requests: Vec<_> = wrong.iter().enumerate().map(|(n, change)| request(&n.to_string(), change.clone())).collect();
+    let requests: Vec<_> =
+        wrong.iter().enumerate().map(|(n, change)| request(&n.to_string(), change.clone())).collect();
     rig.produce(&requests);
     let mut process = rig.start();
     let rejects = rig.await_records("rejected", wrong.len(), &mut process);

@@ -4,5 +4,7 @@
 mod crash;
 mod life;
 mod mistakes;
+mod parity;
 mod redeploy;
 mod rig;
+mod source;

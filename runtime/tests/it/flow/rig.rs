@@ -45,8 +45,7 @@ impl Rig {
             .replace("flight_delay_ml_response", &name)
             .replace("/user/flight_predictions", &format!("/millrace-test/{name}"))
             .replace("\"../", &format!("\"{}/", root.display()));
-        let rig =
-            Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
+        let rig = Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
         for topic in ["request", "response", "rejected"] {
             rig.create_topic(&rig.topic(topic), partitions);
         }
@@ -84,11 +83,8 @@ impl Rig {
 
     /// Spreads messages over the partitions in turn; they are in the log when this returns.
     pub fn produce(&self, messages: &[Vec<u8>]) {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-            .set("acks", "all")
-            .create()
-            .unwrap();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("acks", "all").create().unwrap();
         let topic = self.topic("request");
         for (index, message) in messages.iter().enumerate() {
             let partition = index as i32 % self.partitions;
@@ -171,6 +167,18 @@ impl Rig {
             }
             lines
         })
+    }
+
+    /// Waits until as many rows are in the collection, and published in the directory: a sink that is behind when the
+    /// pipeline drains goes on only at the next start. Files must roll by time for this.
+    pub fn await_stored(&self, count: usize, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut stored = (0, 0);
+        while stored.0 < count || stored.1 < count {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{stored:?} of {count} stored; said:\n{}", process.said());
+            stored = (self.documents().len(), self.archived().len());
+        }
     }
 
     /// Every request is in every sink once, with one answer and one generation, and nothing else is there.

@@ -1,0 +1,37 @@
+//! Log lines on stderr: for people by default, JSON by option; the same options as the runtime's.
+
+use std::io::{self, IsTerminal};
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Args)]
+pub struct Options {
+    /// What to log: a level, or module=level,…
+    #[arg(long, env = "MILLRACE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How log lines look
+    #[arg(long, env = "MILLRACE_LOG_FORMAT", default_value = "text")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Options {
+    pub fn start(&self) {
+        let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|error| {
+            eprintln!("warning: --log `{}`: {error}; logging at info", self.log);
+            EnvFilter::new("info")
+        });
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+        match self.log_format {
+            Format::Text => lines.with_target(false).init(),
+            Format::Json => lines.json().init(),
+        }
+    }
+}

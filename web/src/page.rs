@@ -1,0 +1,81 @@
+//! The page: HTML, style and script, part of the binary; the catalogue is written into the HTML once, at start.
+//!
+//! Invariants: nothing of it comes from another host, and no script or style is inline, so its policy can forbid both.
+
+use std::fmt::Write as _;
+
+use crate::catalogue::{Catalogue, Choice};
+
+const HTML: &str = include_str!("page/index.html");
+pub const STYLE: &str = include_str!("page/style.css");
+pub const SCRIPT: &str = include_str!("page/script.js");
+pub const ICON: &str = include_str!("page/icon.svg");
+
+/// The HTML with what the model knows.
+pub fn render(catalogue: &Catalogue, wait_seconds_max: u64) -> String {
+    let months: Vec<String> = catalogue.months.iter().map(u32::to_string).collect();
+    HTML.replace("{{carriers}}", &options(&catalogue.carriers))
+        .replace("{{origins}}", &options(&catalogue.origins))
+        .replace("{{dests}}", &options(&catalogue.dests))
+        .replace("{{classes}}", &classes(catalogue))
+        .replace("{{months}}", &months.join(" "))
+        .replace("{{model_date}}", &escape(&catalogue.created))
+        .replace("{{wait_seconds_max}}", &wait_seconds_max.to_string())
+}
+
+fn options(choices: &[Choice]) -> String {
+    choices.iter().fold(String::new(), |mut html, Choice { code, name }| {
+        let code = escape(code);
+        let _ = match name {
+            Some(name) => writeln!(html, r#"<option value="{code}">{} ({code})</option>"#, escape(name)),
+            None => writeln!(html, r#"<option value="{code}">{code}</option>"#),
+        };
+        html
+    })
+}
+
+fn classes(catalogue: &Catalogue) -> String {
+    catalogue.classes.iter().fold(String::new(), |mut html, class| {
+        let (label, meaning) = (escape(&class.label), escape(&class.meaning));
+        let _ = writeln!(html, r#"<div class="class"><dt>{label}</dt><dd>{meaning}</dd></div>"#);
+        html
+    })
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalogue::Class;
+
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_html() {
+        let choice = |name: &str| Choice { code: "X\"Y".into(), name: Some(name.into()) };
+        let html = options(&[choice("<b>&"), Choice { code: "ZZ".into(), name: None }]);
+        assert_eq!(
+            html,
+            "<option value=\"X&quot;Y\">&lt;b&gt;&amp; (X&quot;Y)</option>\n<option value=\"ZZ\">ZZ</option>\n"
+        );
+    }
+
+    #[test]
+    fn everything_is_filled_in_and_nothing_is_inline_or_elsewhere() {
+        let catalogue = Catalogue {
+            carriers: vec![],
+            origins: vec![],
+            dests: vec![],
+            classes: vec![Class { label: "Early".into(), meaning: "m".into() }],
+            created: "2013-12-31".into(),
+            months: vec![1, 2],
+        };
+        let html = render(&catalogue, 120);
+        for absent in ["{{", "style=", "onclick", "http://", "https://", "<style"] {
+            assert!(!html.contains(absent), "{absent}");
+        }
+        assert!(html.contains(r#"data-months="1 2""#) && html.contains(r#"data-wait-seconds-max="120""#));
+    }
+}

@@ -1,0 +1,46 @@
+//! Into a topic of Kafka.
+
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::error::{Error, Result};
+use crate::kafka::{Quiet, client_config};
+
+/// librdkafka's word on a message comes within this time.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+const QUEUE_MESSAGES_MAX: usize = 10_000;
+
+pub struct Kafka {
+    producer: FutureProducer<Quiet>,
+    topic: String,
+}
+
+impl Kafka {
+    /// Connects to nothing yet.
+    pub fn new(brokers: &str, topic: &str) -> Result<Kafka> {
+        let mut config = client_config(brokers, "millrace-web");
+        config
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string())
+            .set("queue.buffering.max.messages", QUEUE_MESSAGES_MAX.to_string());
+        let producer = FutureProducer::from_config_and_context(&config, Quiet)
+            .map_err(|cause| Error::new("the producer's settings").caused_by(cause))?;
+        Ok(Kafka { producer, topic: topic.into() })
+    }
+
+    /// Returns when the brokers have it; an error means that they may have it or not.
+    pub async fn send(&self, key: &str, value: &[u8]) -> Result<()> {
+        let failed = |cause| Error::new(format!("topic `{}`", self.topic)).caused_by(cause);
+        let record = FutureRecord::to(&self.topic).key(key).payload(value);
+        let acknowledged = self.producer.send_result(record).map_err(|(cause, _)| failed(cause))?;
+        match acknowledged.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err((cause, _))) => Err(failed(cause)),
+            Err(_) => Err(Error::new("the producer is closed")),
+        }
+    }
+}
