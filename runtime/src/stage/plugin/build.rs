@@ -140,7 +140,7 @@ fn module(folder: &Path) -> Result<PathBuf, BuildError> {
     }
     let manifest = folder.join("Cargo.toml");
     let artifacts = built.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let module = artifacts.filter_map(|artifact: Value| module_of(&artifact, &manifest)).last();
+    let module = artifacts.filter_map(|artifact: Value| module_of(&artifact, &manifest)).next_back();
     module.ok_or_else(|| BuildError::NoModule { folder: folder.to_owned() })
 }
 
