@@ -106,7 +106,10 @@ fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
             | UnsupportedVersion
             | InvalidConfig
             | InvalidArgument
-            | OffsetMetadataTooLarge,
+            | OffsetMetadataTooLarge
+            | MessageSizeTooLarge
+            | InvalidRecord
+            | PolicyViolation,
         ) => Kind::Stop,
         _ => Kind::Retry,
     }

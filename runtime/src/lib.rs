@@ -8,6 +8,7 @@ pub mod engine;
 pub mod error;
 pub mod graph;
 pub mod ground;
+pub mod hash;
 pub mod json;
 pub mod kafka;
 pub mod observe;

@@ -87,7 +87,7 @@ fn carrier(typed: &str) -> Result<String, String> {
     match code.len() {
         0 => Err("Choose a carrier.".into()),
         2 | 3 if code.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(code),
-        _ => Err("A carrier is a code of two or three letters or digits, such as UA.".into()),
+        _ => Err("A carrier is a code of two letters or digits, such as UA.".into()),
     }
 }
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::hash::sha256;
 use crate::plan::{Metadata, SinkPlan, SourcePlan};
 use crate::schema::Schema;
 use crate::stage::model;
@@ -33,7 +33,7 @@ impl Generation<'_> {
             "sinks": self.sinks(),
             "xgboost": model::version(),
         });
-        let mut hex = digest(canonical(&whole).to_string().as_bytes());
+        let mut hex = sha256(canonical(&whole).to_string().as_bytes());
         hex.truncate(HEX_DIGITS);
         Arc::from(hex)
     }
@@ -70,9 +70,4 @@ fn canonical(value: &Value) -> Value {
         }
         _ => value.clone(),
     }
-}
-
-/// Sha256 in hex.
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::diagnostics::{Diagnostic, Reported, choices};
 use super::file::{self, File, Lookup, Model, Plugin, Stage, StageKind};
 use super::flow::{Flow, StageTypes, Who};
-use super::generation;
 use super::reader::{At, Context, Read};
 use super::train::Train;
+use crate::hash::sha256;
 use crate::plan::{self, StagePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::lookup::{self, Fill, KEY_KINDS, Missing};
@@ -129,6 +129,7 @@ fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Ar
     });
     if loaded.is_err() {
         flow.open();
+        unfilled(cx, flow, stage);
     }
     loaded
 }
@@ -227,6 +228,18 @@ fn default_value(cx: &Context, name: &At<String>, kind: Option<Kind>, value: &At
         Some(fault) => {
             let wrong = Diagnostic::error(format!("the default of `{}` does not fit", name.value)).at(&value.span);
             Err(cx.error(wrong.label(fault)))
+        }
+    }
+}
+
+/// What a lookup that cannot be loaded would have filled fits everywhere from here on.
+fn unfilled(cx: &Context, flow: &mut Flow, stage: &Stage) {
+    let Ok(StageKind::Lookup(Lookup { fill: Ok(fill), .. })) = &stage.kind else { return };
+    for name in &fill.value {
+        let who = At::new("a lookup".to_owned(), name.span.clone());
+        // the flow is open: a name that is not there is no error
+        if let Ok(Some(index)) = flow.find(cx, &name.value, &who) {
+            flow.retype(index, None, &who);
         }
     }
 }
@@ -347,7 +360,7 @@ impl Artifact {
 
     fn read(path: &Path) -> Result<Artifact, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| LoadError::new(path, format!("cannot be read: {error}")))?;
-        Ok(Artifact { path: path.to_owned(), sha256: generation::digest(&bytes), version: None })
+        Ok(Artifact { path: path.to_owned(), sha256: sha256(&bytes), version: None })
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::engine::ended::Ended;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::observe::{Metrics, SinkMetrics};
@@ -37,13 +38,17 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    pub fn start(context: &Context<'_>, sinks: Vec<Opened>) -> FanOut {
+    pub fn start(context: &Context<'_>, ended: &Ended, sinks: Vec<Opened>) -> FanOut {
         let handle = context.handle.clone();
         let lanes = sinks.into_iter().map(|Opened { name, writer }| {
             let (inbox, outbox) = mpsc::channel(INBOX_BATCHES_MAX);
             let said = Said::new(context.metrics, &name, writer.durable());
             let durable = said.durable.clone();
-            let task = handle.spawn(drive(writer, outbox, said));
+            let alive = ended.when_dropped();
+            let task = handle.spawn(async move {
+                let _alive = alive;
+                drive(writer, outbox, said).await
+            });
             Lane { name, inbox, durable, task }
         });
         let lanes = lanes.collect();
@@ -115,8 +120,8 @@ async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, 
             () = due, if deadline.is_some() => writer.roll(Instant::now()).await?,
             outbound = inbox.recv() => match outbound {
                 Some(outbound) => {
-                    let (since, rows) = (Instant::now(), outbound.batch.rows() as u64);
-                    writer.write(outbound).await?;
+                    let since = Instant::now();
+                    let rows = writer.write(outbound).await?;
                     said.metrics.wrote(rows, since.elapsed());
                 }
                 None => break,

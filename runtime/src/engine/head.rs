@@ -116,7 +116,8 @@ impl<'a> Head<'a> {
     fn take(&mut self, computed: Computed) -> Result<()> {
         let spans = &computed.outbound.batch.spans;
         if spans.iter().all(|span| span.to <= self.position(span.partition)) {
-            // decided long ago, read again for a sink that is behind
+            // decided long ago, read again for a sink that is behind; what was read before it goes before it
+            self.commit()?;
             self.fan_out.send(&computed.outbound)?;
             return Ok(());
         }
@@ -141,7 +142,7 @@ impl<'a> Head<'a> {
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         let mut too_large = Vec::new();
         for lane in &lanes {
-            let since = Instant::now();
+            let (since, mut rows_sent) = (Instant::now(), 0);
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for (row, (partition, offset, _)) in batch.positions().enumerate() {
@@ -151,7 +152,9 @@ impl<'a> Head<'a> {
                 self.value.clear();
                 rows.row(row, &mut self.value);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
+                rows_sent += 1;
                 if let Err(TooLarge) = self.transactions.send(&lane.topic, key, &self.value)? {
+                    rows_sent -= 1;
                     too_large.push(Reject {
                         origin: batch.lineage[row],
                         stage: lane.sink.clone(),
@@ -164,7 +167,7 @@ impl<'a> Head<'a> {
                     });
                 }
             }
-            self.context.metrics.sink(&lane.sink).wrote(batch.rows() as u64, since.elapsed());
+            self.context.metrics.sink(&lane.sink).wrote(rows_sent, since.elapsed());
         }
         self.lanes.insert(generation.generation.clone(), lanes);
         self.send_rejects(computed, &too_large)

@@ -3,6 +3,7 @@
 //! Invariant: workers share nothing but counts and the wish to end. Every error that may pass is waited out here, and
 //! nowhere else.
 
+mod ended;
 mod fan_out;
 mod head;
 mod history;
@@ -60,10 +61,10 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
                 let context =
                     Context { plan: &plan, store: &store, slot, metrics, stop, handle: handle.clone(), ground, share };
                 scope.spawn(move || {
+                    // one worker that cannot go on, or breaks, ends the process, so that somebody looks
+                    let _asks = stop.ask_when_dropped();
                     let ended = work(&context);
                     metrics.status.worker(worker, WorkerState::Ended);
-                    // one worker that cannot go on ends the process, so that somebody looks
-                    stop.ask();
                     ended
                 })
             })

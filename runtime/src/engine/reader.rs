@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Span};
+use crate::engine::ended::Ended;
 use crate::engine::history::History;
 use crate::engine::session::{Context, End};
 use crate::engine::stop::Stop;
@@ -35,6 +36,7 @@ pub struct Read {
 
 pub struct Reader<'a> {
     context: &'a Context<'a>,
+    ended: &'a Ended,
     limits: BatchLimits,
     current: Arc<Plan>,
     decoders: HashMap<Arc<str>, (Arc<Plan>, Decoder)>,
@@ -51,6 +53,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(
         context: &'a Context<'a>,
+        ended: &'a Ended,
         generations: HashMap<Arc<str>, Arc<Plan>>,
         histories: BTreeMap<i32, History>,
         from: Positions,
@@ -61,6 +64,7 @@ impl<'a> Reader<'a> {
         let (cut, read) = (from.clone(), from);
         Reader {
             context,
+            ended,
             limits: plan.batch,
             current: plan.clone(),
             decoders,
@@ -98,6 +102,10 @@ impl<'a> Reader<'a> {
         loop {
             if self.told.elapsed() >= TELL_AFTER {
                 self.tell(source);
+            }
+            if self.ended.is_so() {
+                // who ended knows why
+                return Ok(End::Stopped);
             }
             let end = if stop.asked() { Some(End::Stopped) } else { source.changed().then_some(End::Rebalanced) };
             let full = self.messages() >= self.limits.rows_max || self.bytes() >= self.limits.bytes_max;

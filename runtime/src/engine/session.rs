@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use crate::batch::Batch;
 use crate::embedded::Share;
+use crate::engine::ended::Ended;
 use crate::engine::fan_out::{FanOut, Opened};
 use crate::engine::head::{Computed, Head, advances};
 use crate::engine::history::History;
@@ -81,11 +82,12 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
     source.start(&lowest)?;
     context.state(WorkerState::Running);
     context.heads(&standing.heads);
-    let reader = Reader::new(context, generations, standing.histories.clone(), lowest);
-    let fan_out = FanOut::start(context, sinks);
+    let ended = Ended::default();
+    let reader = Reader::new(context, &ended, generations, standing.histories.clone(), lowest);
+    let fan_out = FanOut::start(context, &ended, sinks);
     let Standing { transactions, heads, histories, .. } = standing;
     let head = Head::new(context, transactions, fan_out, heads, histories);
-    mill(context, source, reader, head)
+    mill(context, &ended, source, reader, head)
 }
 
 /// Fences the former holder, reads what it committed, and decides which generation goes on from there.
@@ -96,9 +98,11 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
     let committed = source.committed()?;
+    let some_are_missing = committed.values().any(|committed| committed.offset.is_none());
+    let group_is_known = some_are_missing && source.group_is_known()?;
     for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let (head, history, changed) = stand(plan, log, partition, committed, extent)?;
+        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
@@ -118,9 +122,10 @@ fn stand(
     partition: i32,
     committed: &Committed,
     extent: Extent,
+    group_is_known: bool,
 ) -> Result<(i64, History, bool)> {
     let Some(offset) = committed.offset else {
-        let start = first_start(plan.source.start, extent);
+        let start = first_start(plan.source.start, extent, group_is_known);
         return Ok((start, History::new(&log.topic_id, start, &plan.generation), true));
     };
     let place = format!("group `{}` on `{}` partition {partition}", plan.source.group, log.topic);
@@ -211,12 +216,18 @@ fn generations(context: &Context<'_>, histories: &BTreeMap<i32, History>) -> Res
     Ok(plans)
 }
 
-fn mill(context: &Context<'_>, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
+fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
     let (read, to_compute) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     let (computed, to_head) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     thread::scope(|scope| {
-        let computing = scope.spawn(move || compute(context.metrics, &to_compute, &computed));
-        let heading = scope.spawn(move || head.run(&to_head));
+        let computing = scope.spawn(move || {
+            let _alive = ended.when_dropped();
+            compute(context.metrics, &to_compute, &computed)
+        });
+        let heading = scope.spawn(move || {
+            let _alive = ended.when_dropped();
+            head.run(&to_head)
+        });
         let reading = reader.run(source, &read);
         drop(read);
         // the head knows best why the others ended early

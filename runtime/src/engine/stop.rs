@@ -14,11 +14,23 @@ struct Inner {
     woken: Condvar,
 }
 
+pub struct AskWhenDropped(Stop);
+
+impl Drop for AskWhenDropped {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+
 impl Stop {
     pub fn ask(&self) {
         let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.asked.store(true, Ordering::Release);
         self.0.woken.notify_all();
+    }
+
+    pub fn ask_when_dropped(&self) -> AskWhenDropped {
+        AskWhenDropped(self.clone())
     }
 
     pub fn asked(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The folder that outlives a process: the files of every generation by hash, and the slots of workers.
 //!
 //! Layout: `<state>/<pipeline>/generations/<hash>/…` (pipeline file and artifacts, placed to each other as they were),
-//! `<state>/<pipeline>/slots/<n>.lock`.
+//! `<state>/<pipeline>/slots/<n>.lock`, `<state>/<pipeline>/id`.
 //! Invariant: a generation's folder is complete or not there; it never changes.
 
 use std::fs::{self, File, TryLockError};
@@ -45,13 +45,13 @@ impl Store {
 
     /// The first free place. A successor of a killed worker gets its transactional id, and so its open transaction.
     pub fn slot(&self) -> Result<Slot> {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let id = self.id()?;
         for n in 0..SLOTS_MAX {
             let path = self.root.join("slots").join(format!("{n}.lock"));
             let lock = File::create(&path).map_err(|cause| failed("opening", &path, cause))?;
             match lock.try_lock() {
                 Ok(()) => {
-                    let transactional_id = format!("millrace-{}-{}-{n}", self.pipeline, host.trim());
+                    let transactional_id = format!("millrace-{}-{id}-{n}", self.pipeline);
                     return Ok(Slot { transactional_id, _lock: lock });
                 }
                 Err(TryLockError::WouldBlock) => {}
@@ -59,6 +59,23 @@ impl Store {
             }
         }
         Err(Error::stop(format!("all {SLOTS_MAX} worker slots in {} are taken", self.root.join("slots").display())))
+    }
+
+    /// Tells this state folder from every other: two of them on one host must not take each other's transactions.
+    fn id(&self) -> Result<String> {
+        let path = self.root.join("id");
+        let fresh = uuid::Uuid::new_v4().simple().to_string();
+        let draft = self.root.join(format!("id-{fresh}"));
+        fs::write(&draft, &fresh).map_err(|cause| failed("writing", &draft, cause))?;
+        // whoever is first makes it; the others find it whole
+        let linked = fs::hard_link(&draft, &path);
+        fs::remove_file(&draft).map_err(|cause| failed("removing", &draft, cause))?;
+        match linked {
+            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(failed("making", &path, cause)),
+            _ => {}
+        }
+        let id = fs::read_to_string(&path).map_err(|cause| failed("reading", &path, cause))?;
+        Ok(id.trim().to_owned())
     }
 
     fn folder(&self, generation: &str) -> PathBuf {

@@ -75,7 +75,7 @@ pub struct Metrics {
     sinks: BTreeMap<Arc<str>, Arc<SinkMetrics>>,
 }
 
-/// Of one sink; rows that it had already are among those that it was given.
+/// Of one sink; rows that it had already are not counted.
 pub struct SinkMetrics {
     sink: Arc<str>,
     rows: Counter,
@@ -222,7 +222,7 @@ fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap
     let rows: Family<SinkLabels, Counter> = family(
         registry,
         "sink_rows",
-        "Rows that a sink was given, those that it had already among them",
+        "Rows that a sink took; those that it had already are not among them",
         Family::default(),
     );
     let times: Histograms<SinkLabels> = family(registry, "sink_seconds", "Time that a sink took for a batch", timed());

@@ -53,7 +53,7 @@ impl Writer for AnyWriter {
         each!(self, writer => writer.open(starts).await)
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
         each!(self, writer => writer.write(outbound).await)
     }
 

@@ -86,8 +86,8 @@ pub trait Writer: Send {
     fn open(&mut self, starts: &Positions) -> impl Future<Output = Result<Positions>> + Send;
 
     /// Takes the batch's rows at or above the writer's position; those below it are there already. Rows may be
-    /// durable only after [`Writer::roll`] or [`Writer::finish`].
-    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<()>> + Send;
+    /// durable only after [`Writer::roll`] or [`Writer::finish`]. Answers how many rows it took.
+    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<u64>> + Send;
 
     /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
     fn deadline(&self) -> Option<Instant>;

@@ -96,6 +96,18 @@ impl Source {
         self.held.iter().map(committed).collect()
     }
 
+    pub fn group_is_known(&mut self) -> Result<bool> {
+        let topic = self.topic()?.clone();
+        let mut folder = self.folder.borrow_mut();
+        let transaction = folder.begin().map_err(error)?;
+        for partition in 0..topic.partitions {
+            if transaction.offset(&self.group, &topic, partition).map_err(error)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub fn extent(&self, partition: i32) -> Result<Extent> {
         let embedded::Extent { first, end } = self.folder.borrow().extent(self.topic()?, partition).map_err(error)?;
         Ok(Extent { first, end })

@@ -234,11 +234,20 @@ impl Source {
 
     /// Offsets committed by the group, and what was written beside them. Waits for pending transactions.
     pub fn committed(&self) -> Result<BTreeMap<i32, Committed>> {
+        self.committed_of(&self.held)
+    }
+
+    pub fn group_is_known(&self) -> Result<bool> {
+        let all = (0..self.partitions_of(&self.topic)? as i32).collect();
+        Ok(self.committed_of(&all)?.values().any(|committed| committed.offset.is_some()))
+    }
+
+    fn committed_of(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Committed>> {
         let mut list = TopicPartitionList::new();
-        for partition in &self.held {
+        for partition in partitions {
             list.add_partition(&self.topic, *partition);
         }
-        let what = || format!("the committed offsets of {:?}", self.held);
+        let what = || format!("the committed offsets of {partitions:?}");
         let list = self.consumer.committed_offsets(list, self.timeout).map_err(|cause| kafka::error(what(), cause))?;
         let mut committed = BTreeMap::new();
         for element in list.elements() {

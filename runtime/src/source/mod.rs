@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::decode::Message;
 use crate::plan::Start;
 use crate::sink::Log;
@@ -90,6 +90,14 @@ impl Source {
         }
     }
 
+    /// Does the group have an offset in any of the topic's partitions, whoever holds them?
+    pub fn group_is_known(&mut self) -> Result<bool> {
+        match self {
+            Source::Kafka(source) => source.group_is_known(),
+            Source::Embedded(source) => source.group_is_known(),
+        }
+    }
+
     pub fn extent(&self, partition: i32) -> Result<Extent> {
         match self {
             Source::Kafka(source) => source.extent(partition),
@@ -134,7 +142,10 @@ impl Source {
     /// Keeps the membership alive while nothing can be taken in.
     pub fn idle(&self, time: Duration) -> Result<()> {
         match self {
-            Source::Kafka(source) => source.poll(time).map(drop),
+            Source::Kafka(source) => match source.poll(time)? {
+                None => Ok(()),
+                Some(_) => Err(Error::retry("a message came while reading was paused: it is read again")),
+            },
             Source::Embedded(_) => {
                 std::thread::sleep(time);
                 Ok(())
@@ -203,10 +214,11 @@ impl Message for Record<'_> {
     }
 }
 
-/// Where a group without a committed offset begins.
-pub fn first_start(start: Start, extent: Extent) -> i64 {
+/// Where a partition without a committed offset begins. `latest` is for a group that begins: a partition that came
+/// later, or whose offset expired, holds rows that nobody has seen.
+pub fn first_start(start: Start, extent: Extent, group_is_known: bool) -> i64 {
     match start {
-        Start::Earliest => extent.first,
-        Start::Latest => extent.end,
+        Start::Latest if !group_is_known => extent.end,
+        Start::Earliest | Start::Latest => extent.first,
     }
 }

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::hash::sha256;
 use crate::stage::model::{
     Artifact, BOOSTER_FILE, Day, MANIFEST_FILE, Manifest, Model, Outputs, Settings, UnknownCategory,
 };
@@ -44,6 +45,8 @@ impl Draft {
     /// The booster's size.
     pub fn publish(self, manifest: &Manifest) -> Result<u64> {
         let failed = |error| Error::stop(format!("{} cannot be written", self.model.display())).caused_by(error);
+        let booster = fs::read(self.booster()).map_err(failed)?;
+        let manifest = Manifest { booster_sha256: Some(sha256(&booster)), ..manifest.clone() };
         let text = manifest.toml().map_err(|error| Error::stop("the model cannot be described").caused_by(error))?;
         let described = self.folder.join(MANIFEST_FILE);
         fs::write(&described, text).map_err(failed)?;
@@ -53,9 +56,8 @@ impl Draft {
         for file in [&described, &self.booster(), &self.folder] {
             File::open(file).and_then(|file| file.sync_all()).map_err(failed)?;
         }
-        let bytes = fs::metadata(self.booster()).map_err(failed)?.len();
         self.replace().map_err(failed)?;
-        Ok(bytes)
+        Ok(booster.len() as u64)
     }
 
     fn replace(&self) -> io::Result<()> {

@@ -119,6 +119,7 @@ fn manifest(training: &Training, data: &Data, features: Vec<Feature>, figures: F
         name: training.name.clone(),
         created: today(),
         xgboost: version(),
+        booster_sha256: None,
         features,
         classes: classes.map(|(label, from)| Class { label: label.clone(), from }).collect(),
         trained: Trained {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use millrace_embedded::Folder;
+use millrace_embedded::{Folder, Record};
 use serde_json::Value;
 
 use crate::flights::{flights, repository, request};
@@ -223,4 +223,56 @@ fn a_folder_that_cannot_be_used_is_said() {
     let (code, said) = bed.start(&[]).wait();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(&bed.data().display().to_string()), "{said}");
+}
+
+/// Appends requests to one partition.
+fn append(folder: &mut Folder, partition: i32, messages: &[Vec<u8>]) {
+    let mut transaction = folder.begin().unwrap();
+    let topic = transaction.topic("flight-delay-ml-request", 2, 1_000_000).unwrap();
+    let records = messages.iter().map(|value| Record { value: Some(value), ..Record::default() });
+    transaction.append(&topic, partition, records).unwrap();
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn rows_read_again_for_a_sink_do_not_overtake_new_ones_that_wait_for_the_commit() {
+    let mut bed = Bed::new("overtake");
+    let mut folder = Folder::open(&bed.data()).unwrap();
+    let (few, mut ids) = flights(100, "few");
+    let (many, more) = flights(1500, "many");
+    append(&mut folder, 0, &few);
+    append(&mut folder, 1, &many);
+    ids.extend(more);
+    // nothing is published, so that the directory is behind in both partitions
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    process.kill_nine();
+    let (new, more) = flights(50, "new");
+    append(&mut folder, 0, &new);
+    ids.extend(more);
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
+    bed.toml += "\n[batch]\nrows_max = 200\nwait_ms_max = 1000\n\n[commit]\ninterval_ms_max = 500\n";
+    let mut process = bed.start(&[]);
+    bed.await_stored(ids.len(), &mut process);
+    let said = process.drain();
+    bed.assert_exactly_once(&ids);
+    assert!(!said.contains("not running"), "{said}");
+}
+
+#[test]
+fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
+    let mut bed = Bed::new("idle");
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 2");
+    let (messages, ids) = flights(3, "i");
+    bed.produce(&messages);
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    // as another writer would: whoever had the token is fenced
+    let tokens = bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+    let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&token, tokens.join("somebody-elses")).unwrap();
+    process.await_word("sink `archive`");
+    bed.await_stored(ids.len(), &mut process);
+    process.drain();
+    bed.assert_exactly_once(&ids);
 }

@@ -61,15 +61,15 @@ impl crate::sink::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let (positions, to) = (self.positions.clone(), moves.clone());
-        self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        let rows_taken = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
         self.positions.extend(moves);
-        Ok(())
+        Ok(rows_taken)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -139,7 +139,7 @@ impl Inner {
         ))
     }
 
-    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<()> {
+    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
         let (sink, log) = (self.sink(), &self.context.log);
         let folder = self.folder.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
         let batch = &outbound.batch;
@@ -150,7 +150,7 @@ impl Inner {
             let stands = from.get(&partition).copied();
             transaction.move_position(&sink, &log.topic, partition, stands, &next).map_err(error)?;
         }
-        let mut json = Vec::new();
+        let (mut json, mut rows_taken) = (Vec::new(), 0);
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
@@ -160,7 +160,9 @@ impl Inner {
             let text = std::str::from_utf8(&json).map_err(|cause| Error::stop("a row as JSON").caused_by(cause))?;
             let id = self.context.row_id(partition, offset, index);
             transaction.insert_document(&self.collection, &id, text).map_err(error)?;
+            rows_taken += 1;
         }
-        transaction.commit().map_err(error)
+        transaction.commit().map_err(error)?;
+        Ok(rows_taken)
     }
 }

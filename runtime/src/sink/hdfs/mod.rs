@@ -120,13 +120,13 @@ impl<F: Files> Writer<F> {
         })
     }
 
-    async fn take(&mut self, batch: &Batch) -> Result<()> {
+    async fn take(&mut self, batch: &Batch) -> Result<u64> {
         self.settle_what_is_done()?;
         let moves = moves(&self.accepted, &batch.spans)?;
         if moves.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
-        self.take_rows(batch, &moves).await?;
+        let rows_taken = self.take_rows(batch, &moves).await?;
         let now = Instant::now();
         for (&partition, &next) in &moves {
             self.accepted.insert(partition, next);
@@ -136,16 +136,18 @@ impl<F: Files> Writer<F> {
                 self.publish(partition).await?;
             }
         }
-        Ok(())
+        Ok(rows_taken)
     }
 
-    async fn take_rows(&mut self, batch: &Batch, moves: &Positions) -> Result<()> {
+    async fn take_rows(&mut self, batch: &Batch, moves: &Positions) -> Result<u64> {
         let encoder = self.encoder.batch(&batch.columns)?;
+        let mut rows_taken = 0;
         for (row, (partition, offset, _index)) in batch.positions().enumerate() {
             let is_new = moves.contains_key(&partition) && offset >= self.accepted[&partition];
             if !is_new {
                 continue;
             }
+            rows_taken += 1;
             let open = opened(&mut self.partitions, partition)?;
             if open.push(|line| encoder.row(row, line)) >= CHUNK_BYTES
                 && let Some(rows) = &mut open.rows
@@ -153,7 +155,7 @@ impl<F: Files> Writer<F> {
                 rows.flush(&self.place).await?;
             }
         }
-        Ok(())
+        Ok(rows_taken)
     }
 
     /// Closes and publishes what the partition took, in the background.
@@ -207,7 +209,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// A writer that failed takes nothing more: what it has taken may be lost.
-    fn close_on_error(&mut self, result: Result<()>) -> Result<()> {
+    fn close_on_error<T>(&mut self, result: Result<T>) -> Result<T> {
         if result.is_err() {
             self.partitions.clear();
             self.accepted.clear();
@@ -277,7 +279,7 @@ impl<F: Files> super::Writer for Writer<F> {
         Ok(self.durable.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
         let result = self.take(&outbound.batch).await;
         self.close_on_error(result)
     }

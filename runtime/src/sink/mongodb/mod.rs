@@ -50,17 +50,18 @@ impl Writer {
         Ok(Writer { context, plan: plan.clone(), encoder, store: None, positions: Positions::new() })
     }
 
-    async fn take(&mut self, store: &Store, batch: &Batch) -> Result<()> {
+    async fn take(&mut self, store: &Store, batch: &Batch) -> Result<u64> {
         let moves = moves(&self.positions, &batch.spans)?;
         if moves.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let encoder = self.encoder.batch(&batch.columns)?;
-        let mut chunk = Chunk::default();
+        let (mut chunk, mut rows_taken) = (Chunk::default(), 0);
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if self.positions.get(&partition).is_some_and(|&position| offset >= position) {
                 let id = self.context.row_id(partition, offset, index);
                 chunk.push(encoder.row(&id, row), id);
+                rows_taken += 1;
             }
             if chunk.is_full() {
                 store.insert(&mut chunk).await?;
@@ -70,7 +71,7 @@ impl Writer {
         let context = &self.context;
         try_join_all(moves.iter().map(|(&partition, &next)| store.advance(context, partition, next))).await?;
         self.positions.extend(moves);
-        Ok(())
+        Ok(rows_taken)
     }
 }
 
@@ -87,11 +88,11 @@ impl super::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
         let store = self.store.take().ok_or_else(|| Error::retry("the sink is not open"))?;
-        self.take(&store, &outbound.batch).await?;
+        let rows_taken = self.take(&store, &outbound.batch).await?;
         self.store = Some(store);
-        Ok(())
+        Ok(rows_taken)
     }
 
     fn deadline(&self) -> Option<Instant> {

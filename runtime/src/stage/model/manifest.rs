@@ -21,6 +21,9 @@ pub struct Manifest {
     pub created: Day,
     /// The version of XGBoost that trained it.
     pub xgboost: String,
+    /// Of the booster's file: XGBoost does not notice all damage. None: not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booster_sha256: Option<String>,
     /// In the booster's order.
     pub features: Vec<Feature>,
     /// In the order of the booster's classes.

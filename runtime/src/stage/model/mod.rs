@@ -27,6 +27,7 @@ pub use self::manifest::{Artifact, Class, Day, Evaluation, Feature, Figures, Man
 use crate::batch::Batch;
 use crate::calendar::civil;
 use crate::error::{Error, Result};
+use crate::hash::sha256;
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
 use crate::stage::refuse::{Refused, refuse};
@@ -86,8 +87,12 @@ impl Model {
     pub fn load(folder: &Path, settings: Settings) -> Result<Model, LoadError> {
         let manifest = Manifest::read(&folder.join(MANIFEST_FILE))?;
         let file = folder.join(BOOSTER_FILE);
-        std::fs::metadata(&file)
+        let bytes = std::fs::read(&file)
             .map_err(|error| LoadError::new(&file, format!("the booster cannot be read: {error}")))?;
+        if manifest.booster_sha256.as_ref().is_some_and(|told| *told != sha256(&bytes)) {
+            let other = format!("it is not the booster that {MANIFEST_FILE} is about: its sha256 is another");
+            return Err(LoadError::new(&file, format!("{other}. Put the right one back, or train it again")));
+        }
         let booster = Booster::load(&file)
             .map_err(|error| LoadError::new(&file, format!("XGBoost {} does not read it: {error}", version())))?;
         fit(&manifest, &booster, &file)?;

@@ -88,6 +88,9 @@ fn one_bad_message_among_good_ones_is_rejected_alone() {
     rig.await_records("response", ids.len(), &mut process);
     let rejects = rig.await_records("rejected", 2, &mut process);
     let said = process.drain();
+    for response in rig.records("response") {
+        assert_eq!(response.key.as_deref(), response.json()["UUID"].as_str().map(str::as_bytes));
+    }
     rig.assert_exactly_once(&ids);
     let rejects: Vec<_> = rejects.iter().map(super::rig::Record::json).collect();
     assert_eq!(rejects[0]["stage"], "source");

@@ -209,7 +209,6 @@ fn answers(place: &str, rows: Vec<Value>, expected: &BTreeSet<String>) -> BTreeM
 
 #[derive(Clone, Debug)]
 pub struct Record {
-    pub partition: i32,
     pub key: Option<Vec<u8>>,
     pub value: Vec<u8>,
 }
@@ -239,7 +238,6 @@ fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
     while ended.len() < partitions as usize {
         match consumer.poll(Duration::from_secs(1)) {
             Some(Ok(message)) => records.push(Record {
-                partition: message.partition(),
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().unwrap_or_default().to_vec(),
             }),
