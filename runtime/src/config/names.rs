@@ -108,7 +108,10 @@ pub fn hdfs_uri(cx: &Context, uri: At<String>) -> Read<At<String>> {
 
 /// An absolute path, without the slash at its end.
 pub fn directory(cx: &Context, directory: At<String>) -> Read<At<String>> {
-    let directory = directory.map(|path| path.strip_suffix('/').map(str::to_owned).unwrap_or(path));
+    let directory = directory.map(|path| match path.strip_suffix('/') {
+        Some(inner) if !inner.is_empty() => inner.to_owned(),
+        _ => path,
+    });
     let part = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains([':', '\0']);
     let right = directory.value.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
     check(cx, directory, right, "a directory of HDFS", "an absolute path without `.`, `..`, `:` and empty parts")

@@ -268,7 +268,8 @@ fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
     let mut process = bed.start(&[]);
     bed.await_rows(ids.len(), &mut process);
     // as another writer would: whoever had the token is fenced
-    let tokens = bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+    let tokens =
+        bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
     let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
     fs::rename(&token, tokens.join("somebody-elses")).unwrap();
     process.await_word("sink `archive`");
