@@ -11,6 +11,9 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::rig::{PATIENCE, Rig, flights, setting};
 
+/// Readers and groups find each other in the first rows' time: these are not counted.
+const WARM_UP: Duration = Duration::from_secs(3);
+
 fn eyes(group: &str) -> BaseConsumer {
     ClientConfig::new()
         .set("bootstrap.servers", setting("KAFKA_BROKERS"))
@@ -66,6 +69,7 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("linger.ms", "0").create().unwrap();
     let (start, mut sent) = (Instant::now(), HashMap::new());
+    let warm = start + WARM_UP;
     for (index, message) in messages.iter().enumerate() {
         let due = start + Duration::from_millis(index as u64);
         producer.poll(Duration::ZERO);
@@ -75,7 +79,8 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     }
     producer.flush(PATIENCE).unwrap();
     let arrived = reader.join().unwrap();
-    arrived.iter().map(|(id, at)| at.duration_since(sent[id]).as_secs_f64() * 1000.0).collect()
+    let counted = arrived.iter().filter(|(id, _)| sent[id] >= warm);
+    counted.map(|(id, at)| at.duration_since(sent[id]).as_secs_f64() * 1000.0).collect()
 }
 
 fn id(message: &[u8]) -> String {

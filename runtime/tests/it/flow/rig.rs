@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -88,7 +89,12 @@ impl Rig {
         let topic = self.topic("request");
         for (index, message) in messages.iter().enumerate() {
             let partition = index as i32 % self.partitions;
-            producer.send(BaseRecord::<(), _>::to(&topic).partition(partition).payload(message.as_slice())).unwrap();
+            let mut record = BaseRecord::<(), _>::to(&topic).partition(partition).payload(message.as_slice());
+            while let Err((error, back)) = producer.send(record) {
+                assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
+                producer.poll(Duration::from_millis(10));
+                record = back;
+            }
             producer.poll(Duration::ZERO);
         }
         producer.flush(PATIENCE).unwrap();
@@ -241,7 +247,7 @@ fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().unwrap_or_default().to_vec(),
             }),
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
             Some(Err(error)) => panic!("reading {topic}: {error}"),
             None => assert!(Instant::now() < deadline, "{topic} could not be read to its end"),
         }
