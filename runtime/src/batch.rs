@@ -18,16 +18,10 @@ pub struct Span {
 }
 
 /// Variable-length byte strings in one allocation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Arena {
     ends: Vec<usize>,
     bytes: Vec<u8>,
-}
-
-impl Default for Arena {
-    fn default() -> Arena {
-        Arena { ends: Vec::new(), bytes: Vec::new() }
-    }
 }
 
 impl Arena {

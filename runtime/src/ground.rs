@@ -39,8 +39,8 @@ impl Ground {
     /// Connects to nothing yet.
     pub fn source(&self, plan: &SourcePlan, client_id: &str, share: Share) -> Result<Source> {
         Ok(match self {
-            Ground::Services => Source::Kafka(source::kafka::Source::new(plan, client_id)?),
-            Ground::Embedded(folder) => Source::Embedded(source::embedded::Source::new(plan, folder, share)?),
+            Ground::Services => Source::Kafka(Box::new(source::kafka::Source::new(plan, client_id)?)),
+            Ground::Embedded(folder) => Source::Embedded(Box::new(source::embedded::Source::new(plan, folder, share)?)),
         })
     }
 

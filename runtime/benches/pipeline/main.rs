@@ -11,7 +11,7 @@ mod load;
 #[allow(dead_code)]
 #[path = "../../tests/it/process.rs"]
 mod process;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../tests/it/flow/rig.rs"]
 mod rig;
 

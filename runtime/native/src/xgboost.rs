@@ -142,7 +142,7 @@ impl Booster {
     /// values each.
     pub fn predict(&self, rows: &[f32], columns: usize, out: &mut Vec<f32>) -> Result<(), XgboostError> {
         out.clear();
-        if columns != self.features || rows.len() % columns.max(1) != 0 {
+        if columns != self.features || !rows.len().is_multiple_of(columns.max(1)) {
             return Err(XgboostError(format!(
                 "{} values in rows of {columns} do not fit a model of {} features",
                 rows.len(),

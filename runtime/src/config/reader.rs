@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Diagnostic, Report, Reported, Span, choices, nearest};
-use super::expand::{FaultKind, expand};
+use super::expand::{Fault, FaultKind, expand};
 
 pub type Read<T> = Result<T, Reported>;
 pub type Value<'a> = Spanned<DeValue<'a>>;
@@ -64,10 +64,10 @@ impl<'a> Context<'a> {
             return Err(self.wrong_type(value, what, "a text"));
         };
         let expanded = expand(written, self.env).map_err(|faults| {
-            let reported =
-                faults.into_iter().map(|fault| self.error(self.fault(value.span(), &fault.written, fault.kind)));
+            let report = |fault: Fault| self.error(self.fault(value.span(), &fault.written, fault.kind));
             // there is at least one fault, and all of them are reported
-            reported.last().unwrap_or_else(|| self.wrong_type(value, what, "a text"))
+            let reported = faults.into_iter().fold(None, |_, fault| Some(report(fault)));
+            reported.unwrap_or_else(|| self.wrong_type(value, what, "a text"))
         })?;
         Ok(At::new(expanded, value.span()))
     }

@@ -144,7 +144,7 @@ impl Column {
         Column { ty, values: Values::new(ty.kind, rows), list_ends, valid: Vec::with_capacity(rows), nulls: 0 }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.valid.len()
     }
 
@@ -184,7 +184,7 @@ impl Column {
 
     /// The column's array; it is empty afterwards, with room for as many rows.
     pub fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        let column = std::mem::replace(self, Column::new(self.ty, self.len()));
+        let column = std::mem::replace(self, Column::new(self.ty, self.rows()));
         let nulls = (column.nulls > 0).then(|| NullBuffer::from(column.valid));
         if !column.ty.list {
             return column.values.finish(column.ty.kind, nulls);

@@ -159,7 +159,7 @@ impl Decoder {
 /// Absent fields are null where they may be.
 fn complete(fields: &[Field], columns: &mut [Column], row: usize) -> Result<(), Failure> {
     for (field, column) in fields.iter().zip(columns) {
-        if column.len() > row {
+        if column.rows() > row {
             continue;
         }
         if !field.ty.nullable {
@@ -238,7 +238,7 @@ impl<'de> Visitor<'de> for Object<'_> {
             };
             expected = index + 1;
             let (field, column) = (&self.fields[index], &mut self.columns[index]);
-            if column.len() > self.row {
+            if column.rows() > self.row {
                 let reason = format!("field `{}` is there twice", field.name);
                 *self.failure = Some(Failure { code: "duplicate_field", reason });
                 return Err(serde::de::Error::custom("duplicate field"));

@@ -40,8 +40,8 @@ pub enum Membership {
 }
 
 pub enum Source {
-    Kafka(kafka::Source),
-    Embedded(embedded::Source),
+    Kafka(Box<kafka::Source>),
+    Embedded(Box<embedded::Source>),
 }
 
 /// A message, wherever it comes from.

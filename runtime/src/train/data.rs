@@ -76,7 +76,7 @@ impl Data {
         let unread = |error| unread(file, error);
         let mut lines = Lines::open(file).map_err(unread)?;
         let mut reader = Reader::new(training)?;
-        while let Some(line) = lines.next().map_err(unread)? {
+        while let Some(line) = lines.next_line().map_err(unread)? {
             match label(&training.train, line.value).map_err(|said| at_line(file, line.number, said))? {
                 Label::Absent => reader.unlabeled(line.number),
                 Label::Class(class) => {

@@ -66,7 +66,7 @@ fn bounded(file: &Path) -> Result<(), LoadError> {
 fn read(file: &Path, mut each: impl FnMut(Line<'_>) -> Result<(), LoadError>) -> Result<(), LoadError> {
     let unread = |error| LoadError::new(file, format!("cannot be read: {error}"));
     let mut lines = Lines::open(file).map_err(unread)?;
-    while let Some(line) = lines.next().map_err(unread)? {
+    while let Some(line) = lines.next_line().map_err(unread)? {
         each(line)?;
     }
     Ok(())
