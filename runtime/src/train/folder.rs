@@ -42,11 +42,15 @@ impl Draft {
         self.folder.join(BOOSTER_FILE)
     }
 
+    pub fn booster_sha256(&self) -> Result<String> {
+        let bytes = fs::read(self.booster());
+        let bytes = bytes.map_err(|error| Error::stop("the new booster cannot be read").caused_by(error))?;
+        Ok(sha256(&bytes))
+    }
+
     /// The booster's size.
     pub fn publish(self, manifest: &Manifest) -> Result<u64> {
         let failed = |error| Error::stop(format!("{} cannot be written", self.model.display())).caused_by(error);
-        let booster = fs::read(self.booster()).map_err(failed)?;
-        let manifest = Manifest { booster_sha256: Some(sha256(&booster)), ..manifest.clone() };
         let text = manifest.toml().map_err(|error| Error::stop("the model cannot be described").caused_by(error))?;
         let described = self.folder.join(MANIFEST_FILE);
         fs::write(&described, text).map_err(failed)?;
@@ -56,8 +60,9 @@ impl Draft {
         for file in [&described, &self.booster(), &self.folder] {
             File::open(file).and_then(|file| file.sync_all()).map_err(failed)?;
         }
+        let bytes = fs::metadata(self.booster()).map_err(failed)?.len();
         self.replace().map_err(failed)?;
-        Ok(booster.len() as u64)
+        Ok(bytes)
     }
 
     fn replace(&self) -> io::Result<()> {

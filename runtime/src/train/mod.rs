@@ -49,7 +49,8 @@ pub fn train(training: &Training, watch: Watch<'_>) -> Result<Report> {
     let last_months = evaluate(&matrix, &Split::last_months(&data.rows)?, &draft, watch)?;
     matrix.fit(&(0..data.rows.len()).collect::<Vec<_>>(), "all", &draft.booster(), watch)?;
     let figures = Figures { weeks: Some(weeks), last_months: Some(last_months) };
-    let manifest = manifest(training, &data, features, figures)?;
+    let manifest =
+        Manifest { booster_sha256: Some(draft.booster_sha256()?), ..manifest(training, &data, features, figures)? };
     let booster_bytes = draft.publish(&manifest)?;
     Ok(Report { folder: training.model.clone(), booster_bytes, manifest, left_out: data.left_out })
 }

@@ -116,6 +116,7 @@ fn the_folder_says_what_it_was_made_of() {
     let (folder, report) = sample();
     let manifest = Manifest::read(&folder.join("model").join(MANIFEST_FILE)).expect("a manifest");
     assert_eq!(manifest, report.manifest);
+    assert!(manifest.booster_sha256.is_some());
     let trained = &manifest.trained;
     assert_eq!((trained.rows, trained.left_out), (4_010 - 126, 126));
     assert_eq!((trained.months.len(), trained.from.to_string().as_str()), (12, "2013-01-01"));

@@ -252,6 +252,7 @@ fn a_folder_that_does_not_fit_says_why() {
         ("\"float64?\"", "\"float\"", "model.toml:8: `float` is not a type"),
         ("\"Colour\"", "\"Delay\"", "feature `Delay` is there twice"),
         ("months = [1, 2]", "months = [0]", "0 is no month"),
+        ("name = \"colours\"", "name = \"colours\"\nbooster_sha256 = \"00\"", "its sha256 is another"),
         ("2026-02-03", "2026-02-30", "model.toml:3: `2026-02-30` is not a date"),
         ("name = \"colours\"", "nam = \"colours\"", "model.toml:2: unknown field `nam`"),
     ];
