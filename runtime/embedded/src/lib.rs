@@ -23,6 +23,6 @@ mod wake;
 
 pub use error::{Error, Result};
 pub use folder::{Folder, Hold};
-pub use log::{Extent, Headers, Message, Record, TOPIC_ROWS_MAX, Topic};
+pub use log::{Extent, Headers, Message, Record, TOPIC_ROWS_MAX, Topic, now_ms};
 pub use transaction::{Offset, Position, Transaction};
 pub use wake::Wake;

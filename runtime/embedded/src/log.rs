@@ -2,10 +2,17 @@
 //!
 //! Invariant: a call is one short read transaction; nothing is held open between two.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+
+/// For a record's timestamp.
+pub fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
 
 /// Messages that each partition of a topic keeps, unless its maker says otherwise.
 pub const TOPIC_ROWS_MAX: u64 = 1_000_000;

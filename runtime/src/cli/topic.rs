@@ -1,10 +1,10 @@
 //! A topic that lines are written to, wherever it is.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use millrace::kafka;
-use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX};
+use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -86,7 +86,7 @@ fn send(producer: &BaseProducer<kafka::Deliveries>, topic: &str, key: Option<&st
 }
 
 fn append(folder: &mut Folder, topic: &str, lines: &[(Option<String>, String)]) -> millrace_embedded::Result<()> {
-    let timestamp_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let timestamp_ms = now_ms();
     let mut transaction = folder.begin()?;
     let topic = transaction.topic(topic, 1, TOPIC_ROWS_MAX)?;
     for partition in 0..topic.partitions {

@@ -152,10 +152,9 @@ impl<'a> Head<'a> {
                 self.value.clear();
                 rows.row(row, &mut self.value);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
-                rows_sent += 1;
-                if let Err(TooLarge) = self.transactions.send(&lane.topic, key, &self.value)? {
-                    rows_sent -= 1;
-                    too_large.push(Reject {
+                match self.transactions.send(&lane.topic, key, &self.value)? {
+                    Ok(()) => rows_sent += 1,
+                    Err(TooLarge) => too_large.push(Reject {
                         origin: batch.lineage[row],
                         stage: lane.sink.clone(),
                         code: "record_too_large".into(),
@@ -164,7 +163,7 @@ impl<'a> Head<'a> {
                             self.value.len(),
                             lane.topic
                         ),
-                    });
+                    }),
                 }
             }
             self.context.metrics.sink(&lane.sink).wrote(rows_sent, since.elapsed());

@@ -8,10 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{Error, Result};
-use crate::hash::sha256;
+use crate::hash::sha256_of_file;
 use crate::stage::model::{
     Artifact, BOOSTER_FILE, Day, MANIFEST_FILE, Manifest, Model, Outputs, Settings, UnknownCategory,
 };
@@ -43,9 +41,7 @@ impl Draft {
     }
 
     pub fn booster_sha256(&self) -> Result<String> {
-        let bytes = fs::read(self.booster());
-        let bytes = bytes.map_err(|error| Error::stop("the new booster cannot be read").caused_by(error))?;
-        Ok(sha256(&bytes))
+        sha256_of_file(&self.booster()).map_err(|error| Error::stop("the new booster cannot be read").caused_by(error))
     }
 
     /// The booster's size.
@@ -104,11 +100,8 @@ fn any_settings() -> Settings {
 
 /// A file by its content; `version`: as it calls itself, if it does.
 pub fn artifact(file: &Path, version: Option<String>) -> Result<Artifact> {
-    let mut hash = Sha256::new();
-    File::open(file)
-        .and_then(|mut content| io::copy(&mut content, &mut hash))
+    let sha256 = sha256_of_file(file)
         .map_err(|error| Error::stop(format!("{} cannot be read", file.display())).caused_by(error))?;
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Artifact { name, version, sha256 })
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX};
+use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
@@ -33,12 +32,11 @@ impl Embedded {
 }
 
 fn append(folder: &mut Folder, topic: &str, key: &str, value: &[u8]) -> millrace_embedded::Result<()> {
-    let timestamp_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut transaction = folder.begin()?;
     let topic = transaction.topic(topic, 1, TOPIC_ROWS_MAX)?;
     // in turn, by what is random in the key
     let partition = key.bytes().map(i32::from).sum::<i32>() % topic.partitions.max(1);
-    let record = Record { timestamp_ms, key: Some(key.as_bytes()), value: Some(value), headers: &[] };
+    let record = Record { timestamp_ms: now_ms(), key: Some(key.as_bytes()), value: Some(value), headers: &[] };
     transaction.append(&topic, partition, [record])?;
     transaction.commit()
 }

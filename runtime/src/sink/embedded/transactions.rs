@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use millrace_embedded::{Folder, Offset, Record, TOPIC_ROWS_MAX};
+use millrace_embedded::{Folder, Offset, Record, TOPIC_ROWS_MAX, now_ms};
 
 use crate::batch::Arena;
 use crate::embedded::{Share, error};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
 
@@ -55,7 +54,6 @@ impl Transactions {
     pub fn commit(&mut self, advances: &BTreeMap<i32, Advance>) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         let mut transaction = self.folder.begin().map_err(error)?;
-        let missing = |name: &str| Error::retry(format!("topic `{name}` was deleted while the pipeline ran"));
         let source = transaction.topic(&self.source, self.share.of, TOPIC_ROWS_MAX).map_err(error)?;
         for (partition, Advance { from, to, metadata }) in advances {
             let to = Offset { next: *to, metadata: metadata.clone() };
@@ -63,9 +61,6 @@ impl Transactions {
         }
         for (name, rows) in &pending {
             let topic = transaction.topic(name, self.share.of, TOPIC_ROWS_MAX).map_err(error)?;
-            if topic.partitions == 0 {
-                return Err(missing(name));
-            }
             // a worker's rows stay in order: all of them go to one partition
             let partition = self.share.worker % topic.partitions;
             transaction.append(&topic, partition, rows.records(now_ms())).map_err(error)?;
@@ -83,8 +78,4 @@ impl Pending {
             headers: &[],
         })
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
