@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 /// Offsets [from, to) of a partition, consumed by one batch: covers transaction markers and compaction gaps too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Offsets that gave nothing.
+    pub fn empty(schema: SchemaRef, spans: Vec<Span>) -> Batch {
+        let columns = RecordBatch::new_empty(schema);
+        Batch { columns, lineage: Vec::new(), origins: Arc::default(), spans, rejects: Vec::new() }
+    }
+
     pub fn rows(&self) -> usize {
         self.columns.num_rows()
     }

@@ -142,6 +142,9 @@ pub struct SinkPlan {
     pub columns: Vec<usize>,
     pub start: SinkStart,
     pub timeout: Duration,
+    /// The head waits for it.
+    pub required: bool,
+    pub on_gap: OnGap,
     pub kind: SinkKind,
 }
 
@@ -152,6 +155,15 @@ pub enum SinkStart {
     Head,
     /// At the beginning of the log.
     Earliest,
+}
+
+/// What happens when the log has dropped rows that a sink never got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// The sink stops, and says which.
+    Stop,
+    /// It says which, and goes on without them.
+    Skip,
 }
 
 #[derive(Debug, Clone)]

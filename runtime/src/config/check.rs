@@ -140,6 +140,8 @@ fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
         columns: columns?,
         start: sink.start?,
         timeout: sink.timeout?,
+        required: sink.required?,
+        on_gap: sink.on_gap?,
         kind: kind?,
     })
 }

@@ -12,7 +12,7 @@ use super::diagnostics::Diagnostic;
 use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
-use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, SinkStart, Start};
+use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, OnGap, SinkStart, Start};
 use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
 
@@ -53,7 +53,8 @@ pub(super) const MODEL_KEYS: &[&str] =
     &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];
 
 /// What every sink has, and what it is.
-pub(super) const SINK_KEYS: &[&str] = &["columns", "start", "timeout_ms", "kafka", "mongodb", "hdfs"];
+pub(super) const SINK_KEYS: &[&str] =
+    &["columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key"];
 pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
 pub(super) const HDFS_KEYS: &[&str] =
@@ -151,6 +152,8 @@ pub struct Sink {
     pub columns: Read<Option<At<Vec<At<String>>>>>,
     pub start: Read<SinkStart>,
     pub timeout: Read<Duration>,
+    pub required: Read<bool>,
+    pub on_gap: Read<OnGap>,
     pub kind: SinkKind,
 }
 
@@ -407,7 +410,9 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
     let (columns, timeout) = (sink.names_maybe("columns"), timeout(&sink));
-    Ok(Sink { name: name?, columns, start, timeout, kind })
+    let required = sink.flag("required", false);
+    let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
+    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {

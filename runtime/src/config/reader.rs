@@ -293,6 +293,14 @@ impl<'c, 'a> Table<'c, 'a> {
         Err(self.cx.error(wrong.label(format!("expected above 0, at most {max}"))))
     }
 
+    pub fn flag(&self, key: &'static str, default: bool) -> Read<bool> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Ok(*flag),
+            _ => Err(self.cx.wrong_type(value, &self.place(key), "true or false")),
+        }
+    }
+
     /// One of a closed list of words.
     pub fn choice<T: Copy>(&self, key: &'static str, known: &[(&'static str, T)], default: T) -> Read<T> {
         let Some(value) = self.get(key) else { return Ok(default) };

@@ -1,135 +1,130 @@
-//! The sinks that keep their own positions, each a task with a bounded inbox.
+//! The sinks that keep their own positions, each a task with a lane.
 //!
-//! Invariant: what is sent here was decided by a known commit, and every sink gets every batch in log order.
-//! For now a slow sink slows the head once its inbox is full.
+//! Invariant: what is told here was decided by a known commit, and telling it waits for no sink; only a sink that the
+//! pipeline calls `required` is waited for, before the next rows are taken.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::engine::drive::{Driver, Link, Proofs};
 use crate::engine::ended::Ended;
+use crate::engine::lane::State;
+use crate::engine::reread::Material;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
-use crate::observe::{Metrics, SinkMetrics};
-use crate::sink::{AnyWriter, Outbound, Positions, Writer};
+use crate::plan::{SinkKind, SinkPlan};
+use crate::sink::{Outbound, Positions};
 
-/// Batches that wait for one sink; they share their columns with the other sinks.
-const INBOX_BATCHES_MAX: usize = 8;
+/// How late the head sees anything else while it waits for a required sink.
+const WAIT: Duration = Duration::from_millis(50);
 
 struct Lane {
     name: Arc<str>,
-    inbox: mpsc::Sender<Arc<Outbound>>,
-    durable: Arc<Mutex<Positions>>,
+    required: bool,
+    link: Arc<Link>,
     task: JoinHandle<Result<()>>,
-}
-
-/// A sink that was opened, and stands at its durable positions.
-pub struct Opened {
-    pub name: Arc<str>,
-    pub writer: AnyWriter,
 }
 
 pub struct FanOut {
     lanes: Vec<Lane>,
+    /// The head has no sink of its own: without these nothing is written.
+    are_all: bool,
+    proofs: Arc<Proofs>,
     handle: Handle,
 }
 
 impl FanOut {
-    pub fn start(context: &Context<'_>, ended: &Ended, sinks: Vec<Opened>) -> FanOut {
-        let handle = context.handle.clone();
-        let lanes = sinks.into_iter().map(|Opened { name, writer }| {
-            let (inbox, outbox) = mpsc::channel(INBOX_BATCHES_MAX);
-            let said = Said::new(context.metrics, &name, writer.durable());
-            let durable = said.durable.clone();
+    /// `starts`: where each sink begins that has never held anything of a partition.
+    pub fn start(
+        context: &Context<'_>,
+        ended: &Ended,
+        material: &Arc<Material>,
+        heads: &Positions,
+        mut starts: BTreeMap<Arc<str>, Positions>,
+    ) -> FanOut {
+        let proofs = Arc::new(Proofs::default());
+        let of_its_own = |sink: &&SinkPlan| !matches!(sink.kind, SinkKind::Kafka { .. });
+        let lane = |sink: &SinkPlan| {
+            let link = Arc::new(Link::new(heads.clone()));
+            let driver = Driver {
+                sink: sink.clone(),
+                material: material.clone(),
+                starts: starts.remove(&sink.name).unwrap_or_default(),
+                link: link.clone(),
+                proofs: proofs.clone(),
+                metrics: context.metrics.sink(&sink.name),
+                worker: context.share.worker,
+                handle: context.handle.clone(),
+            };
             let alive = ended.when_dropped();
-            let task = handle.spawn(async move {
+            let task = context.handle.spawn(async move {
                 let _alive = alive;
-                drive(writer, outbox, said).await
+                driver.run().await
             });
-            Lane { name, inbox, durable, task }
-        });
-        let lanes = lanes.collect();
-        FanOut { lanes, handle }
-    }
-
-    /// Waits for room. An error means that the sink has stopped; [`FanOut::finish`] says why.
-    pub fn send(&self, outbound: &Arc<Outbound>) -> Result<()> {
-        for lane in &self.lanes {
-            let sent = lane.inbox.blocking_send(outbound.clone());
-            sent.map_err(|_| Error::retry(format!("sink `{}` takes no more rows", lane.name)))?;
-        }
-        Ok(())
-    }
-
-    /// The lowest durable position of a partition over all sinks here.
-    pub fn slowest(&self, partition: i32) -> i64 {
-        let position = |lane: &Lane| {
-            let durable = lane.durable.lock().unwrap_or_else(PoisonError::into_inner);
-            durable.get(&partition).copied()
+            Lane { name: sink.name.clone(), required: sink.required, link, task }
         };
-        self.lanes.iter().filter_map(position).min().unwrap_or(i64::MAX)
+        let lanes: Vec<_> = context.plan.sinks.iter().filter(of_its_own).map(lane).collect();
+        FanOut { are_all: lanes.len() == context.plan.sinks.len(), lanes, proofs, handle: context.handle.clone() }
     }
 
-    /// No more rows: each sink makes durable what it was given. The first error, with the sink's name.
-    pub fn finish(self) -> Result<()> {
-        let FanOut { lanes, handle } = self;
+    /// The head has committed this.
+    pub fn committed(&self, outbound: &Arc<Outbound>) {
+        self.lanes.iter().for_each(|lane| lane.link.committed(outbound));
+    }
+
+    pub fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    /// The lowest durable position of a partition over all sinks here; unknown is lower than any.
+    pub fn slowest(&self, partition: i32) -> i64 {
+        let durable = |lane: &Lane| lane.link.durable(partition).unwrap_or(i64::MIN);
+        self.lanes.iter().map(durable).min().unwrap_or(i64::MAX)
+    }
+
+    /// Waits a little for every required sink to be in step with room to spare: are they?
+    pub fn required_have_room(&self) -> bool {
+        self.lanes.iter().filter(|lane| lane.required).all(|lane| lane.link.wait_for_room(WAIT))
+    }
+
+    /// A sink has stopped that the pipeline cannot be without.
+    pub fn must_go_on(&self) -> Result<()> {
+        let stopped = |lane: &Lane| match lane.link.state() {
+            State::Stopped { why } => Some((lane.required, Error::stop(why).at(format!("sink `{}`", lane.name)))),
+            _ => None,
+        };
+        let stopped: Vec<_> = self.lanes.iter().filter_map(stopped).collect();
+        let none_is_left = self.are_all && stopped.len() == self.lanes.len();
+        match stopped.into_iter().find(|(required, _)| *required || none_is_left) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// No more rows: each sink in step makes durable what it was given, in this time; the rest is for the next
+    /// session. The first that has stopped for good, with its name.
+    pub fn finish(self, time_max: Duration) -> Result<()> {
+        self.lanes.iter().for_each(|lane| lane.link.end());
         let mut first = Ok(());
-        // all of them at once
-        let tasks: Vec<_> = lanes.into_iter().map(|lane| (lane.name, lane.task)).collect();
-        for (name, task) in tasks {
-            let ended =
-                handle.block_on(task).unwrap_or_else(|cause| Err(Error::stop("its task broke").caused_by(cause)));
+        let deadline = tokio::time::Instant::now() + time_max;
+        for Lane { name, task, .. } in self.lanes {
+            let abort = task.abort_handle();
+            let ended = self.handle.block_on(async { tokio::time::timeout_at(deadline, task).await });
+            let ended = match ended {
+                Ok(ended) => ended.unwrap_or_else(|cause| Err(Error::stop("its task broke").caused_by(cause))),
+                Err(_) => {
+                    // dropping a writer in the middle is what a crash does: the next opening finds what is durable
+                    abort.abort();
+                    tracing::warn!(sink = %name, "not done within {time_max:?}: the next start goes on from its position");
+                    Ok(())
+                }
+            };
             first = first.and(ended.map_err(|error| error.at(format!("sink `{name}`"))));
         }
         first
     }
-}
-
-/// What a sink's task says of itself.
-struct Said {
-    durable: Arc<Mutex<Positions>>,
-    metrics: Arc<SinkMetrics>,
-}
-
-impl Said {
-    fn new(metrics: &Metrics, sink: &str, durable: &Positions) -> Said {
-        let said = Said { durable: Arc::default(), metrics: metrics.sink(sink) };
-        said.durable(durable);
-        said
-    }
-
-    fn durable(&self, positions: &Positions) {
-        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if *durable != *positions {
-            durable.clone_from(positions);
-            self.metrics.durable(positions);
-        }
-    }
-}
-
-async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, said: Said) -> Result<()> {
-    loop {
-        let deadline = writer.deadline();
-        let due = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into());
-        tokio::select! {
-            // a file that is due is not put off by rows that keep coming
-            biased;
-            () = due, if deadline.is_some() => writer.roll(Instant::now()).await?,
-            outbound = inbox.recv() => match outbound {
-                Some(outbound) => {
-                    let since = Instant::now();
-                    let rows = writer.write(outbound).await?;
-                    said.metrics.wrote(rows, since.elapsed());
-                }
-                None => break,
-            },
-        }
-        said.durable(writer.durable());
-    }
-    writer.finish().await?;
-    said.durable(writer.durable());
-    Ok(())
 }

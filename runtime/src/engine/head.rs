@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -23,6 +23,11 @@ use crate::plan::{Plan, SinkKind};
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
 use crate::sink::{Outbound, Positions};
 use crate::source::Membership;
+
+/// How late a sink's question to the group is seen while nothing is read.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// Offsets of a topic at rest are committed again, before any broker forgets them (by default after seven days).
+const COMMIT_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A batch after its last stage.
 pub struct Computed {
@@ -65,6 +70,9 @@ pub struct Head<'a> {
     lanes: HashMap<Arc<str>, Vec<Lane>>,
     pending: Vec<Computed>,
     pending_rows: usize,
+    /// Who read the rows that were committed last.
+    member: Membership,
+    committed_at: Instant,
     /// One record's value, on its way.
     value: Vec<u8>,
 }
@@ -76,6 +84,7 @@ impl<'a> Head<'a> {
         fan_out: FanOut,
         positions: Positions,
         histories: BTreeMap<i32, History>,
+        member: Membership,
     ) -> Head<'a> {
         Head {
             context,
@@ -87,19 +96,37 @@ impl<'a> Head<'a> {
             lanes: HashMap::new(),
             pending: Vec::new(),
             pending_rows: 0,
+            member,
+            committed_at: Instant::now(),
             value: Vec::new(),
         }
     }
 
-    /// Commits batches until no more come; then waits until the other sinks hold what they were given.
-    pub fn run(mut self, batches: &Receiver<Computed>) -> Result<()> {
-        let done = self.drain(batches);
-        // the sinks know best why they stopped taking
-        self.fan_out.finish().and(done)
+    /// Commits batches until no more come; the sinks are to be finished then, whatever came of it.
+    pub fn run(mut self, batches: &Receiver<Computed>, over: impl Fn() -> bool) -> (Result<()>, FanOut) {
+        let done = self.drain(batches, over);
+        (done, self.fan_out)
     }
 
-    fn drain(&mut self, batches: &Receiver<Computed>) -> Result<()> {
-        while let Ok(first) = batches.recv() {
+    fn drain(&mut self, batches: &Receiver<Computed>, over: impl Fn() -> bool) -> Result<()> {
+        loop {
+            self.fan_out.must_go_on()?;
+            let first = match batches.recv_timeout(IDLE_WAIT) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.rest()?;
+                    continue;
+                }
+            };
+            // before anything of it is sent: a transaction is short
+            while !self.fan_out.required_have_room() {
+                if over() {
+                    return Ok(());
+                }
+                self.fan_out.must_go_on()?;
+                self.rest()?;
+            }
             let deadline = Instant::now() + self.context.plan.commit.interval_max;
             self.take(first)?;
             while self.pending_rows < self.context.plan.commit.rows_max {
@@ -110,30 +137,30 @@ impl<'a> Head<'a> {
             }
             self.commit()?;
         }
+    }
+
+    /// Nothing is taken: a commit of what stands tells whether the partitions are still this worker's.
+    fn rest(&mut self) -> Result<()> {
+        if self.fan_out.proofs().is_wanted() || self.committed_at.elapsed() >= COMMIT_AGAIN_AFTER {
+            self.commit()?;
+        }
         Ok(())
     }
 
     fn take(&mut self, computed: Computed) -> Result<()> {
-        let spans = &computed.outbound.batch.spans;
-        if spans.iter().all(|span| span.to <= self.position(span.partition)) {
-            // decided long ago, read again for a sink that is behind; what was read before it goes before it
-            self.commit()?;
-            self.fan_out.send(&computed.outbound)?;
-            return Ok(());
-        }
         self.pending_rows += computed.outbound.batch.origins.len();
         self.send_rows(&computed)?;
         self.send_rejects(&computed, &computed.outbound.batch.rejects)?;
         for span in &computed.outbound.batch.spans {
-            let position = self.positions.entry(span.partition).or_insert(span.from);
-            *position = span.to.max(*position);
+            let position = self.positions.get_mut(&span.partition).filter(|position| **position == span.from);
+            let position = position.ok_or_else(|| {
+                Error::stop(format!("partition {}: offsets {} to {} do not go on", span.partition, span.from, span.to))
+            })?;
+            *position = span.to;
         }
+        self.member = computed.member.clone();
         self.pending.push(computed);
         Ok(())
-    }
-
-    fn position(&self, partition: i32) -> i64 {
-        self.positions.get(&partition).copied().unwrap_or(i64::MIN)
     }
 
     fn send_rows(&mut self, computed: &Computed) -> Result<()> {
@@ -145,10 +172,7 @@ impl<'a> Head<'a> {
             let (since, mut rows_sent) = (Instant::now(), 0);
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
-            for (row, (partition, offset, _)) in batch.positions().enumerate() {
-                if offset < self.position(partition) {
-                    continue;
-                }
+            for row in 0..batch.rows() {
                 self.value.clear();
                 rows.row(row, &mut self.value);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
@@ -183,9 +207,6 @@ impl<'a> Head<'a> {
         };
         for refused in rejects {
             let message = refused.origin as usize;
-            if origins.offsets[message] < self.position(origins.partitions[message]) {
-                continue;
-            }
             let key = origins.has_key[message].then(|| origins.keys.get(message));
             reject::render(place, refused, origins, true, &mut self.value)?;
             if let Err(TooLarge) = self.transactions.send(topic, key, &self.value)? {
@@ -203,23 +224,22 @@ impl<'a> Head<'a> {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let Some(first) = self.pending.first() else { return Ok(()) };
-        let member = first.member.clone();
         for (partition, history) in &mut self.histories {
             history.prune(self.fan_out.slowest(*partition).min(self.positions[partition]));
         }
         let from = |partition| self.committed.get(&partition).copied();
         let advances = advances(from, &self.positions, &self.histories)?;
-        let since = Instant::now();
-        self.transactions.commit(&advances, &member)?;
+        // asked before the commit begins, so that the answer is younger than the question
+        let (since, proof) = (Instant::now(), self.fan_out.proofs().asked());
+        self.transactions.commit(&advances, &self.member)?;
+        self.committed_at = Instant::now();
         self.committed.clone_from(&self.positions);
+        self.fan_out.proofs().give(proof);
         let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
         self.context.metrics.committed(batches, since.elapsed());
         self.context.heads(&self.positions);
         self.pending_rows = 0;
-        for computed in self.pending.drain(..) {
-            self.fan_out.send(&computed.outbound)?;
-        }
+        self.pending.drain(..).for_each(|computed| self.fan_out.committed(&computed.outbound));
         Ok(())
     }
 }

@@ -81,8 +81,14 @@ impl History {
         keep > 0
     }
 
-    pub fn generations(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.generations.iter().map(|(_, generation)| generation)
+    /// (from offset, generation), rising.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (i64, &Arc<str>)> {
+        self.generations.iter().map(|(from, generation)| (*from, generation))
+    }
+
+    /// Where the last generation begins.
+    pub fn end(&self) -> i64 {
+        self.generations.last().map_or(0, |(from, _)| *from)
     }
 }
 

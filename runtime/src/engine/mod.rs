@@ -3,12 +3,18 @@
 //! Invariant: workers share nothing but counts and the wish to end. Every error that may pass is waited out here, and
 //! nowhere else.
 
+mod compute;
+mod cut;
+mod drive;
 mod ended;
 mod fan_out;
+mod generations;
 mod head;
 mod history;
+mod lane;
 mod reader;
 mod reject;
+mod reread;
 mod session;
 mod stop;
 mod store;
@@ -23,6 +29,7 @@ pub use stop::Stop;
 use tokio::runtime::Handle;
 
 use crate::embedded::Share;
+use crate::engine::generations::Generations;
 use crate::engine::session::{Context, End};
 use crate::engine::store::Store;
 use crate::error::{Error, Kind, Result};
@@ -49,6 +56,8 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
     let _hold = options.ground.hold()?;
     let (store, workers) = (Store::open(&options.state, &plan.name)?, i32::from(options.workers.get()));
     store.keep(&plan)?;
+    let store = Arc::new(store);
+    let generations = Arc::new(Generations::new(store.clone(), &plan));
     tracing::info!(pipeline = plan.name, generation = %plan.generation, workers, "starting");
     let slots = (0..workers).map(|_| store.slot()).collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
@@ -58,8 +67,8 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
             .map(|(slot, worker)| {
                 let share = Share { worker, of: workers };
                 let ground = &options.ground;
-                let context =
-                    Context { plan: &plan, store: &store, slot, metrics, stop, handle: handle.clone(), ground, share };
+                let (generations, handle) = (&generations, handle.clone());
+                let context = Context { plan: &plan, generations, slot, metrics, stop, handle, ground, share };
                 scope.spawn(move || {
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();

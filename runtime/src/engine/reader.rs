@@ -1,20 +1,19 @@
-//! Reads the log and cuts it into batches: each of one generation, bounded by rows, bytes and time.
+//! Reads the log from where the head stands, and hands on batches of the generation that runs.
 //!
 //! Invariant: the spans of successive batches leave no offset of a partition out, and none is in two.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use crate::batch::{Batch, Span};
+use crate::batch::Batch;
+use crate::engine::cut::Cut;
 use crate::engine::ended::Ended;
-use crate::engine::history::History;
 use crate::engine::session::{Context, End};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Result};
-use crate::json::decode::{Decoder, Message};
-use crate::plan::{BatchLimits, Plan};
+use crate::json::decode::Message;
+use crate::plan::Plan;
 use crate::sink::Positions;
 use crate::source::{Membership, Source};
 
@@ -37,41 +36,21 @@ pub struct Read {
 pub struct Reader<'a> {
     context: &'a Context<'a>,
     ended: &'a Ended,
-    limits: BatchLimits,
-    current: Arc<Plan>,
-    decoders: HashMap<Arc<str>, (Arc<Plan>, Decoder)>,
-    histories: BTreeMap<i32, History>,
-    /// The end of what was cut, and of what was read.
-    cut: Positions,
-    read: Positions,
-    since: Option<Instant>,
+    cut: Cut,
+    partitions: Vec<i32>,
     /// When lag and counts were last told.
     told: Instant,
     unknown_fields_told: u64,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(
-        context: &'a Context<'a>,
-        ended: &'a Ended,
-        generations: HashMap<Arc<str>, Arc<Plan>>,
-        histories: BTreeMap<i32, History>,
-        from: Positions,
-    ) -> Reader<'a> {
+    pub fn new(context: &'a Context<'a>, ended: &'a Ended, heads: &Positions) -> Reader<'a> {
         let plan = context.plan;
-        let decoders =
-            generations.into_iter().map(|(hash, plan)| (hash, (plan.clone(), Decoder::new(&plan.source)))).collect();
-        let (cut, read) = (from.clone(), from);
         Reader {
             context,
             ended,
-            limits: plan.batch,
-            current: plan.clone(),
-            decoders,
-            histories,
-            cut,
-            read,
-            since: None,
+            cut: Cut::new(plan.clone(), plan.batch, heads.clone()),
+            partitions: heads.keys().copied().collect(),
             told: Instant::now(),
             unknown_fields_told: 0,
         }
@@ -80,13 +59,14 @@ impl<'a> Reader<'a> {
     /// How far behind the log's end each partition is, and what was ignored.
     fn tell(&mut self, source: &Source) {
         self.told = Instant::now();
-        for (partition, end) in source.ends() {
-            let Some(read) = self.read.get(&partition) else { continue };
+        let ends = source.ends();
+        for &partition in &self.partitions {
+            let (Some(end), Some(read)) = (ends.get(&partition), self.cut.read_to(partition)) else { continue };
             let lag = (end - read).max(0);
             self.context.metrics.lag(partition, lag);
             self.context.metrics.status.lag(self.context.share.worker, partition, lag);
         }
-        let unknown = self.decoders.values().map(|(_, decoder)| decoder.unknown_fields()).sum();
+        let unknown = self.cut.unknown_fields();
         self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
         self.unknown_fields_told = unknown;
     }
@@ -108,72 +88,37 @@ impl<'a> Reader<'a> {
                 return Ok(End::Stopped);
             }
             let end = if stop.asked() { Some(End::Stopped) } else { source.changed().then_some(End::Rebalanced) };
-            let full = self.messages() >= self.limits.rows_max || self.bytes() >= self.limits.bytes_max;
-            let due = self.since.is_some_and(|since| since.elapsed() >= self.limits.wait_max);
-            if (end.is_some() || full || due) && !self.hand_over(source, stop, batches)? {
+            let due = end.is_some() || self.cut.is_due(Instant::now());
+            if due && !self.hand_over(source, stop, batches)? {
                 return Ok(End::Stopped);
             }
             if let Some(end) = end {
                 return Ok(end);
             }
-            self.poll(source, stop, batches)?;
+            self.poll(source)?;
         }
     }
 
-    fn poll(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<()> {
-        let wait = self.since.map_or(IDLE_POLL, |since| self.limits.wait_max.saturating_sub(since.elapsed()));
+    fn poll(&mut self, source: &Source) -> Result<()> {
+        let wait = self.cut.left(Instant::now()).unwrap_or(IDLE_POLL);
         let Some(message) = source.poll(wait)? else { return Ok(()) };
         let (partition, offset) = (message.partition(), message.offset());
-        let history = self
-            .histories
-            .get(&partition)
+        let read = self
+            .cut
+            .read_to(partition)
             .ok_or_else(|| Error::retry(format!("partition {partition} gave offset {offset}, and is not held")))?;
-        if offset < self.read[&partition] {
-            // fetched before the last start of this partition
-            return Ok(());
+        // below: fetched before the last start of this partition
+        if offset >= read {
+            self.cut.push(&message, Instant::now());
         }
-        if *history.at(offset) != self.current.generation {
-            let generation = history.at(offset).clone();
-            self.hand_over(source, stop, batches)?;
-            self.current = self.decoder(&generation)?.0.clone();
-        }
-        let hash = self.current.generation.clone();
-        self.decoder(&hash)?.1.push(&message);
-        self.read.insert(partition, offset + 1);
-        self.since.get_or_insert_with(Instant::now);
         Ok(())
-    }
-
-    fn decoder(&mut self, generation: &Arc<str>) -> Result<&mut (Arc<Plan>, Decoder)> {
-        let found = self.decoders.get_mut(generation);
-        found.ok_or_else(|| Error::retry(format!("generation {generation} came up after the positions were read")))
-    }
-
-    fn messages(&self) -> usize {
-        self.decoders.get(&self.current.generation).map_or(0, |(_, decoder)| decoder.messages())
-    }
-
-    fn bytes(&self) -> usize {
-        self.decoders.get(&self.current.generation).map_or(0, |(_, decoder)| decoder.bytes())
     }
 
     /// False: nobody takes batches any more.
     fn hand_over(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
-        self.since = None;
-        if self.messages() == 0 {
-            return Ok(true);
-        }
-        let spans = self.spans();
-        let hash = self.current.generation.clone();
-        let batch = self.decoder(&hash)?.1.take(spans)?;
-        self.cut.clone_from(&self.read);
-        let read = Read { batch, generation: self.current.clone(), member: source.membership()? };
+        let Some(batch) = self.cut.take()? else { return Ok(true) };
+        let read = Read { batch, generation: self.cut.plan().clone(), member: source.membership()? };
         send(read, source, stop, batches)
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let new = self.read.iter().filter(|(partition, to)| self.cut[*partition] < **to);
-        new.map(|(partition, to)| Span { partition: *partition, from: self.cut[partition], to: *to }).collect()
     }
 }
 
@@ -189,7 +134,7 @@ fn send(read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) ->
             Err(TrySendError::Full(back)) => waiting = back,
         }
         if !paused && started.elapsed() >= PAUSE_AFTER {
-            tracing::warn!("no batch could be handed on for {PAUSE_AFTER:?}: a sink is slow; reading pauses");
+            tracing::warn!("no batch could be handed on for {PAUSE_AFTER:?}: the head waits; reading pauses");
             source.pause()?;
             paused = true;
         }

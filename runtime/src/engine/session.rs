@@ -5,40 +5,43 @@
 //! Threads: the caller reads and decodes; one computes the stages; one is the head; the other sinks are tasks. The
 //! channels between them are bounded, so that the slowest sets the pace.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use tokio::runtime::Handle;
 
-use crate::batch::Batch;
 use crate::embedded::Share;
+use crate::engine::compute;
 use crate::engine::ended::Ended;
-use crate::engine::fan_out::{FanOut, Opened};
-use crate::engine::head::{Computed, Head, advances};
+use crate::engine::fan_out::FanOut;
+use crate::engine::generations::Generations;
+use crate::engine::head::{Head, advances};
 use crate::engine::history::History;
-use crate::engine::reader::{Read, Reader};
+use crate::engine::reader::Reader;
+use crate::engine::reread::Material;
 use crate::engine::stop::Stop;
-use crate::engine::store::{Slot, Store};
+use crate::engine::store::Slot;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkPlan, SinkStart};
 use crate::sink::transaction::Transactions;
-use crate::sink::{AnyWriter, Log, Outbound, Positions, Writer};
+use crate::sink::{Log, Positions};
 use crate::source::{Committed, Extent, Source, first_start};
-use crate::stage::Stage;
 
 /// Batches between reading and computing, and between computing and the head.
 const QUEUE_BATCHES_MAX: usize = 2;
+/// How long a worker that ends waits for its sinks to make durable what they were given.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long the group waits for that, when partitions go to another worker.
+const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
 /// What a session needs, and does not change.
 pub struct Context<'a> {
     pub plan: &'a Arc<Plan>,
-    pub store: &'a Store,
+    pub generations: &'a Arc<Generations>,
     pub slot: &'a Slot,
     pub metrics: &'a Metrics,
     pub stop: &'a Stop,
@@ -75,18 +78,24 @@ struct Standing {
 }
 
 pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End> {
-    let standing = take_head(context, source, log)?;
-    let (sinks, lowest) = open_sinks(context, log, &standing)?;
-    let generations = generations(context, &standing.histories)?;
-    tracing::info!(head = ?standing.heads, from = ?lowest, "positions read");
-    source.start(&lowest)?;
+    let Standing { transactions, heads, histories, extents } = take_head(context, source, log)?;
+    tracing::info!(head = ?heads, "positions read");
+    source.start(&heads)?;
     context.state(WorkerState::Running);
-    context.heads(&standing.heads);
+    context.heads(&heads);
+    let starts = starts(context, &histories, &extents);
+    let material = Arc::new(Material {
+        plan: context.plan.clone(),
+        ground: context.ground.clone(),
+        log: log.clone(),
+        client_id: format!("{}-rereads", context.slot.transactional_id),
+        generations: context.generations.clone(),
+        histories: histories.clone(),
+    });
     let ended = Ended::default();
-    let reader = Reader::new(context, &ended, generations, standing.histories.clone(), lowest);
-    let fan_out = FanOut::start(context, &ended, sinks);
-    let Standing { transactions, heads, histories, .. } = standing;
-    let head = Head::new(context, transactions, fan_out, heads, histories);
+    let reader = Reader::new(context, &ended, &heads);
+    let fan_out = FanOut::start(context, &ended, &material, &heads, starts);
+    let head = Head::new(context, transactions, fan_out, heads, histories, source.membership()?);
     mill(context, &ended, source, reader, head)
 }
 
@@ -165,55 +174,21 @@ fn within(place: &str, offset: i64, extent: Extent) -> Result<()> {
     Ok(())
 }
 
-fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(Vec<Opened>, Positions)> {
-    let mut lowest = standing.heads.clone();
-    let mut opened = Vec::new();
-    for sink in &context.plan.sinks {
-        let Some(mut writer) = AnyWriter::new(context.ground, context.plan, sink, log)? else { continue };
-        let positions = context
-            .handle
-            .block_on(writer.open(&starts(sink, standing)))
-            .map_err(|error| error.at(format!("sink `{}`", sink.name)))?;
-        for (partition, position) in &positions {
-            check_sink(sink, log, *partition, *position, standing)?;
-            lowest.entry(*partition).and_modify(|lowest| *lowest = (*lowest).min(*position));
+/// Where each sink begins that has never held anything of a partition: where the first of the generations that have it
+/// took effect, or at the beginning of the log.
+fn starts(
+    context: &Context<'_>,
+    histories: &BTreeMap<i32, History>,
+    extents: &BTreeMap<i32, Extent>,
+) -> BTreeMap<Arc<str>, Positions> {
+    let of = |sink: &SinkPlan| match sink.start {
+        SinkStart::Earliest => extents.iter().map(|(&partition, extent)| (partition, extent.first)).collect(),
+        SinkStart::Head => {
+            let since = |(&partition, history)| (partition, context.generations.sink_since(&sink.name, history));
+            histories.iter().map(since).collect()
         }
-        opened.push(Opened { name: sink.name.clone(), writer });
-    }
-    Ok((opened, lowest))
-}
-
-fn starts(sink: &SinkPlan, standing: &Standing) -> Positions {
-    match sink.start {
-        SinkStart::Head => standing.heads.clone(),
-        SinkStart::Earliest => standing.extents.iter().map(|(partition, extent)| (*partition, extent.first)).collect(),
-    }
-}
-
-fn check_sink(sink: &SinkPlan, log: &Log, partition: i32, position: i64, standing: &Standing) -> Result<()> {
-    let place = format!("sink `{}` on `{}` partition {partition}", sink.name, log.topic);
-    within(&place, position, standing.extents[&partition])?;
-    let head = standing.heads[&partition];
-    if position > head {
-        return Err(Error::stop(format!(
-            "{place} stands at offset {position}, beyond the consumer group's {head}: the group's offsets expired or \
-             were reset. Set the group's offset to {position}, or remove this sink's position to begin again"
-        )));
-    }
-    Ok(())
-}
-
-/// The plans of all generations whose rows may be read again.
-fn generations(context: &Context<'_>, histories: &BTreeMap<i32, History>) -> Result<HashMap<Arc<str>, Arc<Plan>>> {
-    let hashes: BTreeSet<_> = histories.values().flat_map(History::generations).collect();
-    let mut plans = HashMap::from([(context.plan.generation.clone(), context.plan.clone())]);
-    for hash in hashes {
-        if !plans.contains_key(hash) {
-            tracing::info!(generation = %hash, "rows of an earlier generation wait for a sink");
-            plans.insert(hash.clone(), Arc::new(context.store.load(hash)?));
-        }
-    }
-    Ok(plans)
+    };
+    context.plan.sinks.iter().map(|sink| (sink.name.clone(), of(sink))).collect()
 }
 
 fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
@@ -222,54 +197,28 @@ fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reade
     thread::scope(|scope| {
         let computing = scope.spawn(move || {
             let _alive = ended.when_dropped();
-            compute(context.metrics, &to_compute, &computed)
+            compute::run(context.metrics, &to_compute, &computed)
         });
         let heading = scope.spawn(move || {
             let _alive = ended.when_dropped();
-            head.run(&to_head)
+            head.run(&to_head, || context.stop.asked() || ended.is_so())
         });
         let reading = reader.run(source, &read);
         drop(read);
+        let (headed, fan_out) = heading.join().map_err(|_| broken())?;
+        let computed = computing.join().unwrap_or_else(|_| Err(broken()));
+        let time_max = if context.stop.asked() { DRAIN_MAX } else { HAND_OVER_MAX };
+        let finished = fan_out.finish(time_max);
         // the head knows best why the others ended early
-        let headed = joined(heading.join());
-        let computed = joined(computing.join());
         headed.and(computed)?;
-        reading
+        match reading? {
+            // a sink that has stopped is opened again in the next session, and says it there
+            End::Rebalanced => Ok(End::Rebalanced),
+            End::Stopped => finished.map(|()| End::Stopped),
+        }
     })
 }
 
-fn joined(ended: thread::Result<Result<()>>) -> Result<()> {
-    ended.unwrap_or_else(|_| Err(Error::stop("a worker's thread broke; its words are above")))
-}
-
-/// Takes batches through the stages of their generation, until no more come or nobody wants them.
-fn compute(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
-    let mut stages: HashMap<Arc<str>, Vec<Stage>> = HashMap::new();
-    while let Ok(Read { mut batch, generation, member }) = batches.recv() {
-        if !stages.contains_key(&generation.generation) {
-            let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
-            stages.insert(generation.generation.clone(), fresh);
-        }
-        let stages = stages.get_mut(&generation.generation).into_iter().flatten();
-        for (stage, plan) in stages.zip(&generation.stages) {
-            let (since, rows) = (Instant::now(), batch.rows() as u64);
-            batch = stage.process(batch)?;
-            metrics.stage(&plan.name, rows, since.elapsed());
-        }
-        metrics.computed();
-        let outbound = Arc::new(Outbound { batch: stamp(batch, &generation)? });
-        if computed.send(Computed { outbound, generation, member }).is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Adds the generation to every row.
-fn stamp(mut batch: Batch, generation: &Plan) -> Result<Batch> {
-    let stamp: ArrayRef = Arc::new(StringArray::new_repeated(&*generation.generation, batch.rows()));
-    let arrays = batch.columns.columns().iter().cloned().chain([stamp]).collect();
-    batch.columns = RecordBatch::try_new(generation.schema.arrow(), arrays)
-        .map_err(|cause| Error::stop("the stages' columns are not the plan's").caused_by(cause))?;
-    Ok(batch)
+fn broken() -> Error {
+    Error::stop("a worker's thread broke; its words are above")
 }

@@ -19,7 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::batch::{Batch, Reject};
-use crate::observe::status::Status;
+use crate::observe::status::{SinkState, Status};
 use crate::plan::Plan;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +41,12 @@ struct RejectLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PartitionLabels {
     partition: i32,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabels {
+    sink: String,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -81,6 +87,8 @@ pub struct SinkMetrics {
     rows: Counter,
     seconds: Histogram,
     positions: Family<PositionLabels, Gauge>,
+    failures: Counter,
+    states: Family<StateLabels, Gauge>,
     status: Arc<Status>,
 }
 
@@ -96,6 +104,25 @@ impl SinkMetrics {
             self.positions.get_or_create(&labels).set(position);
         }
         self.status.sink(&self.sink, positions);
+    }
+}
+
+impl SinkMetrics {
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// True: it is another state than before.
+    pub fn state(&self, worker: i32, state: SinkState) -> bool {
+        let is_news = self.status.sink_state(&self.sink, worker, state);
+        if is_news {
+            for state in SinkState::NAMES {
+                let workers = self.status.sink_workers(&self.sink, state);
+                let labels = StateLabels { sink: self.sink.to_string(), state };
+                self.states.get_or_create(&labels).set(workers as i64);
+            }
+        }
+        is_news
     }
 }
 
@@ -228,6 +255,10 @@ fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap
     let times: Histograms<SinkLabels> = family(registry, "sink_seconds", "Time that a sink took for a batch", timed());
     let positions: Family<PositionLabels, Gauge> =
         family(registry, "sink_position", "The first offset that is not durable at a sink", Family::default());
+    let failures: Family<SinkLabels, Counter> =
+        family(registry, "sink_failures", "Times that a sink left the head after an error", Family::default());
+    let states: Family<StateLabels, Gauge> =
+        family(registry, "sink_workers", "Workers whose sink is in this state", Family::default());
     let one = |name: &Arc<str>| {
         let labels = SinkLabels { sink: name.to_string() };
         let (rows, seconds) = (rows.get_or_create_owned(&labels), times.get_or_create_owned(&labels));
@@ -236,6 +267,8 @@ fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap
             rows,
             seconds,
             positions: positions.clone(),
+            failures: failures.get_or_create_owned(&labels),
+            states: states.clone(),
             status: status.clone(),
         })
     };

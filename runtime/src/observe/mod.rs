@@ -8,4 +8,4 @@ mod status;
 
 pub use metrics::{Metrics, SinkMetrics};
 pub use server::serve;
-pub use status::{Partition, Sink, Status, Worker, WorkerState};
+pub use status::{Partition, Sink, SinkState, Status, Worker, WorkerState};

@@ -40,13 +40,66 @@ pub struct Partition {
     pub lag: Option<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sink {
     pub kind: &'static str,
     /// By partition, the first offset that is not durable. A Kafka sink's is the head's.
     pub positions: BTreeMap<i32, i64>,
     /// How far it is behind the head, in messages.
     pub behind: i64,
+    /// By worker. A Kafka sink is in the head's transaction, and so always in step.
+    pub workers: BTreeMap<i32, SinkWork>,
+}
+
+/// How a sink is in one worker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkWork {
+    #[serde(flatten)]
+    pub state: SinkState,
+    /// Since when it is in this state.
+    pub since: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SinkState {
+    Opening,
+    InStep,
+    /// It reads the log by itself. `rows_per_second` and `done_in_seconds` are measured since `since`, and null before
+    /// anything was measured, or where it falls back.
+    CatchingUp {
+        behind: i64,
+        rows_per_second: Option<f64>,
+        done_in_seconds: Option<f64>,
+    },
+    Down {
+        why: String,
+        next_try: u64,
+    },
+    /// Until somebody mends it and starts again.
+    Stopped {
+        why: String,
+    },
+}
+
+impl SinkState {
+    pub const NAMES: [&str; 5] = ["opening", "in_step", "catching_up", "down", "stopped"];
+
+    pub fn name(&self) -> &'static str {
+        let index = match self {
+            SinkState::Opening => 0,
+            SinkState::InStep => 1,
+            SinkState::CatchingUp { .. } => 2,
+            SinkState::Down { .. } => 3,
+            SinkState::Stopped { .. } => 4,
+        };
+        SinkState::NAMES[index]
+    }
+
+    /// Is it another state, rather than other figures of the same?
+    fn is_news_after(&self, before: &SinkState) -> bool {
+        self.name() != before.name()
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +132,7 @@ fn kind(kind: &SinkKind) -> &'static str {
 
 impl Status {
     pub fn new(plan: &Plan) -> Status {
-        let sink = |kind| Sink { kind, positions: BTreeMap::new(), behind: 0 };
+        let sink = |kind| Sink { kind, positions: BTreeMap::new(), behind: 0, workers: BTreeMap::new() };
         Status(Mutex::new(Report {
             pipeline: plan.name.clone(),
             generation: plan.generation.to_string(),
@@ -107,10 +160,14 @@ impl Status {
         if entry.state != state {
             entry.since = now();
         }
-        if state != WorkerState::Running {
+        let rests = state != WorkerState::Running;
+        if rests {
             entry.partitions.clear();
         }
         entry.state = state;
+        if rests {
+            report.sinks.values_mut().for_each(|sink| drop(sink.workers.remove(&worker)));
+        }
         let ready = |worker: &Worker| matches!(worker.state, WorkerState::Running | WorkerState::Idle);
         report.ready = !report.workers.is_empty() && report.workers.values().all(ready);
     }
@@ -138,6 +195,29 @@ impl Status {
         if let Some(sink) = self.lock().sinks.get_mut(&**sink) {
             sink.positions.extend(positions);
         }
+    }
+
+    /// True: it is another state than before.
+    pub fn sink_state(&self, sink: &str, worker: i32, state: SinkState) -> bool {
+        let mut report = self.lock();
+        let Some(sink) = report.sinks.get_mut(sink) else { return false };
+        match sink.workers.get_mut(&worker) {
+            Some(known) if !state.is_news_after(&known.state) => {
+                known.state = state;
+                false
+            }
+            _ => {
+                sink.workers.insert(worker, SinkWork { state, since: now() });
+                true
+            }
+        }
+    }
+
+    /// In how many workers a sink is in that state.
+    pub fn sink_workers(&self, sink: &str, state: &str) -> usize {
+        let report = self.lock();
+        let workers = report.sinks.get(sink).into_iter().flat_map(|sink| sink.workers.values());
+        workers.filter(|work| work.state.name() == state).count()
     }
 
     pub fn reject(&self, stage: &str, code: &str) {

@@ -41,7 +41,7 @@ struct Ahead {
     wake: Wake,
 }
 
-pub struct Record(embedded::Message);
+pub struct Record(pub(super) embedded::Message);
 
 impl Source {
     pub fn new(plan: &SourcePlan, folder: &Path, share: Share) -> Result<Source> {

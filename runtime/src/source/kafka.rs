@@ -346,7 +346,7 @@ impl Drop for Source {
 }
 
 /// A message of the topic.
-pub struct Record<'a>(BorrowedMessage<'a>);
+pub struct Record<'a>(pub(super) BorrowedMessage<'a>);
 
 impl Message for Record<'_> {
     fn partition(&self) -> i32 {

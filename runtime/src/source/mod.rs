@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod kafka;
+pub mod reread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

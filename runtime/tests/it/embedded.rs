@@ -199,7 +199,7 @@ fn a_second_process_on_the_folder_is_told_who_holds_it() {
 }
 
 #[test]
-fn a_topic_made_again_stops_it_with_a_clear_word() {
+fn a_topic_made_again_stops_the_sinks_that_know_the_old_one_with_a_clear_word() {
     let bed = Bed::new("again");
     bed.produce(&flights(10, "a").0);
     let mut process = bed.start(&[]);
@@ -211,7 +211,12 @@ fn a_topic_made_again_stops_it_with_a_clear_word() {
     transaction.delete_topic(&topic).unwrap();
     transaction.commit().unwrap();
     bed.produce(&flights(20, "b").0);
-    let (code, said) = bed.start(&[]).wait();
+    let mut process = bed.start(&[]);
+    for sink in ["store", "archive"] {
+        process.await_word(&format!("sink has stopped; the others go on sink={sink}"));
+    }
+    process.signal("TERM");
+    let (code, said) = process.wait();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("deleted and made again"), "{said}");
 }
@@ -270,9 +275,10 @@ fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
     // as another writer would: whoever had the token is fenced
     let tokens =
         bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+    process.await_word("sink is in step sink=archive");
     let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
     fs::rename(&token, tokens.join("somebody-elses")).unwrap();
-    process.await_word("sink `archive`");
+    process.await_word("sink is down");
     bed.await_stored(ids.len(), &mut process);
     process.drain();
     bed.assert_exactly_once(&ids);

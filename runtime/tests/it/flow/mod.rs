@@ -1,6 +1,7 @@
 //! The whole of it as the outside sees it: messages into the request topic, and what then is in the response topic,
 //! the collection, the directory and the rejects. The real binary, the real services.
 
+mod apart;
 mod crash;
 mod life;
 mod mistakes;
@@ -8,3 +9,4 @@ mod parity;
 mod redeploy;
 mod rig;
 mod source;
+mod wire;

@@ -1,0 +1,384 @@
+//! One sink at work: does what its lane says, and tells the lane what came of it.
+//!
+//! A driver's futures are deep: what a writer awaits is boxed.
+//!
+//! Invariant: a writer that answered an error is dropped, and the next is opened anew, which fences, cleans and reads
+//! the position; before that the group is asked whether the partitions are still this worker's, or two workers would
+//! take them from each other for ever. A sink's error ends nobody else's work.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use crate::batch::{Batch, Span};
+use crate::engine::lane::{Act, Lane, Limits, Queued, State, Stretch};
+use crate::engine::reread::{Gap, Given, Material, Rereader};
+use crate::error::{Error, Kind, Result};
+use crate::observe::{SinkMetrics, SinkState};
+use crate::plan::{OnGap, SinkPlan};
+use crate::sink::{AnyWriter, Outbound, Positions, Writer};
+
+/// Memory of rows that wait for one sink; beyond it the sink reads the log again.
+const QUEUE_ROWS_MAX: usize = 16_384;
+const QUEUE_BYTES_MAX: usize = 32 << 20;
+const JOIN_MESSAGES_MAX: i64 = 4_096;
+const BACKOFF_FIRST: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How often a sink that is not in step says how far it is.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+
+const LIMITS: Limits = Limits {
+    queue_rows_max: QUEUE_ROWS_MAX,
+    queue_bytes_max: QUEUE_BYTES_MAX,
+    join_messages_max: JOIN_MESSAGES_MAX,
+    backoff_first: BACKOFF_FIRST,
+    backoff_max: BACKOFF_MAX,
+};
+
+/// What the head and the sink's task share.
+pub struct Link {
+    lane: Mutex<Lane<Arc<Outbound>>>,
+    /// The lane has changed: for the sink's task, and for a head that waits for room.
+    changed: Notify,
+    room: Condvar,
+    /// None: not opened in this session, so nobody knows.
+    durable: Mutex<Option<Positions>>,
+}
+
+impl Link {
+    pub fn new(heads: Positions) -> Link {
+        Link {
+            lane: Mutex::new(Lane::new(LIMITS, heads)),
+            changed: Notify::new(),
+            room: Condvar::new(),
+            durable: Mutex::default(),
+        }
+    }
+
+    fn lane(&self) -> MutexGuard<'_, Lane<Arc<Outbound>>> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn committed(&self, outbound: &Arc<Outbound>) {
+        let Batch { spans, origins, columns, .. } = &outbound.batch;
+        let (rows, bytes) = (origins.len().max(columns.num_rows()), columns.get_array_memory_size());
+        let bytes = bytes + origins.values.bytes_total() + origins.keys.bytes_total();
+        self.lane().committed(Queued { spans: spans.clone(), rows, bytes, batch: outbound.clone() });
+        self.changed.notify_one();
+    }
+
+    /// Waits until the sink is in step and has room, or `time` is over: is it so?
+    pub fn wait_for_room(&self, time: Duration) -> bool {
+        let waited = self.room.wait_timeout_while(self.lane(), time, |lane| !lane.has_room());
+        waited.unwrap_or_else(PoisonError::into_inner).0.has_room()
+    }
+
+    pub fn end(&self) {
+        self.lane().end();
+        self.changed.notify_one();
+    }
+
+    pub fn state(&self) -> State {
+        self.lane().state()
+    }
+
+    /// The first offset of a partition that is not durable, as far as anybody knows; None: nobody does.
+    pub fn durable(&self, partition: i32) -> Option<i64> {
+        let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        durable.as_ref().and_then(|durable| durable.get(&partition).copied())
+    }
+}
+
+/// Sinks ask the head for a commit that the group has not fenced.
+pub struct Proofs {
+    asked: watch::Sender<u64>,
+    given: watch::Sender<u64>,
+}
+
+impl Default for Proofs {
+    fn default() -> Proofs {
+        Proofs { asked: watch::Sender::new(0), given: watch::Sender::new(0) }
+    }
+}
+
+impl Proofs {
+    /// For a commit that begins now: to be handed to [`Proofs::give`] once it is known to have happened.
+    pub fn asked(&self) -> u64 {
+        *self.asked.borrow()
+    }
+
+    pub fn is_wanted(&self) -> bool {
+        self.asked() > *self.given.borrow()
+    }
+
+    pub fn give(&self, ticket: u64) {
+        self.given.send_replace(ticket);
+    }
+
+    async fn ask(&self) {
+        let mut ticket = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            ticket = *asked;
+        });
+        // its sender is here: it is never closed
+        let _ = self.given.subscribe().wait_for(|given| *given >= ticket).await;
+    }
+}
+
+pub struct Driver {
+    pub sink: SinkPlan,
+    pub material: Arc<Material>,
+    /// Where partitions begin of which the sink has never held anything.
+    pub starts: Positions,
+    pub link: Arc<Link>,
+    pub proofs: Arc<Proofs>,
+    pub metrics: Arc<SinkMetrics>,
+    pub worker: i32,
+    pub handle: Handle,
+}
+
+/// What a driver holds while it works.
+#[derive(Default)]
+struct Tools {
+    writer: Option<AnyWriter>,
+    rereader: Option<Rereader>,
+    began: Option<Began>,
+}
+
+/// How catching up began, for its speed.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    behind: i64,
+    taken: i64,
+}
+
+impl Driver {
+    /// Until the session ends. An error: this sink has stopped, and says why.
+    pub async fn run(self) -> Result<()> {
+        let mut tools = Tools::default();
+        loop {
+            let act = self.link.lane().next(Instant::now());
+            self.tell(&mut tools);
+            let done = match act {
+                Act::End => break,
+                Act::Prove => self.prove().await,
+                Act::Open => self.open(&mut tools).await,
+                Act::Write(outbound) => self.write(&mut tools, outbound).await,
+                Act::Reread(stretch) => self.reread(&mut tools, stretch).await,
+                Act::Wait(until) => self.wait(&mut tools, until).await,
+            };
+            if let Err(error) = done {
+                tools = Tools::default();
+                self.failed(&error);
+            }
+            self.link.room.notify_all();
+        }
+        self.finish(&mut tools).await
+    }
+
+    async fn prove(&self) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.proofs.ask() => self.link.lane().proved(),
+            // the session may end instead
+            () = self.link.changed.notified() => {}
+        }
+        Ok(())
+    }
+
+    async fn open(&self, tools: &mut Tools) -> Result<()> {
+        let Material { plan, ground, log, .. } = &*self.material;
+        let Some(mut writer) = AnyWriter::new(ground, plan, &self.sink, log)? else {
+            return Err(Error::stop("it has no position of its own"));
+        };
+        let positions = Box::pin(writer.open(&self.starts)).await?;
+        self.durable(&positions);
+        let opened = self.link.lane().opened(positions);
+        opened.map_err(|beyond| {
+            Error::stop(format!(
+                "it stands at offset {} of partition {}, beyond the consumer group's {}: the group's offsets expired or \
+                 were reset. Set the group's offset to {}, or remove this sink's position to begin again",
+                beyond.position, beyond.partition, beyond.head, beyond.position
+            ))
+        })?;
+        tools.writer = Some(writer);
+        Ok(())
+    }
+
+    async fn write(&self, tools: &mut Tools, outbound: Arc<Outbound>) -> Result<()> {
+        tools.rereader = None;
+        self.give(tools, outbound).await
+    }
+
+    async fn give(&self, tools: &mut Tools, outbound: Arc<Outbound>) -> Result<()> {
+        let writer = tools.writer.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
+        let since = Instant::now();
+        let rows = Box::pin(writer.write(outbound.clone())).await?;
+        self.metrics.wrote(rows, since.elapsed());
+        self.link.lane().took(&outbound.batch.spans);
+        self.roll(writer).await
+    }
+
+    /// A file that is due is not put off by rows that keep coming.
+    async fn roll(&self, writer: &mut AnyWriter) -> Result<()> {
+        let now = Instant::now();
+        if writer.deadline().is_some_and(|deadline| deadline <= now) {
+            Box::pin(writer.roll(now)).await?;
+        }
+        self.durable(writer.durable());
+        Ok(())
+    }
+
+    async fn reread(&self, tools: &mut Tools, stretch: Stretch) -> Result<()> {
+        let fresh = || Rereader::start(self.material.clone(), &self.handle);
+        let mut rereader = tools.rereader.take().unwrap_or_else(fresh);
+        rereader.read(stretch)?;
+        let mut told = Instant::now();
+        while self.link.lane().may_reread() {
+            match rereader.next().await? {
+                Given::Batch(outbound) => self.give(tools, outbound).await?,
+                Given::Gap(gap) => {
+                    self.gap(tools, gap).await?;
+                    break;
+                }
+                Given::Done => break,
+            }
+            if told.elapsed() >= TELL_AFTER {
+                told = Instant::now();
+                self.tell(tools);
+            }
+        }
+        tools.rereader = Some(rereader);
+        Ok(())
+    }
+
+    /// The log has dropped rows that this sink never got.
+    async fn gap(&self, tools: &mut Tools, gap: Gap) -> Result<()> {
+        let Gap { partition, from, to } = gap;
+        let said = format!(
+            "rows {from} to {} of partition {partition} are gone: the topic's retention dropped them before this sink \
+             had them",
+            to - 1
+        );
+        match self.sink.on_gap {
+            OnGap::Stop => Err(Error::stop(format!(
+                "{said}. To go on without them, set `on_gap = \"skip\"` in `[sinks.{}]`",
+                self.sink.name
+            ))),
+            OnGap::Skip => {
+                tracing::error!(sink = %self.sink.name, partition, from, to = to - 1, "{said}; on_gap = \"skip\": it goes on without them");
+                let batch = Batch::empty(self.material.plan.schema.arrow(), vec![Span { partition, from, to }]);
+                self.give(tools, Arc::new(Outbound { batch })).await
+            }
+        }
+    }
+
+    async fn wait(&self, tools: &mut Tools, until: Option<Instant>) -> Result<()> {
+        tools.rereader = None;
+        let deadline = tools.writer.as_ref().and_then(AnyWriter::deadline);
+        let until = [until, deadline].into_iter().flatten().min();
+        let due = tokio::time::sleep_until(until.unwrap_or_else(Instant::now).into());
+        tokio::select! {
+            () = due, if until.is_some() => {}
+            () = self.link.changed.notified() => {}
+        }
+        match tools.writer.as_mut() {
+            Some(writer) => self.roll(writer).await,
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, error: &Error) {
+        self.metrics.failed();
+        let mut lane = self.link.lane();
+        match error.kind {
+            Kind::Retry => {
+                lane.failed(error.to_string(), Instant::now(), jitter());
+                tracing::warn!(sink = %self.sink.name, %error, "sink is down; it is tried again, and the others go on");
+            }
+            Kind::Stop => {
+                lane.stop(error.to_string());
+                tracing::error!(sink = %self.sink.name, %error, "sink has stopped; the others go on");
+            }
+        }
+    }
+
+    fn durable(&self, positions: &Positions) {
+        let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.as_ref() != Some(positions) {
+            self.metrics.durable(positions);
+            *durable = Some(positions.clone());
+        }
+    }
+
+    fn tell(&self, tools: &mut Tools) {
+        let (state, behind, taken) = {
+            let lane = self.link.lane();
+            (lane.state(), lane.behind(), lane.taken())
+        };
+        let state = match state {
+            State::Opening => SinkState::Opening,
+            State::InStep => SinkState::InStep,
+            State::CatchingUp { behind } => {
+                let began = *tools.began.get_or_insert(Began { at: Instant::now(), behind, taken });
+                catching_up(began, behind, taken)
+            }
+            State::Down { why, next_try } => SinkState::Down {
+                why,
+                next_try: now_s() + next_try.saturating_duration_since(Instant::now()).as_secs(),
+            },
+            State::Stopped { why } => SinkState::Stopped { why },
+        };
+        if !matches!(state, SinkState::CatchingUp { .. }) {
+            tools.began = None;
+        }
+        let is_in_step = matches!(state, SinkState::InStep);
+        let catches_up = matches!(state, SinkState::CatchingUp { .. });
+        let is_news = self.metrics.state(self.worker, state);
+        // why it is down or has stopped is said where that is known
+        if is_news && is_in_step {
+            tracing::info!(sink = %self.sink.name, "sink is in step");
+        }
+        if is_news && catches_up {
+            tracing::info!(sink = %self.sink.name, behind, "sink catches up, by reading the log again");
+        }
+    }
+
+    async fn finish(&self, tools: &mut Tools) -> Result<()> {
+        let finished = match tools.writer.as_mut() {
+            Some(writer) => Box::pin(writer.finish()).await.map(|()| self.durable(writer.durable())),
+            None => Ok(()),
+        };
+        if let Err(error) = finished {
+            self.failed(&error);
+        }
+        match self.link.state() {
+            State::Stopped { why } => Err(Error::stop(why)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn catching_up(began: Began, behind: i64, taken: i64) -> SinkState {
+    let seconds = began.at.elapsed().as_secs_f64();
+    let a_second = |messages: i64| (seconds > 0.0 && messages > 0).then(|| messages as f64 / seconds);
+    SinkState::CatchingUp {
+        behind,
+        rows_per_second: a_second(taken - began.taken),
+        done_in_seconds: a_second(began.behind - behind).map(|gained| behind as f64 / gained),
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// From 0 to 1, another one each time.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}

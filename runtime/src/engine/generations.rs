@@ -1,0 +1,49 @@
+//! The plans of generations, by hash: the one that runs, and those whose rows a sink still asks for.
+//!
+//! Invariant: a plan is what its hash says, or it is an error; one that was loaded stays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::history::History;
+use crate::engine::store::Store;
+use crate::error::Result;
+use crate::plan::Plan;
+
+pub struct Generations {
+    store: Arc<Store>,
+    plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
+}
+
+impl Generations {
+    pub fn new(store: Arc<Store>, running: &Arc<Plan>) -> Generations {
+        Generations { store, plans: Mutex::new(HashMap::from([(running.generation.clone(), running.clone())])) }
+    }
+
+    /// Who comes second waits: a generation is loaded once.
+    pub fn get(&self, hash: &Arc<str>) -> Result<Arc<Plan>> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(hash) {
+            return Ok(plan.clone());
+        }
+        tracing::info!(generation = %hash, "rows of an earlier generation wait for a sink");
+        let plan = Arc::new(self.store.load(hash)?);
+        plans.insert(hash.clone(), plan.clone());
+        Ok(plan)
+    }
+
+    /// Where the generations that have this sink begin: the end of the list backwards, as far as each has it. One
+    /// whose files are missing counts as having it, for rows are never skipped in silence.
+    pub fn sink_since(&self, sink: &str, history: &History) -> i64 {
+        let has =
+            |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks.iter().any(|known| *known.name == *sink));
+        let mut since = history.end();
+        for (from, hash) in history.entries().rev() {
+            if !has(hash) {
+                break;
+            }
+            since = from;
+        }
+        since
+    }
+}

@@ -1,0 +1,142 @@
+//! A sink that is slow, frozen or away is nobody else's problem: it leaves the head, catches up alone, and is in step
+//! again, with no gap and no repeat.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::life::free_address;
+use super::rig::{PATIENCE, Process, Rig, flights, setting};
+use super::wire::Wire;
+
+/// The shipped pipeline with MongoDB behind a wire, and its status.
+struct Apart {
+    rig: Rig,
+    wire: Wire,
+    listen: String,
+}
+
+impl Apart {
+    fn new(test: &str) -> Apart {
+        let mut rig = Rig::new(test, 2);
+        let target = setting("MONGODB_URI").trim_start_matches("mongodb://").split('/').next().unwrap().to_owned();
+        let wire = Wire::to(target);
+        rig.env("MONGODB_URI", &format!("mongodb://{}/?directConnection=true", wire.address));
+        rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
+        // so that a frozen service is noticed before the tester is
+        rig.edit("[sinks.store.mongodb]", "[sinks.store]\ntimeout_ms = 1500\n\n[sinks.store.mongodb]");
+        Apart { rig, wire, listen: free_address() }
+    }
+
+    fn start(&self) -> Process {
+        self.rig.start_with(&["--listen", &self.listen])
+    }
+
+    fn status(&self) -> Value {
+        let text = std::process::Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["status", "--at", &self.listen])
+            .output()
+            .unwrap();
+        serde_json::from_slice(&text.stdout).unwrap_or(Value::Null)
+    }
+
+    fn await_state(&self, sink: &str, state: &str, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status();
+            let found = status["sinks"][sink]["workers"]["0"]["state"].clone();
+            if found == state {
+                return;
+            }
+            process.must_run();
+            assert!(Instant::now() < deadline, "{sink} is {found}, not {state}; said:\n{}", process.said());
+        }
+    }
+}
+
+fn requests(apart: &Apart, count: usize, prefix: &str, all: &mut BTreeSet<String>) {
+    let (messages, ids) = flights(count, prefix);
+    apart.rig.produce(&messages);
+    all.extend(ids);
+}
+
+#[test]
+fn a_frozen_store_stops_nobody_and_catches_up() {
+    let apart = Apart::new("frozen");
+    let mut ids = BTreeSet::new();
+    requests(&apart, 500, "a", &mut ids);
+    let mut process = apart.start();
+    apart.rig.await_stored(ids.len(), &mut process);
+    apart.await_state("store", "in_step", &mut process);
+    apart.wire.freeze();
+    // more than what may wait in memory for one sink
+    requests(&apart, 30_000, "b", &mut ids);
+    apart.rig.await_records("response", ids.len(), &mut process);
+    apart.await_state("store", "down", &mut process);
+    let why = apart.status()["sinks"]["store"]["workers"]["0"]["why"].clone();
+    assert!(why.as_str().unwrap().contains(&apart.wire.address), "{why}");
+    assert_eq!(apart.status()["sinks"]["archive"]["workers"]["0"]["state"], "in_step");
+    apart.wire.mend();
+    requests(&apart, 200, "c", &mut ids);
+    apart.rig.await_stored(ids.len(), &mut process);
+    apart.await_state("store", "in_step", &mut process);
+    let said = process.drain();
+    assert!(!said.contains("started over"), "the session was begun again: {said}");
+    apart.rig.assert_exactly_once(&ids);
+}
+
+#[test]
+fn a_store_whose_connection_is_cut_again_and_again_has_every_row_once() {
+    let apart = Apart::new("cut");
+    let mut ids = BTreeSet::new();
+    let mut process = apart.start();
+    for round in 0..6 {
+        requests(&apart, 3_000, &format!("r{round}-"), &mut ids);
+        apart.rig.await_records("response", ids.len() - 1_000, &mut process);
+        apart.wire.cut();
+        // something to write, so that it sees it
+        requests(&apart, 500, &format!("s{round}-"), &mut ids);
+        apart.await_state("store", "down", &mut process);
+        apart.wire.mend();
+    }
+    apart.rig.await_stored(ids.len(), &mut process);
+    apart.await_state("store", "in_step", &mut process);
+    process.drain();
+    apart.rig.assert_exactly_once(&ids);
+}
+
+#[test]
+fn what_a_sink_missed_is_there_after_the_next_start() {
+    let apart = Apart::new("missed");
+    let mut ids = BTreeSet::new();
+    apart.wire.cut();
+    requests(&apart, 2_000, "a", &mut ids);
+    let mut process = apart.start();
+    apart.rig.await_records("response", ids.len(), &mut process);
+    process.drain();
+    assert_eq!(apart.rig.documents().len(), 0);
+    apart.wire.mend();
+    requests(&apart, 100, "b", &mut ids);
+    let mut process = apart.start();
+    apart.rig.await_stored(ids.len(), &mut process);
+    process.drain();
+    apart.rig.assert_exactly_once(&ids);
+}
+
+#[test]
+fn the_pipeline_waits_for_a_required_sink() {
+    let mut apart = Apart::new("required");
+    apart.rig.edit("[sinks.store]", "[sinks.store]\nrequired = true");
+    apart.wire.cut();
+    let mut ids = BTreeSet::new();
+    requests(&apart, 500, "a", &mut ids);
+    let mut process = apart.start();
+    apart.await_state("store", "down", &mut process);
+    assert_eq!(apart.rig.records("response").len(), 0, "it went on without the required sink");
+    apart.wire.mend();
+    apart.rig.await_records("response", ids.len(), &mut process);
+    apart.rig.await_stored(ids.len(), &mut process);
+    process.drain();
+    apart.rig.assert_exactly_once(&ids);
+}
