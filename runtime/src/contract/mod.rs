@@ -4,7 +4,10 @@
 //! Invariant: a case looks from outside, through a client of its own, never through the connector that it tries.
 //! Every place (topic, collection, directory, folder) is its case's alone. Services that are not there fail a case.
 
+mod logs;
 mod rows;
+mod sources;
+mod transactions;
 mod writers;
 
 use std::net::{Ipv4Addr, TcpListener};
