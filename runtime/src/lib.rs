@@ -3,6 +3,8 @@
 pub mod batch;
 pub mod calendar;
 pub mod config;
+#[cfg(test)]
+mod contract;
 pub mod embedded;
 pub mod engine;
 pub mod error;

@@ -1,15 +1,16 @@
 //! What can go wrong with the folder, and what to do about it.
 
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 #[derive(Debug)]
 pub enum Error {
     /// The folder cannot be used, and will not be by waiting.
     Unusable(String),
-    /// Somebody else holds the file for longer than a transaction takes, or the disk is full.
+    /// Somebody else holds the file for longer than a transaction takes, or the disk takes no more.
     Busy(String),
     /// A position is not where the writer left it: somebody else has moved it.
     Moved(String),
@@ -31,20 +32,53 @@ impl Error {
     pub(crate) fn sqlite(what: &str, file: &Path, cause: rusqlite::Error) -> Error {
         let said = |help: &str| format!("{what} in {}: {cause}{help}", file.display());
         match cause.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(said("")),
-            Some(ErrorCode::DiskFull) => Error::Busy(said("; make room on the disk")),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::Busy(said("; another process writes, or its disk stands still"))
+            }
+            Some(ErrorCode::DiskFull) => Error::Busy(said(ROOM)),
+            Some(ErrorCode::SystemIoFailure) if is_of_writing(&cause) => Error::Busy(said(ROOM)),
+            Some(ErrorCode::SystemIoFailure) => Error::Unusable(said("; look at the disk: it cannot be read")),
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Unusable(said(
-                "; the file is damaged: put a copy back, or move it away to begin anew (`sqlite3 FILE .recover` \
-                 rescues what can be read)",
+                "; the file is damaged: put a copy of the folder back, or move the folder away to begin anew \
+                 (`sqlite3 FILE .recover` rescues what can be read)",
             )),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Error::Unusable(said("; the folder must be writable"))
+                Error::Unusable(said(WRITABLE))
             }
             _ => Error::Unusable(said("")),
         }
     }
 
-    pub(crate) fn io(what: &str, path: &Path, cause: &std::io::Error) -> Error {
-        Error::Unusable(format!("{what} {}: {cause}", path.display()))
+    pub(crate) fn io(what: &str, path: &Path, cause: &io::Error) -> Error {
+        let said = format!("{what} {}: {cause}{}", path.display(), advice(cause));
+        if advice(cause) == ROOM { Error::Busy(said) } else { Error::Unusable(said) }
+    }
+}
+
+const ROOM: &str = "; make room on the disk, or raise the limit on what may be written there";
+const WRITABLE: &str = "; the folder must be writable: change its rights or its mount, or choose another";
+
+/// SQLite has a word of its own for a full disk only: a quota, or a limit on a file's size, is an error of writing.
+fn is_of_writing(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error().is_some_and(|error| {
+        matches!(
+            error.extended_code,
+            ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+                | ffi::SQLITE_IOERR_SHMOPEN
+                | ffi::SQLITE_IOERR_SHMSIZE
+        )
+    })
+}
+
+/// What to do about an error of a file or a folder: the end of a sentence, or nothing where it is plain.
+pub fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => ROOM,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => WRITABLE,
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "; a file is in the way: choose another folder",
+        _ => "",
     }
 }

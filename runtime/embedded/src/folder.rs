@@ -16,6 +16,8 @@ const HOLD: &str = "hold";
 /// "mill", so that `file` and SQLite tools can tell whose it is.
 const APPLICATION: i32 = 0x6d69_6c6c;
 const VERSION: i32 = 1;
+/// Of the largest process id.
+const PROCESS_DIGITS: usize = 10;
 /// A transaction of somebody else takes milliseconds; this much is a disk that stands still.
 const BUSY: Duration = Duration::from_secs(10);
 /// The WAL shrinks back to this after a burst.
@@ -62,6 +64,7 @@ impl Folder {
     pub fn open(folder: &Path) -> Result<Folder> {
         fs::create_dir_all(folder).map_err(|cause| Error::io("making", folder, &cause))?;
         let file = folder.join(FILE);
+        refuse_emptied(folder, &file)?;
         let failed = |cause| Error::sqlite("opening", &file, cause);
         let mut connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
@@ -100,6 +103,19 @@ impl Folder {
     pub(crate) fn failed(&self, what: &str) -> impl FnOnce(rusqlite::Error) -> Error {
         let (what, file) = (what.to_owned(), self.file.clone());
         move |cause| Error::sqlite(&what, &file, cause)
+    }
+}
+
+/// An empty file would be made a new folder's, and everything that was in it forgotten. The bell is there only once the
+/// tables are.
+fn refuse_emptied(folder: &Path, file: &Path) -> Result<()> {
+    let is_empty = fs::metadata(file).is_ok_and(|file| file.len() == 0);
+    match is_empty && wake::is_bell_in(folder) {
+        false => Ok(()),
+        true => Err(Error::Unusable(format!(
+            "{} is empty, and was not: put a copy of the folder back, or move the folder away to begin anew",
+            file.display()
+        ))),
     }
 }
 
@@ -146,8 +162,8 @@ impl Hold {
             }
             Err(TryLockError::Error(cause)) => return Err(Error::io("locking", &path, &cause)),
         }
-        let written =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        // over what is there, never shorter: a full disk has no room for what was given back
+        let written = file.rewind().and_then(|()| write!(file, "{:<PROCESS_DIGITS$}", std::process::id()));
         written.map_err(|cause| Error::io("writing", &path, &cause))?;
         Ok(Hold(file))
     }

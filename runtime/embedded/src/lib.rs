@@ -21,7 +21,7 @@ mod log;
 mod transaction;
 mod wake;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, advice};
 pub use folder::{Folder, Hold};
 pub use log::{Extent, Headers, Message, Record, TOPIC_ROWS_MAX, Topic, now_ms};
 pub use transaction::{Offset, Position, Transaction};

@@ -21,6 +21,17 @@ pub(crate) fn bell(folder: &Path) -> Result<File> {
     opened.map_err(|cause| Error::io("opening", &path, &cause))
 }
 
+fn too_many(path: &Path, cause: &std::io::Error) -> Error {
+    Error::Unusable(format!(
+        "watching {}: {cause}; if these are too many, raise fs.inotify.max_user_instances or the limit on open files",
+        path.display()
+    ))
+}
+
+pub(crate) fn is_bell_in(folder: &Path) -> bool {
+    folder.join(BELL).exists()
+}
+
 #[derive(Default)]
 struct Heard {
     rings: Mutex<u64>,
@@ -37,7 +48,7 @@ pub struct Wake {
 impl Wake {
     pub(crate) fn new(folder: &Path) -> Result<Wake> {
         let path = folder.join(BELL);
-        let mut inotify = Inotify::init().map_err(|cause| Error::io("watching", &path, &cause))?;
+        let mut inotify = Inotify::init().map_err(|cause| too_many(&path, &cause))?;
         inotify.watches().add(&path, WatchMask::MODIFY).map_err(|cause| Error::io("watching", &path, &cause))?;
         let heard = Arc::new(Heard::default());
         let weak = Arc::downgrade(&heard);

@@ -160,3 +160,15 @@ fn a_reader_wakes_when_another_process_commits() {
     }
     assert!(writer.wait().unwrap().success());
 }
+
+#[test]
+fn an_emptied_file_is_not_made_anew() {
+    let path = fresh("emptied");
+    fill(&mut Folder::open(&path).unwrap(), "t", &["a"], 10);
+    std::fs::write(path.join("millrace.sqlite"), "").unwrap();
+    let said = Folder::open(&path).err().unwrap().to_string();
+    assert!(said.contains("is empty, and was not"), "{said}");
+    // moved away by the user, who wants to begin anew
+    std::fs::remove_file(path.join("millrace.sqlite")).unwrap();
+    assert_eq!(Folder::open(&path).unwrap().topic("t").unwrap(), None);
+}

@@ -118,7 +118,7 @@ fn live(context: &Context<'_>) -> Result<()> {
     let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
     let place =
         |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));
-    let log = source.identify(&plan.topics_written()).map_err(place)?;
+    let log = source.identify(&plan.topics_written())?;
     source.subscribe()?;
     context.state(WorkerState::Idle);
     while source.wait_for_partitions(|| context.stop.asked()).map_err(place)? {

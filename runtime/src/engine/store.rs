@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use millrace_embedded::advice;
+
 use crate::config;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -30,7 +32,7 @@ pub struct Slot {
 }
 
 fn failed(what: &str, path: &Path, cause: io::Error) -> Error {
-    Error::stop(format!("{what} {}", path.display())).caused_by(cause)
+    Error::stop(format!("{what} {}: {cause}{}", path.display(), advice(&cause)))
 }
 
 impl Store {

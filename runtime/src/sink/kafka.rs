@@ -25,6 +25,7 @@ const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
 
 pub struct Transactions {
     producer: BaseProducer<Deliveries>,
+    brokers: String,
     /// The topic that the offsets are about.
     source: String,
     timeout: Duration,
@@ -47,15 +48,16 @@ impl Transactions {
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|cause| kafka::error("the producer's settings", cause))?;
-        producer
-            .init_transactions(timeout)
-            .map_err(|cause| kafka::error(format!("taking transactional id `{transactional_id}`"), cause))?;
-        Ok(Transactions { producer, source: plan.topic.clone(), timeout, open: false })
+        producer.init_transactions(timeout).map_err(|cause| {
+            kafka::error(format!("taking transactional id `{transactional_id}` at {}", plan.brokers), cause)
+        })?;
+        let (brokers, source) = (plan.brokers.clone(), plan.topic.clone());
+        Ok(Transactions { producer, brokers, source, timeout, open: false })
     }
 
     fn begin(&mut self) -> Result<()> {
         if !self.open {
-            self.producer.begin_transaction().map_err(|cause| kafka::error("beginning a transaction", cause))?;
+            self.producer.begin_transaction().map_err(|cause| self.failed("beginning a transaction", cause))?;
             self.open = true;
         }
         Ok(())
@@ -90,13 +92,17 @@ impl Transactions {
         let offsets = offsets(&self.source, advances)?;
         self.producer
             .send_offsets_to_transaction(&offsets, group, self.timeout)
-            .map_err(|cause| kafka::error("adding the source's offsets to the transaction", cause))?;
+            .map_err(|cause| self.failed("adding the source's offsets to the transaction", cause))?;
         self.settle()?;
         self.producer
             .commit_transaction(self.timeout)
-            .map_err(|cause| kafka::error("committing the transaction", cause))?;
+            .map_err(|cause| self.failed("committing the transaction", cause))?;
         self.open = false;
         Ok(())
+    }
+
+    fn failed(&self, what: &str, cause: KafkaError) -> Error {
+        kafka::error(format!("{what} at {}", self.brokers), cause)
     }
 
     /// `commit_transaction` takes 100 ms when anything is still in flight.
@@ -105,9 +111,10 @@ impl Transactions {
         while self.producer.in_flight_count() > 0 {
             if Instant::now() > deadline {
                 return Err(Error::retry(format!(
-                    "{} records were not acknowledged within {:?}",
+                    "{} records were not acknowledged within {:?} at {}",
                     self.producer.in_flight_count(),
-                    self.timeout
+                    self.timeout,
+                    self.brokers
                 )));
             }
             self.serve();

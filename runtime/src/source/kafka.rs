@@ -84,6 +84,7 @@ impl ConsumerContext for Group {
 
 pub struct Source {
     consumer: BaseConsumer<Group>,
+    brokers: String,
     topic: String,
     timeout: Duration,
     /// Partitions that this member holds.
@@ -101,6 +102,8 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
         // every partition gets its offset from the positions: an offset out of range must be an error
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // how late a new partition may be seen where the broker does not say so itself; the default is 5 minutes
+        .set("topic.metadata.refresh.interval.ms", "10000")
         // where the lag is from
         .set("statistics.interval.ms", "1000")
         // with the default of 1 s a full queue stalls the fetcher
@@ -132,6 +135,7 @@ impl Source {
             .map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Source {
             consumer,
+            brokers: plan.brokers.clone(),
             topic: plan.topic.clone(),
             timeout: plan.timeout,
             held: BTreeSet::new(),
@@ -145,11 +149,12 @@ impl Source {
             self.partitions_of(topic)?;
         }
         let client = self.consumer.client();
-        let cluster = client
-            .fetch_cluster_id(self.timeout)
-            .ok_or_else(|| Error::retry(format!("the brokers named no cluster id within {:?}", self.timeout)))?;
-        let topic_id = millrace_native::topic_id::topic_id(client, &self.topic, self.timeout)
-            .map_err(|cause| Error::retry(format!("the id of topic `{}`", self.topic)).caused_by(cause))?;
+        let cluster = client.fetch_cluster_id(self.timeout).ok_or_else(|| {
+            Error::retry(format!("the brokers at {} named no cluster id within {:?}", self.brokers, self.timeout))
+        })?;
+        let topic_id = millrace_native::topic_id::topic_id(client, &self.topic, self.timeout).map_err(|cause| {
+            Error::retry(format!("the id of topic `{}` at {}", self.topic, self.brokers)).caused_by(cause)
+        })?;
         Ok(Log { cluster, topic: self.topic.clone(), topic_id })
     }
 
@@ -157,13 +162,14 @@ impl Source {
         let metadata = self
             .consumer
             .fetch_metadata(Some(topic), self.timeout)
-            .map_err(|cause| kafka::error(format!("topic `{topic}`: the brokers did not answer"), cause))?;
+            .map_err(|cause| kafka::error(format!("asking {} for topic `{topic}`", self.brokers), cause))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found {
             Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len()),
             _ => Err(Error::retry(format!(
-                "topic `{topic}` is not there: create it by `millrace topics create` with this pipeline's file, or as \
-                 you create topics"
+                "topic `{topic}` is not there, at {}: create it by `millrace topics create` with this pipeline's file, \
+                 or as you create topics",
+                self.brokers
             ))),
         }
     }

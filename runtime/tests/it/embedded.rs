@@ -15,56 +15,68 @@ use crate::parity;
 use crate::process::{PATIENCE, Process};
 
 /// A pipeline of its own in a folder of its own.
-struct Bed {
-    folder: PathBuf,
-    toml: String,
+pub struct Bed {
+    pub folder: PathBuf,
+    pub toml: String,
+    /// The embedded folder.
+    pub data: PathBuf,
 }
 
 impl Bed {
-    fn new(test: &str) -> Bed {
+    pub fn new(test: &str) -> Bed {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         let root = repository();
         let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
-        Bed { folder, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
+        Bed { toml: toml.replace("\"../", &format!("\"{}/", root.display())), data: folder.join("data"), folder }
     }
 
-    fn data(&self) -> PathBuf {
-        self.folder.join("data")
-    }
-
-    fn start(&self, options: &[&str]) -> Process {
+    /// `millrace run`, not started.
+    pub fn run(&self, options: &[&str]) -> Command {
         let file = self.folder.join("pipeline.toml");
         fs::write(&file, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg("run").arg(&file).arg("--embedded").arg(self.data()).args(options);
-        Process::start(command)
+        command.arg("run").arg(&file).arg("--embedded").arg(&self.data).args(options);
+        command
+    }
+
+    pub fn start(&self, options: &[&str]) -> Process {
+        Process::start(self.run(options))
     }
 
     /// As a user does: lines on standard input.
-    fn produce(&self, messages: &[Vec<u8>]) {
+    pub fn produce(&self, messages: &[Vec<u8>]) {
+        self.try_produce(messages).unwrap();
+    }
+
+    /// What it said, if it could not.
+    pub fn try_produce(&self, messages: &[Vec<u8>]) -> Result<(), String> {
         let mut produce = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["produce", "flight-delay-ml-request", "--embedded"])
-            .arg(self.data())
+            .arg(&self.data)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = produce.stdin.take().unwrap();
-        for message in messages {
-            lines.write_all(message).unwrap();
-            lines.write_all(b"\n").unwrap();
-        }
+        // it may end before it has read them all
+        let written =
+            messages.iter().try_for_each(|message| lines.write_all(message).and_then(|()| lines.write_all(b"\n")));
         drop(lines);
         let done = produce.wait_with_output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        match done.status.code() {
+            Some(0) => written.map_err(|error| panic!("{error}; said: {said}")),
+            Some(1) => Err(said),
+            code => panic!("ended with {code:?}; said: {said}"),
+        }
     }
 
-    fn consume(&self, topic: &str) -> Vec<Value> {
+    pub fn consume(&self, topic: &str) -> Vec<Value> {
         let consumed = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["consume", topic, "--embedded"])
-            .arg(self.data())
+            .arg(&self.data)
             .output()
             .unwrap();
         assert!(consumed.status.success(), "{}", String::from_utf8_lossy(&consumed.stderr));
@@ -72,14 +84,14 @@ impl Bed {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn documents(&self) -> Vec<Value> {
-        let folder = Folder::open(&self.data()).unwrap();
+    pub fn documents(&self) -> Vec<Value> {
+        let folder = Folder::open(&self.data).unwrap();
         let documents = folder.documents("agile_data_science.flight_delay_ml_response").unwrap();
         documents.into_iter().map(|(_, json)| serde_json::from_str(&json).unwrap()).collect()
     }
 
-    fn archived(&self) -> Vec<Value> {
-        let directory = self.data().join("hdfs/user/flight_predictions");
+    pub fn archived(&self) -> Vec<Value> {
+        let directory = self.data.join("hdfs/user/flight_predictions");
         let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
         files.sort();
@@ -89,9 +101,9 @@ impl Bed {
             .collect()
     }
 
-    fn await_rows(&self, count: usize, process: &mut Process) {
+    pub fn await_rows(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
-        let folder = Folder::open(&self.data()).unwrap();
+        let folder = Folder::open(&self.data).unwrap();
         let mut wake = folder.wake().unwrap();
         while self.consumed(&folder) < count {
             process.must_run();
@@ -101,7 +113,7 @@ impl Bed {
     }
 
     /// A sink that is behind when the pipeline drains goes on only at the next start. Files must roll by time for this.
-    fn await_stored(&self, count: usize, process: &mut Process) {
+    pub fn await_stored(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         while self.documents().len() < count || self.archived().len() < count {
             process.must_run();
@@ -114,7 +126,7 @@ impl Bed {
         (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
     }
 
-    fn assert_exactly_once(&self, expected: &BTreeSet<String>) {
+    pub fn assert_exactly_once(&self, expected: &BTreeSet<String>) {
         let responses = answers(self.consume("flight-delay-ml-response"), expected);
         assert_eq!(responses, answers(self.documents(), expected), "the collection's answers");
         assert_eq!(responses, answers(self.archived(), expected), "the directory's answers");
@@ -205,7 +217,7 @@ fn a_topic_made_again_stops_the_sinks_that_know_the_old_one_with_a_clear_word() 
     let mut process = bed.start(&[]);
     bed.await_rows(10, &mut process);
     process.drain();
-    let mut folder = Folder::open(&bed.data()).unwrap();
+    let mut folder = Folder::open(&bed.data).unwrap();
     let topic = folder.topic("flight-delay-ml-request").unwrap().unwrap();
     let mut transaction = folder.begin().unwrap();
     transaction.delete_topic(&topic).unwrap();
@@ -224,10 +236,10 @@ fn a_topic_made_again_stops_the_sinks_that_know_the_old_one_with_a_clear_word() 
 #[test]
 fn a_folder_that_cannot_be_used_is_said() {
     let bed = Bed::new("unusable");
-    fs::write(bed.data(), "a file").unwrap();
+    fs::write(&bed.data, "a file").unwrap();
     let (code, said) = bed.start(&[]).wait();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains(&bed.data().display().to_string()), "{said}");
+    assert!(said.contains(&bed.data.display().to_string()), "{said}");
 }
 
 /// Appends requests to one partition.
@@ -242,7 +254,7 @@ fn append(folder: &mut Folder, partition: i32, messages: &[Vec<u8>]) {
 #[test]
 fn rows_read_again_for_a_sink_do_not_overtake_new_ones_that_wait_for_the_commit() {
     let mut bed = Bed::new("overtake");
-    let mut folder = Folder::open(&bed.data()).unwrap();
+    let mut folder = Folder::open(&bed.data).unwrap();
     let (few, mut ids) = flights(100, "few");
     let (many, more) = flights(1500, "many");
     append(&mut folder, 0, &few);
@@ -273,8 +285,7 @@ fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
     let mut process = bed.start(&[]);
     bed.await_rows(ids.len(), &mut process);
     // as another writer would: whoever had the token is fenced
-    let tokens =
-        bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+    let tokens = bed.data.join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
     process.await_word("sink is in step sink=archive");
     let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
     fs::rename(&token, tokens.join("somebody-elses")).unwrap();

@@ -1,7 +1,10 @@
-//! Tests of the program from the outside: on the real services (`flow`), and on nothing but a folder (`embedded`).
+//! Tests of the program from the outside: on the real services (`flow`), and on nothing but a folder (`embedded`; `folder`
+//! and `disk` are about folders that cannot be used, and disks that take no more).
 
+mod disk;
 mod embedded;
 mod flights;
 mod flow;
+mod folder;
 mod parity;
 mod process;

@@ -58,6 +58,10 @@ impl Process {
         }
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub fn kill_nine(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use millrace_embedded::advice;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tokio::task::block_in_place;
 
@@ -107,9 +108,9 @@ fn sync(folder: &Path) -> Result<(), FileError> {
 
 fn failed(what: &str, path: &Path, cause: std::io::Error) -> FileError {
     let kind = cause.kind();
-    let what = format!("{what} {}", path.display());
+    let what = format!("{what} {}: {cause}{}", path.display(), advice(&cause));
     let stop = matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
-    let error = if stop { Error::stop(what) } else { Error::retry(what) }.caused_by(cause);
+    let error = if stop { Error::stop(what) } else { Error::retry(what) };
     match kind {
         ErrorKind::AlreadyExists => FileError::Exists(error),
         ErrorKind::NotFound => FileError::Missing(error),

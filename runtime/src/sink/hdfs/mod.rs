@@ -270,7 +270,8 @@ impl<F: Files> Partition<F> {
 
 impl<F: Files> super::Writer for Writer<F> {
     async fn open(&mut self, starts: &Positions) -> Result<Positions> {
-        let taken = self.place.take_all(starts).await?;
+        // boxed, here and below: what hdfs-native's calls need is large, and each caller's stack would hold it
+        let taken = Box::pin(self.place.take_all(starts)).await?;
         self.durable = taken.iter().map(|(&partition, taken)| (partition, taken.position)).collect();
         self.accepted = self.durable.clone();
         let partition =
@@ -280,7 +281,7 @@ impl<F: Files> super::Writer for Writer<F> {
     }
 
     async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
-        let result = self.take(&outbound.batch).await;
+        let result = Box::pin(self.take(&outbound.batch)).await;
         self.close_on_error(result)
     }
 

@@ -1,0 +1,156 @@
+//! A directory on a NameNode, and the same on a disk.
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hdfs_native::{Client, ClientBuilder, HdfsError};
+
+use super::super::rows::Row;
+use super::super::{Nobody, SHORT, fresh_folder, impossible_folder, setting};
+use super::{Context, Medium, Unreachable, assert_exactly, bring, context, starts};
+use crate::error::{Kind, Result};
+use crate::plan::HdfsPlan;
+use crate::sink::Writer as _;
+use crate::sink::hdfs::{self, Writer};
+
+pub struct NameNode {
+    context: Context,
+}
+
+pub struct Local {
+    context: Context,
+    root: PathBuf,
+}
+
+fn directory(context: &Context) -> String {
+    format!("/millrace-test/{}", context.pipeline)
+}
+
+/// Files of a few rows, none of which is rolled by time.
+fn plan(directory: String, uri: String) -> HdfsPlan {
+    HdfsPlan {
+        uri,
+        user: None,
+        directory,
+        roll_rows_max: 5,
+        roll_bytes_max: 1 << 30,
+        roll_max: Duration::from_secs(3600),
+    }
+}
+
+fn rows_of(file: &str, bytes: &[u8]) -> Vec<Row> {
+    assert!(bytes.ends_with(b"\n"), "{file} ends within a line");
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+impl NameNode {
+    fn client() -> Client {
+        ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap()
+    }
+}
+
+impl Medium for NameNode {
+    type Writer = Writer;
+
+    async fn fresh() -> NameNode {
+        NameNode { context: context() }
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn writer(&self, context: Context) -> Result<Writer> {
+        Writer::new(context, &plan(directory(&self.context), setting("HDFS_URI")))
+    }
+
+    async fn published(&self) -> Vec<Row> {
+        let client = NameNode::client();
+        let directory = directory(&self.context);
+        let entries = match client.list_status(&directory, false).await {
+            Ok(entries) => entries,
+            Err(HdfsError::FileNotFound(_)) => return Vec::new(),
+            Err(error) => panic!("{directory}: {error}"),
+        };
+        let mut rows = Vec::new();
+        for file in entries.into_iter().filter(|entry| !entry.isdir) {
+            let mut reader = client.read(&file.path).await.unwrap();
+            let bytes = reader.read_bytes(reader.file_length()).await.unwrap();
+            rows.extend(rows_of(&file.path, &bytes));
+        }
+        rows
+    }
+
+    fn unreachable() -> Vec<Unreachable<Writer>> {
+        let gone = |by: Nobody| {
+            let context = Context { timeout: SHORT, ..context() };
+            let plan = plan(directory(&context), format!("hdfs://{}", by.address));
+            let writer = Writer::new(context, &plan).unwrap();
+            Unreachable { writer, address: by.address.clone(), _by: Box::new(by) as Box<dyn Any> }
+        };
+        Nobody::each().into_iter().map(gone).collect()
+    }
+}
+
+impl Medium for Local {
+    type Writer = Writer<hdfs::Local>;
+
+    async fn fresh() -> Local {
+        Local { context: context(), root: fresh_folder() }
+    }
+
+    fn context(&self) -> &Context {
+        &self.context
+    }
+
+    fn writer(&self, context: Context) -> Result<Self::Writer> {
+        Writer::in_folder(context, &plan(directory(&self.context), String::new()), self.root.clone())
+    }
+
+    async fn published(&self) -> Vec<Row> {
+        let directory = self.root.join(directory(&self.context).trim_start_matches('/'));
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let files = entries.filter(|path| path.is_file());
+        files.flat_map(|file| rows_of(&file.display().to_string(), &std::fs::read(&file).unwrap())).collect()
+    }
+
+    fn unreachable() -> Vec<Unreachable<Self::Writer>> {
+        let (context, root) = (context(), impossible_folder());
+        let writer = Writer::in_folder(context.clone(), &plan(directory(&context), String::new()), root.clone());
+        vec![Unreachable { writer: writer.unwrap(), address: root.display().to_string(), _by: Box::new(()) }]
+    }
+}
+
+/// The token directory was deleted, and the files are there.
+async fn stops_without_its_token<M: Medium>(medium: M, tokens_gone: impl AsyncFnOnce(&M)) {
+    bring(&medium, 0, 4).await;
+    tokens_gone(&medium).await;
+    let mut writer = medium.writer(medium.context().clone()).unwrap();
+    let error = writer.open(&starts(0)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Stop, "{error}");
+    assert!(error.to_string().contains("up to offset 3, but there is no position"), "{error}");
+    assert_exactly(&medium, 0, 4).await;
+}
+
+fn tokens(context: &Context) -> String {
+    format!("{}/_millrace/{}-s", directory(context), context.pipeline)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_on_a_name_node_without_their_token_stop_it() {
+    let delete = async |medium: &NameNode| {
+        assert!(NameNode::client().delete(&tokens(&medium.context), true).await.unwrap());
+    };
+    stops_without_its_token(NameNode::fresh().await, delete).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_on_a_disk_without_their_token_stop_it() {
+    let delete = async |medium: &Local| {
+        let tokens = tokens(&medium.context);
+        std::fs::remove_dir_all(medium.root.join(tokens.trim_start_matches('/'))).unwrap();
+    };
+    stops_without_its_token(Local::fresh().await, delete).await;
+}

@@ -1,0 +1,226 @@
+//! Disks that take no more: what was acknowledged stays, it is said what to do, and with room the pipeline goes on.
+//!
+//! Nothing is mocked: a small disk of its own that is full, and a limit on the size of files, which SQLite and the
+//! program meet as they meet a quota. And the folder's own bound: nobody who reads makes it grow.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+
+use crate::embedded::Bed;
+use crate::flights::flights;
+use crate::process::{PATIENCE, Process};
+
+/// Set in the process that has a mount namespace of its own.
+const NAMESPACE: &str = "MILLRACE_TEST_NAMESPACE";
+
+/// Runs the test of this name again, alone, in a process that may mount and whose mounts end with it; there, acts.
+pub fn where_mounting_is_allowed(test: &str, act: impl FnOnce()) {
+    if std::env::var_os(NAMESPACE).is_some() {
+        return act();
+    }
+    let done = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(NAMESPACE, test)
+        .output()
+        .expect("unshare, of util-linux");
+    let said = [done.stdout, done.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        done.status.success() && said.contains("1 passed"),
+        "{said}\nThis test makes a small disk for itself by `unshare --map-root-user --mount` and `mount`: without root \
+         that needs user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
+    );
+}
+
+/// A small disk of this process alone.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    pub fn new(folder: &Path, size: &str) -> Disk {
+        fs::create_dir_all(folder).unwrap();
+        let disk = Disk(folder.to_owned());
+        disk.mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
+        disk
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// `ro` or `rw`.
+    pub fn remount(&self, how: &str) {
+        self.mount(&["-o", &format!("remount,{how}")]);
+    }
+
+    fn mount(&self, options: &[&str]) {
+        let mounted = Command::new("mount").args(options).arg(&self.0).output().unwrap();
+        assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+    }
+
+    /// To the last byte.
+    fn fill(&self) {
+        let mut filler = File::create(self.filler()).unwrap();
+        for bytes in [vec![0; 1 << 16], vec![0; 1]] {
+            let full = loop {
+                if let Err(error) = filler.write_all(&bytes) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+const ADVICE: &str = "make room on the disk";
+
+#[test]
+fn a_full_disk_loses_nothing_and_with_room_it_goes_on() {
+    where_mounting_is_allowed("disk::a_full_disk_loses_nothing_and_with_room_it_goes_on", || {
+        let mut bed = Bed::new("full");
+        let disk = Disk::new(&bed.folder.join("disk"), "64m");
+        bed.data = disk.path().join("data");
+        bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
+        bed.produce(&flights(1, "first").0);
+        let mut process = bed.start(&[]);
+        bed.await_rows(1, &mut process);
+        // it stands still while the disk fills
+        process.signal("STOP");
+        let (messages, mut ids) = flights(4000, "waiting");
+        bed.produce(&messages);
+        ids.extend(flights(1, "first").1);
+        disk.fill();
+        // what still fits somewhere was acknowledged, and is not lost
+        let refused = (1..).find_map(|count| {
+            let (messages, more) = flights(200, &format!("n{count}"));
+            match bed.try_produce(&messages) {
+                Ok(()) => {
+                    ids.extend(more);
+                    None
+                }
+                Err(said) => Some(said),
+            }
+        });
+        let refused = refused.unwrap();
+        assert!(refused.contains(ADVICE), "{refused}");
+        process.signal("CONT");
+        process.await_word(ADVICE);
+        process.must_run();
+        disk.make_room();
+        bed.await_rows(ids.len(), &mut process);
+        bed.await_stored(ids.len(), &mut process);
+        process.drain();
+        bed.assert_exactly_once(&ids);
+    });
+}
+
+#[test]
+fn on_a_full_disk_it_does_not_begin_and_says_so() {
+    where_mounting_is_allowed("disk::on_a_full_disk_it_does_not_begin_and_says_so", || {
+        let mut bed = Bed::new("full-start");
+        let disk = Disk::new(&bed.folder.join("disk"), "64m");
+        bed.data = disk.path().join("data");
+        disk.fill();
+        let (code, said) = bed.start(&[]).wait();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(ADVICE) && said.contains(&bed.data.display().to_string()), "{said}");
+        let said = bed.try_produce(&flights(1, "p").0).unwrap_err();
+        assert!(said.contains(ADVICE), "{said}");
+        disk.make_room();
+        let (messages, ids) = flights(20, "then");
+        bed.produce(&messages);
+        let mut process = bed.start(&[]);
+        bed.await_rows(ids.len(), &mut process);
+        process.drain();
+        bed.assert_exactly_once(&ids);
+    });
+}
+
+/// Every file of the process may have so many bytes; the user raises that while it runs.
+#[test]
+fn a_limit_on_files_is_as_a_full_disk() {
+    const BYTES_MAX: &str = "100000";
+    let mut bed = Bed::new("limited");
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
+    let (messages, mut ids) = flights(20, "before");
+    bed.produce(&messages);
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    process.drain();
+    let (messages, more) = flights(3000, "limited");
+    bed.produce(&messages);
+    ids.extend(more);
+    let mut process = limited(bed.run(&[]), BYTES_MAX);
+    process.await_word(ADVICE);
+    process.must_run();
+    let id = process.id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status().unwrap();
+    assert!(raised.success());
+    bed.await_rows(ids.len(), &mut process);
+    bed.await_stored(ids.len(), &mut process);
+    process.drain();
+    bed.assert_exactly_once(&ids);
+}
+
+/// Under a soft limit; without the signal that ends a process at it, so that it meets the error of a quota.
+fn limited(command: Command, bytes_max: &str) -> Process {
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--fsize={bytes_max}:unlimited")).args(["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    limited.arg(command.get_program()).args(command.get_args());
+    Process::start(limited)
+}
+
+/// One that follows a topic, and one whose output nobody reads any more, while much more is written than the file of
+/// changes may have.
+#[test]
+fn nobody_who_follows_makes_the_file_of_changes_grow() {
+    /// What SQLite lets it come to before it is written back, and one transaction of `produce` on top.
+    const CHANGES_BYTES_MAX: u64 = 16 << 20;
+    const ROUNDS: usize = 40;
+    let bed = Bed::new("followers");
+    let line = vec![b'"'; 1].into_iter().chain(vec![b'x'; 1500]).chain([b'"']).collect::<Vec<u8>>();
+    bed.produce(&vec![line.clone(); 100]);
+    let follow = || {
+        let mut follow = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        follow.args(["consume", "flight-delay-ml-request", "--follow", "--embedded"]).arg(&bed.data);
+        follow
+    };
+    let stalled = Kept(follow().stdout(Stdio::piped()).spawn().unwrap());
+    let mut reads = Kept(follow().stdout(Stdio::piped()).spawn().unwrap());
+    let (sender, lines) = channel();
+    let output = BufReader::new(reads.0.stdout.take().unwrap());
+    std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+    let mut written = 0;
+    for _ in 0..ROUNDS {
+        bed.produce(&vec![line.clone(); 1000]);
+        written += 1000 * line.len() as u64;
+        // it has read them all, and waits
+        (0..1000).for_each(|_| drop(lines.recv_timeout(PATIENCE).expect("it does not follow")));
+        let changes = fs::metadata(bed.data.join("millrace.sqlite-wal")).unwrap().len();
+        assert!(changes <= CHANGES_BYTES_MAX, "{changes} bytes after {written} were written");
+    }
+    assert!(written > 3 * CHANGES_BYTES_MAX);
+    drop(stalled);
+}
+
+/// Ended with its test.
+struct Kept(Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
