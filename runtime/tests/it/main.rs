@@ -5,3 +5,4 @@ mod flights;
 mod flow;
 mod parity;
 mod process;
+mod replay;
