@@ -21,7 +21,9 @@ use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int96, Int96Type};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData};
+use parquet::file::metadata::{
+    ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -321,18 +323,20 @@ fn damage_is_named_by_row_group_and_what_came_before_it_is_in_the_topic() {
 }
 
 #[test]
+fn damage_that_the_library_panics_at_is_said_like_any_other() {
+    let file = folder("panic").join("panic.parquet");
+    write(&file, &counted(900), properties(Compression::UNCOMPRESSED, 300));
+    rewrite(&file, 1, |column| column.set_total_compressed_size(-1));
+    let said = refused(&file);
+    assert!(said.contains("row group 2 of 3 cannot be read beyond row 300 of the file"), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn a_compression_that_is_not_built_in_is_refused_before_any_row() {
     let file = folder("gzip").join("gzip.parquet");
     write(&file, &counted(900), properties(Compression::UNCOMPRESSED, 300));
-    let metadata = metadata(&file);
-    let groups = metadata.row_groups().iter().enumerate().map(|(number, group)| match number {
-        2 => with_compression(group, Compression::GZIP(GzipLevel::default())),
-        _ => group.clone(),
-    });
-    let told = metadata.clone().into_builder().set_row_groups(groups.collect()).build();
-    let mut bytes = fs::read(&file).unwrap();
-    ParquetMetaDataWriter::new(&mut bytes, &told).finish().unwrap();
-    fs::write(&file, bytes).unwrap();
+    rewrite(&file, 2, |column| column.set_compression(Compression::GZIP(GzipLevel::default())));
     let said = refused(&file);
     assert!(said.contains("row group 3 of 3: column `n` is compressed with GZIP"), "{said}");
     assert!(said.contains("snappy, zstd or no compression"), "{said}");
@@ -343,10 +347,14 @@ fn metadata(file: &Path) -> ParquetMetaData {
     ParquetMetaDataReader::new().parse_and_finish(&File::open(file).unwrap()).unwrap()
 }
 
-fn with_compression(group: &RowGroupMetaData, compression: Compression) -> RowGroupMetaData {
-    let columns = group.columns().iter().map(|column| {
-        let changed = column.clone().into_builder().set_compression(compression);
-        changed.build().unwrap()
-    });
-    group.clone().into_builder().set_column_metadata(columns.collect()).build().unwrap()
+/// Another footer behind the file's own: the last one is read.
+fn rewrite(file: &Path, group: usize, change: fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder) {
+    let metadata = metadata(file);
+    let mut groups = metadata.row_groups().to_vec();
+    let columns = groups[group].columns().iter().map(|column| change(column.clone().into_builder()).build().unwrap());
+    groups[group] = groups[group].clone().into_builder().set_column_metadata(columns.collect()).build().unwrap();
+    let told = metadata.into_builder().set_row_groups(groups).build();
+    let mut bytes = fs::read(file).unwrap();
+    ParquetMetaDataWriter::new(&mut bytes, &told).finish().unwrap();
+    fs::write(file, bytes).unwrap();
 }

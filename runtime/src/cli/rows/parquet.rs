@@ -4,6 +4,7 @@
 //! Invariant: columns and compressions are looked at before the first row; an error names the row group.
 
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::vec;
@@ -43,7 +44,9 @@ pub struct Parquet {
 impl Parquet {
     pub fn open(path: &Path, uuid: Option<&str>) -> Result<Parquet, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
-        let metadata = metadata(&file)?;
+        let metadata = guarded(|| metadata(&file)).map_err(|said| {
+            format!("it is no Parquet file, or not all of it is there: its footer cannot be read: {said}")
+        })?;
         readable(metadata.metadata())?;
         let kept = |field: &Field| uuid != Some(field.name().as_str());
         let roots = metadata.schema().fields().iter().enumerate().filter(|(_, field)| kept(field));
@@ -72,19 +75,24 @@ impl Parquet {
                 self.at += 1;
                 return Ok(Some(row));
             }
-            let Some(reader) = &mut self.reader else {
-                if self.groups == self.metadata.metadata().num_row_groups() {
-                    return Ok(None);
-                }
-                self.groups += 1;
-                self.reader = Some(self.group().map_err(|error| self.damaged(&error))?);
-                continue;
-            };
-            match reader.next() {
-                Some(Ok(batch)) => self.batch = self.encode(&batch)?.into_iter(),
-                Some(Err(error)) => return Err(self.damaged(&error)),
-                None => self.reader = None,
+            match guarded(|| self.next_batch()) {
+                Ok(Some(batch)) => self.batch = self.encode(&batch)?.into_iter(),
+                Ok(None) => return Ok(None),
+                Err(said) => return Err(self.damaged(&said)),
             }
+        }
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, String> {
+        loop {
+            if let Some(batch) = self.reader.as_mut().and_then(Iterator::next) {
+                return batch.map(Some).map_err(|error| error.to_string());
+            }
+            if self.groups == self.metadata.metadata().num_row_groups() {
+                return Ok(None);
+            }
+            self.groups += 1;
+            self.reader = Some(self.group()?);
         }
     }
 
@@ -121,14 +129,13 @@ impl Parquet {
         rows.collect()
     }
 
-    fn damaged(&self, error: &impl ToString) -> String {
+    fn damaged(&self, said: &str) -> String {
         format!(
-            "row group {} of {} cannot be read beyond row {} of the file: {}; the file is damaged, or not all of it \
-             is there",
+            "row group {} of {} cannot be read beyond row {} of the file: {said}; the file is damaged, or not all \
+             of it is there",
             self.groups,
             self.metadata.metadata().num_row_groups(),
-            self.at,
-            error.to_string()
+            self.at
         )
     }
 }
@@ -139,11 +146,21 @@ fn with_uuid(json: &str, prefix: &str) -> String {
     format!("{object}{mark}{prefix}\"{}\"}}", new_uuid())
 }
 
+/// The library panics at some of what damage makes of a file; it is said like any other.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let read = panic::catch_unwind(AssertUnwindSafe(read));
+    panic::set_hook(hook);
+    read.unwrap_or_else(|panic| match panic.downcast::<String>() {
+        Ok(said) => Err(*said),
+        Err(panic) => Err(panic.downcast_ref::<&str>().copied().unwrap_or("no words for it").to_owned()),
+    })
+}
+
 fn metadata(file: &File) -> Result<ArrowReaderMetadata, String> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let found = ArrowReaderMetadata::load(file, options.clone()).map_err(|error| {
-        format!("it is no Parquet file, or not all of it is there: its footer cannot be read: {error}")
-    })?;
+    let found = ArrowReaderMetadata::load(file, options.clone()).map_err(|error| error.to_string())?;
     let wider = Arc::new(Schema::new(fields(&found, as_wide)));
     ArrowReaderMetadata::try_new(found.metadata().clone(), options.with_schema(wider))
         .map_err(|error| error.to_string())
