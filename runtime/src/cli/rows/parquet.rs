@@ -173,12 +173,15 @@ fn readable(metadata: &ParquetMetaData) -> Result<(), String> {
             match column.compression() {
                 Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => {}
                 other => {
+                    let other = other.to_string();
                     return Err(format!(
-                        "row group {} of {}: column `{}` is compressed with {other}; write the file with snappy, \
+                        "row group {} of {}: column `{}` is compressed with {}; write the file with snappy, \
                          zstd or no compression",
                         number + 1,
                         metadata.num_row_groups(),
-                        column.column_path().string()
+                        column.column_path().string(),
+                        // without the level that nothing says
+                        other.split('(').next().unwrap_or(&other)
                     ));
                 }
             }
