@@ -263,6 +263,22 @@ fn a_new_uuid_takes_the_place_of_a_column() {
 }
 
 #[test]
+fn progress_is_drawn_on_a_terminal_and_nowhere_else() {
+    let file = folder("progress").join("progress.parquet");
+    write(&file, &counted(40), properties(Compression::UNCOMPRESSED, 100));
+    let program = env!("CARGO_BIN_EXE_millrace");
+    let line = format!("{program} replay {0} --topic rows --rate 100 --embedded {0}.data", file.display());
+    let piped = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(String::from_utf8(piped.stderr).unwrap(), format!("40 rows of {} into rows\n", file.display()));
+    // script gives its command a terminal
+    let drawn = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+    let drawn = String::from_utf8(drawn.stdout).unwrap();
+    for word in ["%", " rows, ", "/s, ", " left"] {
+        assert!(drawn.contains(word), "no {word:?} in {drawn:?}");
+    }
+}
+
+#[test]
 fn kafka_gets_the_same_rows() {
     let rig = Rig::new("replay", 1);
     let file = rig.folder.join("rows.parquet");
