@@ -37,7 +37,8 @@ async fn run(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("waiting for signals".into()))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("waiting for signals".into()))?;
     let listen = settings.listen;
-    let listener = TcpListener::bind(listen).await.map_err(failed(format!("listening on {listen}")))?;
+    let taken = format!("listening on {listen} (--listen or MILLRACE_WEB_LISTEN chooses another address)");
+    let listener = TcpListener::bind(listen).await.map_err(failed(taken))?;
     let address = listener.local_addr().map_err(failed(format!("listening on {listen}")))?;
     tracing::info!("the page is at http://{address}/");
     serve(listener, settings, catalogue, async move {

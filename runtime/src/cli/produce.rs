@@ -5,6 +5,7 @@ use std::io::{BufRead, stdin};
 use clap::Args;
 
 use super::ground::Ground;
+use super::progress::Progress;
 use super::topic::Topic;
 
 #[derive(Args)]
@@ -21,16 +22,20 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<(), String> {
     let mut topic = Topic::open(&options.topic, &options.ground)?;
-    let mut lines = 0_u64;
+    let progress = Progress::of_input();
+    let (mut lines, mut bytes) = (0_u64, 0_u64);
     for line in stdin().lock().lines() {
         let line = line.map_err(|error| format!("error: reading standard input after line {lines}: {error}"))?;
+        bytes += line.len() as u64 + 1;
         if line.is_empty() {
             continue;
         }
         let key = options.key.as_ref().map(|field| key(&line, field, lines + 1)).transpose()?;
         topic.send(key, line)?;
         lines += 1;
+        progress.row(bytes);
     }
+    drop(progress);
     topic.finish()?;
     eprintln!("{lines} messages into {}", options.topic);
     Ok(())

@@ -1,31 +1,28 @@
 //! `millrace replay`: the rows of a file into a topic, as fast as they go or at a rate.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use super::ground::Ground;
+use super::progress::Progress;
+use super::rows::Rows;
 use super::topic::Topic;
 
 /// Rows that go out between two looks at the clock.
 const BURST_SECONDS: f64 = 0.02;
 
 #[derive(Args)]
-#[command(
-    after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\n\
+#[command(after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\
+    A column of a Parquet file is a field: decimals are numbers, binary is base64, NaN is null, nested columns\n\
+    are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\n\
     Examples:\n  \
     millrace replay examples/flight-delay/sample.jsonl --topic flight-delay-ml-request --rate 100 --uuid UUID\n  \
-    millrace replay flights.csv --topic flight-delay-ml-request --embedded .millrace/embedded"
-)]
+    millrace replay flights.parquet --topic flight-delay-ml-request --embedded .millrace/embedded")]
 pub struct Options {
-    /// A file of JSON lines (.jsonl, .json, .ndjson) or CSV with a header (.csv)
+    /// A file of JSON lines (.jsonl, .json, .ndjson), CSV with a header (.csv), or Parquet (.parquet)
     file: PathBuf,
     #[arg(long)]
     topic: String,
@@ -50,31 +47,36 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
+    let mut rows = open(options)?;
     let mut topic = Topic::open(&options.topic, &options.ground)?;
-    let bar = bar();
-    let (started, mut sent) = (Instant::now(), 0_u64);
-    loop {
-        let before = sent;
-        for row in rows(&options.file)? {
-            topic.send(None, with_uuid(row?, options)?)?;
-            sent += 1;
-            bar.inc(1);
-            pace(options, started, sent, &mut topic)?;
+    let progress = Progress::new((!options.again).then(|| rows.whole()));
+    let (started, mut before) = (Instant::now(), 0);
+    let read = loop {
+        match rows.next_row() {
+            Ok(Some(row)) => {
+                topic.send(None, row)?;
+                progress.row(rows.at());
+                pace(options, started, progress.rows(), &mut topic)?;
+            }
+            // a file without rows has no second round
+            Ok(None) if options.again && progress.rows() > before => {
+                before = progress.rows();
+                rows = open(options)?;
+            }
+            Ok(None) => break Ok(()),
+            Err(said) => break Err(said),
         }
-        if !options.again || sent == before {
-            break;
-        }
-    }
+    };
+    let sent = progress.rows();
+    drop(progress);
     topic.finish()?;
-    bar.finish_and_clear();
-    eprintln!("{sent} rows of {} into {}", options.file.display(), options.topic);
-    Ok(())
+    let into = format!("{sent} rows of {} into {}", options.file.display(), options.topic);
+    read.map(|()| eprintln!("{into}"))
+        .map_err(|said| format!("error: {}: {said}\n{into} before that", options.file.display()))
 }
 
-/// Drawn on a terminal only.
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {human_pos} rows, {per_sec}, {elapsed}");
-    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+fn open(options: &Options) -> Result<Rows, String> {
+    Rows::open(&options.file, options.uuid.as_deref())
 }
 
 /// Waits until the next burst is due.
@@ -87,53 +89,4 @@ fn pace(options: &Options, started: Instant, sent: u64, topic: &mut Topic) -> Re
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     Ok(())
-}
-
-fn with_uuid(line: String, options: &Options) -> Result<String, String> {
-    let Some(field) = &options.uuid else { return Ok(line) };
-    let mut row: Map<String, Value> =
-        serde_json::from_str(&line).map_err(|error| format!("error: a row is no JSON object: {error}: {line}"))?;
-    row.insert(field.clone(), Uuid::new_v4().to_string().into());
-    Ok(Value::Object(row).to_string())
-}
-
-type Rows = Box<dyn Iterator<Item = Result<String, String>>>;
-
-fn rows(file: &Path) -> Result<Rows, String> {
-    let failed = |error: std::io::Error| format!("error: {}: {error}", file.display());
-    match file.extension().and_then(|ending| ending.to_str()) {
-        Some("jsonl" | "json" | "ndjson") => {
-            let name = file.display().to_string();
-            let lines = BufReader::new(File::open(file).map_err(failed)?).lines();
-            let lines = lines.map(move |line| line.map_err(|error| format!("error: {name}: {error}")));
-            Ok(Box::new(lines.filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()))))
-        }
-        Some("csv") => csv_rows(file),
-        _ => {
-            Err(format!("error: {}: expected a file whose name ends in .jsonl, .json, .ndjson or .csv", file.display()))
-        }
-    }
-}
-
-fn csv_rows(file: &Path) -> Result<Rows, String> {
-    let name = file.display().to_string();
-    let failed = move |error: csv::Error| format!("error: {name}: {error}");
-    let mut reader = csv::Reader::from_path(file).map_err(&failed)?;
-    let header = reader.headers().map_err(&failed)?.clone();
-    let row = move |record: Result<csv::StringRecord, csv::Error>| {
-        let record = record.map_err(&failed)?;
-        let cells = header.iter().zip(&record).map(|(name, text)| (name.to_owned(), cell(text)));
-        Ok(Value::Object(cells.collect()).to_string())
-    };
-    Ok(Box::new(reader.into_records().map(row)))
-}
-
-fn cell(text: &str) -> Value {
-    if text.is_empty() {
-        return Value::Null;
-    }
-    match serde_json::from_str(text) {
-        Ok(Value::Number(number)) => Value::Number(number),
-        _ => text.into(),
-    }
 }

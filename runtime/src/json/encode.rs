@@ -10,16 +10,13 @@
 //! Invariant: once bound to a batch, a row costs neither a downcast nor an allocation of its own.
 //! Knows nothing of sinks, and of a batch only its columns.
 
+use super::scalar::{write_base64, write_date, write_json, write_timestamp};
+use crate::error::{Error, Result};
+use crate::schema::Schema;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, BinaryArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, TimeUnit};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Serialize;
-
-use crate::error::{Error, Result};
-use crate::schema::Schema;
 
 /// Columns by name, in the order in which they are written.
 #[derive(Clone, Debug)]
@@ -128,7 +125,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-fn write_cell(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) {
+pub(super) fn write_cell(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) {
     if cells.is_null(row) {
         return out.extend_from_slice(b"null");
     }
@@ -138,11 +135,7 @@ fn write_cell(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) {
         Cells::Float64(array) => write_json(array.value(row), out),
         Cells::Text(array) => write_json(array.value(row), out),
         Cells::Binary(array) => write_base64(array.value(row), out),
-        Cells::Date(array) => {
-            out.push(b'"');
-            write_date(array.value(row).into(), out);
-            out.push(b'"');
-        }
+        Cells::Date(array) => write_date(array.value(row), out),
         Cells::Timestamp(array) => write_timestamp(array.value(row), out),
         Cells::List(array, items) => {
             let offsets = array.value_offsets();
@@ -162,74 +155,6 @@ fn write_list(items: &Cells<'_>, range: std::ops::Range<usize>, out: &mut Vec<u8
     out.push(b']');
 }
 
-/// Booleans, numbers and texts; a number that is not finite is `null`.
-fn write_json(value: impl Serialize, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, &value).expect("a scalar serializes, and a Vec takes every write");
-}
-
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    BASE64.encode_slice(bytes, &mut out[start..]).expect("base64 with padding takes 4 bytes for every 3");
-    out.push(b'"');
-}
-
-fn write_timestamp(micros: i64, out: &mut Vec<u8>) {
-    const DAY_MICROS: i64 = 86_400_000_000;
-    let (days, of_day) = (micros.div_euclid(DAY_MICROS), micros.rem_euclid(DAY_MICROS));
-    let seconds = of_day / 1_000_000;
-    out.push(b'"');
-    write_date(days, out);
-    for (mark, number, digits) in [
-        (b'T', seconds / 3600, 2),
-        (b':', seconds / 60 % 60, 2),
-        (b':', seconds % 60, 2),
-        (b'.', of_day % 1_000_000, 6),
-    ] {
-        out.push(mark);
-        write_digits(number, digits, out);
-    }
-    out.extend_from_slice(b"Z\"");
-}
-
-fn write_date(days: i64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(days);
-    if (0..=9999).contains(&year) {
-        write_digits(year, 4, out);
-    } else {
-        out.push(if year < 0 { b'-' } else { b'+' });
-        write_digits(year.abs(), if year.abs() < 1_000_000 { 6 } else { 7 }, out);
-    }
-    out.push(b'-');
-    write_digits(month, 2, out);
-    out.push(b'-');
-    write_digits(day, 2, out);
-}
-
-/// The last `digits` (at most 7) decimal digits, with leading zeros.
-fn write_digits(mut number: i64, digits: usize, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 7];
-    for digit in text[..digits].iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&text[..digits]);
-}
-
-/// Year, month and day in the proleptic Gregorian calendar, of days since 1970-01-01. The year is taken to begin in
-/// March, so that the leap day is its last, and 400 of them (146,097 days) repeat.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468; // since 0000-03-01
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -237,6 +162,8 @@ mod tests {
     use arrow_array::builder::{Float64Builder, ListBuilder, StringBuilder};
     use arrow_array::types::ArrowPrimitiveType;
     use arrow_array::{ArrayRef, Float64Array, Int64Array};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD as BASE64;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -335,22 +262,6 @@ mod tests {
         let error = |name| Encoder::of_names([name]).batch(&batch).err().expect("an error").to_string();
         assert_eq!(error("b"), "a batch has no column `b`, which is to be written");
         assert_eq!(error("a"), "column `a` is of type Int8, which no column of a pipeline has");
-    }
-
-    /// Days of each month, counted one by one: nothing that `civil` shares.
-    #[test]
-    fn dates_agree_with_counting_days() {
-        let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let mut days = -719_528; // 0000-01-01
-        for year in 0..=2400 {
-            for (month, length) in [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().enumerate() {
-                for day in 1..=length + i64::from(month == 1 && leap(year)) {
-                    assert_eq!(civil(days), (year, month as i64 + 1, day));
-                    days += 1;
-                }
-            }
-        }
-        assert_eq!(civil(0), (1970, 1, 1));
     }
 
     proptest! {

@@ -16,6 +16,7 @@ pub struct Lines {
     reader: BufReader<File>,
     line: Vec<u8>,
     number: usize,
+    read_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,12 @@ pub struct Line<'a> {
 
 impl Lines {
     pub fn open(file: &Path) -> io::Result<Lines> {
-        Ok(Lines { reader: BufReader::new(File::open(file)?), line: Vec::new(), number: 0 })
+        Ok(Lines { reader: BufReader::new(File::open(file)?), line: Vec::new(), number: 0, read_bytes: 0 })
+    }
+
+    /// Of the file, so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// The next line that is not blank.
@@ -38,6 +44,7 @@ impl Lines {
                 return Ok(None);
             }
             self.number += 1;
+            self.read_bytes += read as u64;
             if read as u64 == LINE_BYTES_MAX && !self.line.ends_with(b"\n") {
                 let long = format!("line {} is longer than {LINE_BYTES_MAX} bytes", self.number);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, long));

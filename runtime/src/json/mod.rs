@@ -3,5 +3,7 @@
 pub mod column;
 pub mod decode;
 pub mod encode;
+pub mod foreign;
 pub mod lines;
+mod scalar;
 pub mod time;

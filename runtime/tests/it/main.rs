@@ -8,3 +8,4 @@ mod flow;
 mod folder;
 mod parity;
 mod process;
+mod replay;

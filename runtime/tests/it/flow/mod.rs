@@ -7,6 +7,6 @@ mod life;
 mod mistakes;
 mod parity;
 mod redeploy;
-mod rig;
+pub mod rig;
 mod source;
 mod wire;
