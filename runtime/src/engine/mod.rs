@@ -6,12 +6,12 @@
 mod ended;
 mod fan_out;
 mod head;
-mod history;
+pub(crate) mod history;
 mod reader;
 mod reject;
 mod session;
 mod stop;
-mod store;
+pub(crate) mod store;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;

@@ -102,7 +102,8 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
     let group_is_known = some_are_missing && source.group_is_known()?;
     for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known)?;
+        let reset = reset(context, "--head");
+        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known, &reset)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
@@ -123,18 +124,21 @@ fn stand(
     committed: &Committed,
     extent: Extent,
     group_is_known: bool,
+    reset: &str,
 ) -> Result<(i64, History, bool)> {
     let Some(offset) = committed.offset else {
         let start = first_start(plan.source.start, extent, group_is_known);
         return Ok((start, History::new(&log.topic_id, start, &plan.generation), true));
     };
     let place = format!("group `{}` on `{}` partition {partition}", plan.source.group, log.topic);
-    within(&place, offset, extent)?;
+    within(&place, partition, offset, extent, reset)?;
     match History::parse(&committed.metadata) {
         Some(history) if history.topic_id != log.topic_id => Err(Error::stop(format!(
             "{place}: its offset {offset} is about another topic of this name (id {}, now {}): the topic was deleted \
-             and made again. Reset the group and every sink's position, or give the pipeline a new name",
-            history.topic_id, log.topic_id
+             and made again. To begin with the new one: `{} --to earliest`, or give the pipeline a new name",
+            history.topic_id,
+            log.topic_id,
+            reset.replace("--head", "--all")
         ))),
         Some(mut history) => {
             let changed = history.decide(offset, &plan.generation);
@@ -144,12 +148,21 @@ fn stand(
     }
 }
 
+/// What moves a position, for messages.
+fn reset(context: &Context<'_>, what: &str) -> String {
+    let ground = match context.ground {
+        Ground::Services => String::new(),
+        Ground::Embedded(folder) => format!("--embedded {} ", folder.display()),
+    };
+    format!("millrace positions reset {} {ground}{what}", context.plan.file.display())
+}
+
 /// A position must lie in what the log holds: rows are never skipped in silence.
-fn within(place: &str, offset: i64, extent: Extent) -> Result<()> {
+fn within(place: &str, partition: i32, offset: i64, extent: Extent, reset: &str) -> Result<()> {
     if offset < extent.first {
         return Err(Error::stop(format!(
             "{place} stands at offset {offset}, and the log begins at {}: rows {offset} to {} are gone (the topic's \
-             retention dropped them). To go on without them, move the position to {}",
+             retention dropped them). To go on without them: `{reset} --to {partition}:{}`",
             extent.first,
             extent.first - 1,
             extent.first
@@ -158,7 +171,9 @@ fn within(place: &str, offset: i64, extent: Extent) -> Result<()> {
     if offset > extent.end {
         return Err(Error::stop(format!(
             "{place} stands at offset {offset}, beyond the log's end {}: the topic was deleted and made again, or lost \
-             rows",
+             rows. To go on with what comes: `{} --to {partition}:{}`",
+            extent.end,
+            reset.replace("--head", "--all"),
             extent.end
         )));
     }
@@ -175,7 +190,7 @@ fn open_sinks(context: &Context<'_>, log: &Log, standing: &Standing) -> Result<(
             .block_on(writer.open(&starts(sink, standing)))
             .map_err(|error| error.at(format!("sink `{}`", sink.name)))?;
         for (partition, position) in &positions {
-            check_sink(sink, log, *partition, *position, standing)?;
+            check_sink(context, sink, log, *partition, *position, standing)?;
             lowest.entry(*partition).and_modify(|lowest| *lowest = (*lowest).min(*position));
         }
         opened.push(Opened { name: sink.name.clone(), writer });
@@ -190,14 +205,30 @@ fn starts(sink: &SinkPlan, standing: &Standing) -> Positions {
     }
 }
 
-fn check_sink(sink: &SinkPlan, log: &Log, partition: i32, position: i64, standing: &Standing) -> Result<()> {
+fn check_sink(
+    context: &Context<'_>,
+    sink: &SinkPlan,
+    log: &Log,
+    partition: i32,
+    position: i64,
+    standing: &Standing,
+) -> Result<()> {
     let place = format!("sink `{}` on `{}` partition {partition}", sink.name, log.topic);
-    within(&place, position, standing.extents[&partition])?;
+    within(
+        &place,
+        partition,
+        position,
+        standing.extents[&partition],
+        &reset(context, &format!("--sink {}", sink.name)),
+    )?;
     let head = standing.heads[&partition];
     if position > head {
         return Err(Error::stop(format!(
             "{place} stands at offset {position}, beyond the consumer group's {head}: the group's offsets expired or \
-             were reset. Set the group's offset to {position}, or remove this sink's position to begin again"
+             were reset. To set the group's: `{} --to {partition}:{position}`; to have this sink begin again: `{} --to \
+             {partition}:{head}`",
+            reset(context, "--head"),
+            reset(context, &format!("--sink {}", sink.name))
         )));
     }
     Ok(())
