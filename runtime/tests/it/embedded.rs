@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,9 +14,12 @@ use crate::flights::{flights, repository, request};
 use crate::parity;
 use crate::process::{PATIENCE, Process};
 
+mod positions;
+
 /// A pipeline of its own in a folder of its own.
 struct Bed {
     folder: PathBuf,
+    file: PathBuf,
     toml: String,
 }
 
@@ -27,7 +30,12 @@ impl Bed {
         fs::create_dir_all(&folder).unwrap();
         let root = repository();
         let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
-        Bed { folder, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
+        let file = folder.join("pipeline.toml");
+        Bed { folder, file, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
+    }
+
+    fn file(&self) -> &Path {
+        &self.file
     }
 
     fn data(&self) -> PathBuf {
@@ -35,10 +43,9 @@ impl Bed {
     }
 
     fn start(&self, options: &[&str]) -> Process {
-        let file = self.folder.join("pipeline.toml");
-        fs::write(&file, &self.toml).unwrap();
+        fs::write(&self.file, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg("run").arg(&file).arg("--embedded").arg(self.data()).args(options);
+        command.arg("run").arg(&self.file).arg("--embedded").arg(self.data()).args(options);
         Process::start(command)
     }
 

@@ -4,4 +4,5 @@ mod embedded;
 mod flights;
 mod flow;
 mod parity;
+mod positions;
 mod process;

@@ -5,6 +5,7 @@ mod crash;
 mod life;
 mod mistakes;
 mod parity;
+mod positions;
 mod redeploy;
 mod rig;
 mod source;
