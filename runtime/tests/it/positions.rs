@@ -49,14 +49,18 @@ impl Positions<'_> {
         command
     }
 
+    pub fn answer(&self, act: &str, options: &[&str]) -> Answer {
+        Answer::of(self.command(act, options).output().unwrap())
+    }
+
     pub fn show(&self) -> Value {
-        let answer = Answer::of(self.command("show", &["--json"]).output().unwrap());
+        let answer = self.answer("show", &["--json"]);
         answer.assert_done(&[]);
         serde_json::from_str(&answer.out).unwrap()
     }
 
     pub fn table(&self) -> String {
-        let answer = Answer::of(self.command("show", &[]).output().unwrap());
+        let answer = self.answer("show", &[]);
         answer.assert_done(&[]);
         answer.out
     }
