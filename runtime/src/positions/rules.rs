@@ -255,3 +255,122 @@ pub(super) fn metadata_of(view: &View, moves: &Moves, step: &Move, generation: &
     let lowest = mine.chain(stay).min().unwrap_or(step.to);
     history_of(view, partition, step.to, lowest, generation).render()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::positions::view::Head;
+    use crate::sink::Log;
+    use crate::sink::ledger::{Entry, Wrong};
+    use crate::source::Extent;
+
+    fn sink(next: i64) -> Sink {
+        Sink { entry: Entry { next: Some(next), ..Entry::default() }, wrong: None }
+    }
+
+    /// One partition: a log of [first, end), the head, and two sinks.
+    fn view(first: i64, end: i64, head: i64, sinks: [i64; 2]) -> View {
+        let history = History::new("id", first, &"a".into());
+        let sinks = [("one", sinks[0]), ("two", sinks[1])].map(|(name, next)| (name.into(), sink(next)));
+        let head = Head { next: Some(head), history: Some(history), wrong: None };
+        let partition = Partition { extent: Extent { first, end }, head, sinks: BTreeMap::from(sinks) };
+        View {
+            log: Log { cluster: "c".into(), topic: "t".into(), topic_id: "id".into() },
+            group: "g".into(),
+            members: None,
+            partitions: BTreeMap::from([(0, partition)]),
+            places: BTreeMap::new(),
+            unread: BTreeMap::new(),
+        }
+    }
+
+    /// What the engine checks at a start.
+    fn is_accepted(Partition { extent, head, sinks }: &Partition) -> bool {
+        let inside = |next: i64| (extent.first..=extent.end).contains(&next);
+        let head = head.next.unwrap_or(extent.first);
+        inside(head) && sinks.values().filter_map(|sink| sink.entry.next).all(|next| inside(next) && next <= head)
+    }
+
+    fn make(step: &Move, partition: &mut Partition) {
+        match &step.who {
+            Who::Head => partition.head.next = Some(step.to),
+            Who::Sink(name) => *partition.sinks.get_mut(name).unwrap() = sink(step.to),
+        }
+    }
+
+    fn request(target: Target, to: To) -> Request {
+        Request { target, to, partition: None }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_not_refused_is_accepted_after_every_move(
+            (first, rows, head, sinks) in (0..5_i64, 0..20_i64, 0..20_i64, [0..20_i64, 0..20_i64]),
+            target in prop::sample::select(vec![Target::Head, Target::Sink("one".into()), Target::All]),
+            to in prop_oneof![Just(To::Earliest), Just(To::Latest), (0..30_i64).prop_map(To::Offset)],
+        ) {
+            let end = first + rows;
+            let head = end.min(first + head);
+            let view = view(first, end, head, sinks.map(|sink| head.min(first + sink)));
+            let mut partition = view.partitions[&0].clone();
+            prop_assert!(is_accepted(&partition));
+            let moves = Moves::new(&view, &request(target.clone(), to.clone()));
+            let possible = match (&to, &target) {
+                (To::Offset(to), _) if !(first..=end).contains(to) => false,
+                (To::Offset(to), Target::Sink(_)) => *to <= head,
+                (To::Earliest, Target::Head) => view.partitions[&0].sinks.values().all(|s| s.entry.next <= Some(first)),
+                (To::Offset(to), Target::Head) => view.partitions[&0].sinks.values().all(|s| s.entry.next <= Some(*to)),
+                _ => true,
+            };
+            prop_assert_eq!(moves.refused.is_empty(), possible, "{:?}", moves.refused);
+            if !possible {
+                return Ok(());
+            }
+            for step in &moves.moves {
+                make(step, &mut partition);
+                prop_assert!(is_accepted(&partition), "{:?} of {:?}", step, moves.moves);
+            }
+            // and it comes to what was asked for
+            let again = View { partitions: BTreeMap::from([(0, partition)]), ..view };
+            prop_assert_eq!(Moves::new(&again, &request(target, to)).moves, Vec::new());
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_log_is_moved_wherever_it_stands_and_what_cannot_be_mended_is_not() {
+        let mut view = view(0, 10, 0, [0, 0]);
+        let partition = view.partitions.get_mut(&0).unwrap();
+        partition.head.history = Some(History::new("old", 0, &"a".into()));
+        partition.sinks.get_mut("one").unwrap().entry.wrong = Some(Wrong { said: "another".into(), mends: true });
+        let moves = Moves::new(&view, &request(Target::All, To::Earliest));
+        let anew: Vec<_> = moves.moves.iter().map(|step| (step.who.to_string(), step.anew, step.repeats())).collect();
+        assert_eq!(anew, [("head".to_owned(), true, None), ("sink `one`".to_owned(), true, None)]);
+        let partition = view.partitions.get_mut(&0).unwrap();
+        partition.sinks.get_mut("one").unwrap().entry.wrong = Some(Wrong { said: "by hand".into(), mends: false });
+        let moves = Moves::new(&view, &request(Target::All, To::Earliest));
+        assert_eq!(moves.refused, ["partition 0: sink `one`: by hand"]);
+    }
+
+    #[test]
+    fn a_new_generation_computes_from_a_rewound_head_on_and_the_old_one_what_a_sink_lacks_below_it() {
+        let mut view = view(0, 100, 50, [5, 5]);
+        let moves = Moves::new(&view, &request(Target::Head, To::Offset(10)));
+        let said = |view: &View, generation: &str| {
+            computed_by(view, &moves, 0, &view.partitions[&0], &generation.into()).unwrap()
+        };
+        assert_eq!(said(&view, "a"), "rows are computed by generation: from 10 a");
+        assert_eq!(said(&view, "b"), "rows are computed by generation: from 10 b");
+        // the list beside the head covers the sinks that stay
+        let mut history = History::new("id", 40, &"a".into());
+        history.decide(45, &"b".into());
+        view.partitions.get_mut(&0).unwrap().head.history = Some(history);
+        let written = metadata_of(&view, &moves, &moves.moves[0], &"b".into()).unwrap();
+        let entries = History::parse(&written).unwrap().entries().to_vec();
+        assert_eq!(entries, [(5, "a".into()), (45, "b".into())]);
+        let expected = "rows are computed by generation: from 10 a, from 45 b; which generation computed rows before 40 \
+                        first is not known any more";
+        assert_eq!(said(&view, "b"), expected);
+    }
+}
