@@ -27,17 +27,27 @@ pub struct Ledger<F: Files = NameNode> {
 impl Ledger {
     /// Connects to nothing.
     pub fn new(context: Context, plan: &HdfsPlan) -> Result<Ledger> {
-        Ok(Ledger { place: Place::new(NameNode::new(plan, context.timeout)?, &context, &plan.directory)? })
+        Ledger::over(NameNode::new(plan, context.timeout)?, &context, &plan.directory)
     }
 }
 
 impl Ledger<Local> {
     pub fn in_folder(context: Context, plan: &HdfsPlan, root: PathBuf) -> Result<Ledger<Local>> {
-        Ok(Ledger { place: Place::new(Local::new(root), &context, &plan.directory)? })
+        Ledger::over(Local::new(root), &context, &plan.directory)
     }
 }
 
 impl<F: Files> Ledger<F> {
+    pub fn over(files: F, context: &Context, directory: &str) -> Result<Ledger<F>> {
+        Ok(Ledger { place: Place::new(files, context, directory)? })
+    }
+
+    /// The lowest position that its files allow.
+    #[cfg(test)]
+    pub async fn floor(&self, partition: i32) -> Result<i64> {
+        Ok(self.place.last_published().await?.get(&partition).map_or(0, |last| last + 1))
+    }
+
     /// None: the partition has no folder.
     async fn marker(&self, partition: i32) -> Result<Option<Marker>> {
         let path = self.place.partition_path(partition);
