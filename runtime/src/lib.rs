@@ -15,6 +15,7 @@ pub mod json;
 pub mod kafka;
 pub mod observe;
 pub mod plan;
+pub mod positions;
 pub mod schema;
 pub mod sink;
 pub mod source;

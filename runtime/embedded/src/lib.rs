@@ -18,11 +18,13 @@
 mod error;
 mod folder;
 mod log;
+mod positions;
 mod transaction;
 mod wake;
 
 pub use error::{Error, Result, advice};
 pub use folder::{Folder, Hold};
 pub use log::{Extent, Headers, Message, Record, TOPIC_ROWS_MAX, Topic, now_ms};
-pub use transaction::{Offset, Position, Transaction};
+pub use positions::{Offset, Position};
+pub use transaction::Transaction;
 pub use wake::Wake;

@@ -3,25 +3,12 @@
 //! Invariant: a position moves only from where its writer says that it stands, in the transaction of the rows that it
 //! is about; so a writer that was overtaken commits nothing.
 
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::log::{Record, Topic, pack};
-
-/// A consumer's offset in one partition, and what its owner wrote beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offset {
-    pub next: i64,
-    pub metadata: String,
-}
-
-/// How far a sink has come in one partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    pub topic_uuid: String,
-    pub next: i64,
-}
+use crate::positions::{Offset, Position};
 
 /// Dropped without `commit`, it never was.
 pub struct Transaction<'a> {
@@ -114,14 +101,7 @@ impl<'a> Transaction<'a> {
     }
 
     pub fn offset(&self, consumer: &str, topic: &Topic, partition: i32) -> Result<Option<Offset>> {
-        let found = self
-            .inner
-            .prepare_cached("SELECT next, metadata FROM offsets WHERE consumer = ? AND topic = ? AND partition = ?")
-            .and_then(|mut select| {
-                let offset = |row: &rusqlite::Row<'_>| Ok(Offset { next: row.get(0)?, metadata: row.get(1)? });
-                select.query_row(params![consumer, topic.id, partition], offset).optional()
-            });
-        found.map_err(self.folder.failed("reading offsets"))
+        self.folder.offset(consumer, topic, partition)
     }
 
     /// Moves a consumer from where it stands (`None`: nowhere) to `to`.
@@ -145,14 +125,7 @@ impl<'a> Transaction<'a> {
     }
 
     pub fn position(&self, sink: &str, topic: &str, partition: i32) -> Result<Option<Position>> {
-        let found = self
-            .inner
-            .prepare_cached("SELECT topic_uuid, next FROM positions WHERE sink = ? AND topic = ? AND partition = ?")
-            .and_then(|mut select| {
-                let position = |row: &rusqlite::Row<'_>| Ok(Position { topic_uuid: row.get(0)?, next: row.get(1)? });
-                select.query_row(params![sink, topic, partition], position).optional()
-            });
-        found.map_err(self.folder.failed("reading positions"))
+        self.folder.position(sink, topic, partition)
     }
 
     /// Moves a sink from where it stands (`None`: nowhere) to `to`.
@@ -184,14 +157,8 @@ impl<'a> Transaction<'a> {
             .map_err(self.folder.failed("writing documents"))
     }
 
-    /// Rows of a sink, in a collection, below which ids sort; for a sink without a position that finds rows.
     pub fn has_document_with_prefix(&self, collection: &str, prefix: &str) -> Result<bool> {
-        self.inner
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM documents WHERE collection = ? AND id >= ? AND id < ? || x'ff')",
-            )
-            .and_then(|mut select| select.query_row(params![collection, prefix, prefix], |row| row.get(0)))
-            .map_err(self.folder.failed("reading documents"))
+        self.folder.has_document_with_prefix(collection, prefix)
     }
 }
 

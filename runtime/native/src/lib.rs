@@ -1,4 +1,6 @@
-//! The only unsafe code of millrace, behind safe types: librdkafka's topic ids and XGBoost.
+//! The only unsafe code of millrace, behind safe types: what librdkafka knows of topics and groups, and XGBoost.
 
+pub mod members;
+mod owned;
 pub mod topic_id;
 pub mod xgboost;

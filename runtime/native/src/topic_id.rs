@@ -12,10 +12,8 @@ use rdkafka::bindings::*;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-/// librdkafka takes no longer request timeout than an hour.
-const TIMEOUT_MS_MAX: u128 = 3_600_000;
-/// How much longer than the request's own timeout to wait for its outcome, which always comes.
-const ANSWER_MARGIN_MS: i32 = 1_000;
+use crate::owned::{ANSWER_MARGIN_MS, Owned, text, timeout_ms};
+
 /// What a broker without topic ids answers: a UUID of 128 zero bits.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -74,7 +72,7 @@ pub fn cluster_id<C: ClientContext>(client: &Client<C>, timeout: Duration) -> Re
 
 /// Asks the cluster about one topic and waits for the answer; None: it did not come.
 fn describe<C: ClientContext>(client: &Client<C>, topic: &CStr, timeout: Duration) -> Option<Event> {
-    let timeout_ms = timeout.as_millis().clamp(1, TIMEOUT_MS_MAX) as i32;
+    let timeout_ms = timeout_ms(timeout);
     let mut names: [*const c_char; 1] = [topic.as_ptr()];
     let mut sentence: [c_char; 256] = [0; 256];
     // SAFETY: `client` is borrowed for the whole block, so its handle lives; `names` and the string in it outlive
@@ -95,16 +93,6 @@ fn describe<C: ClientContext>(client: &Client<C>, topic: &CStr, timeout: Duratio
         rd_kafka_DescribeTopics(handle, topics.0, options.0, queue.0);
         let event = rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(ANSWER_MARGIN_MS));
         (!event.is_null()).then(|| Event(Owned(event, |it| rd_kafka_event_destroy(it))))
-    }
-}
-
-/// An object of librdkafka's, and what destroys it.
-struct Owned<T>(*mut T, unsafe fn(*mut T));
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from the constructor that belongs to this destructor, and only this guard owns it.
-        unsafe { (self.1)(self.0) }
     }
 }
 
@@ -138,14 +126,4 @@ impl Event {
             Ok(text(rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(*topics))))
         }
     }
-}
-
-/// # Safety
-/// `chars` is null or a string that ends with a zero byte and lives during the call.
-unsafe fn text(chars: *const c_char) -> String {
-    if chars.is_null() {
-        return String::new();
-    }
-    // SAFETY: not null, and the caller vouches for the rest.
-    unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned()
 }

@@ -5,6 +5,7 @@ mod consume;
 mod ground;
 mod logs;
 mod manual;
+mod positions;
 mod produce;
 mod progress;
 mod replay;
@@ -54,6 +55,9 @@ enum Command {
     /// Work on a pipeline's topics
     #[command(subcommand)]
     Topics(topics::Topics),
+    /// Show where a pipeline stands, or move it
+    #[command(subcommand)]
+    Positions(positions::Positions),
     /// Watch a running pipeline: rates, latencies, lag, rejects
     Top(top::Options),
     /// Print how a running pipeline is, as JSON
@@ -134,6 +138,7 @@ impl Cli {
             Command::Topics(topics::Topics::Create(options)) => {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
+            Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
             Command::Completions(options) => {
                 manual::completions(&options);
                 Ok(())

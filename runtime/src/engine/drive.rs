@@ -13,11 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::batch::{Batch, Span};
-use crate::engine::lane::{Act, Lane, Limits, Queued, State, Stretch};
+use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
 use crate::engine::reread::{Gap, Given, Material, Rereader};
 use crate::error::{Error, Kind, Result};
 use crate::observe::{SinkMetrics, SinkState};
 use crate::plan::{OnGap, SinkPlan};
+use crate::positions;
 use crate::sink::{AnyWriter, Outbound, Positions, Writer};
 
 /// Memory of rows that wait for one sink; beyond it the sink reads the log again.
@@ -198,11 +199,14 @@ impl Driver {
         let positions = Box::pin(writer.open(&self.starts)).await?;
         self.durable(&positions);
         let opened = self.link.lane().opened(positions);
-        opened.map_err(|beyond| {
+        opened.map_err(|Beyond { partition, position, head }| {
+            let reset = |what: &str| positions::command(plan, ground, what);
             Error::stop(format!(
-                "it stands at offset {} of partition {}, beyond the consumer group's {}: the group's offsets expired or \
-                 were reset. Set the group's offset to {}, or remove this sink's position to begin again",
-                beyond.position, beyond.partition, beyond.head, beyond.position
+                "it stands at offset {position} of partition {partition}, beyond the consumer group's {head}: the \
+                 group's offsets expired or were reset. To set the group's: `{} --to {partition}:{position}`; to have \
+                 this sink begin again: `{} --to {partition}:{head}`",
+                reset("--head"),
+                reset(&format!("--sink {}", self.sink.name)),
             ))
         })?;
         tools.writer = Some(writer);
@@ -265,10 +269,15 @@ impl Driver {
             to - 1
         );
         match self.sink.on_gap {
-            OnGap::Stop => Err(Error::stop(format!(
-                "{said}. To go on without them, set `on_gap = \"skip\"` in `[sinks.{}]`",
-                self.sink.name
-            ))),
+            OnGap::Stop => {
+                let Material { plan, ground, .. } = &*self.material;
+                let reset = positions::command(plan, ground, &format!("--sink {}", self.sink.name));
+                Err(Error::stop(format!(
+                    "{said}. To go on without them: `{reset} --to {partition}:{to}`, or `on_gap = \"skip\"` in \
+                     `[sinks.{}]`",
+                    self.sink.name
+                )))
+            }
             OnGap::Skip => {
                 tracing::error!(sink = %self.sink.name, partition, from, to = to - 1, "{said}; on_gap = \"skip\": it goes on without them");
                 let batch = Batch::empty(self.material.plan.schema.arrow(), vec![Span { partition, from, to }]);

@@ -38,11 +38,11 @@ impl Generations {
         let has =
             |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks.iter().any(|known| *known.name == *sink));
         let mut since = history.end();
-        for (from, hash) in history.entries().rev() {
+        for (from, hash) in history.entries().iter().rev() {
             if !has(hash) {
                 break;
             }
-            since = from;
+            since = *from;
         }
         since
     }

@@ -81,14 +81,22 @@ impl History {
         keep > 0
     }
 
-    /// (from offset, generation), rising.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (i64, &Arc<str>)> {
-        self.generations.iter().map(|(from, generation)| (*from, generation))
-    }
-
     /// Where the last generation begins.
     pub fn end(&self) -> i64 {
         self.generations.last().map_or(0, |(from, _)| *from)
+    }
+
+    /// Rows from `offset` on may be asked for again: those before the list are its first entry's, and stay so whatever
+    /// is decided later.
+    pub fn reach_back(&mut self, offset: i64) {
+        if let Some((from, _)) = self.generations.first_mut() {
+            *from = offset.min(*from);
+        }
+    }
+
+    /// (from offset, generation), rising.
+    pub fn entries(&self) -> &[(i64, Arc<str>)] {
+        &self.generations
     }
 }
 
@@ -133,6 +141,18 @@ mod tests {
         assert_eq!(list, history(&[(20, "b"), (30, "c")]));
         assert!(list.prune(1000));
         assert_eq!(list, history(&[(30, "c")]));
+    }
+
+    #[test]
+    fn a_rewind_before_the_list_keeps_its_rows_with_the_first_entry() {
+        let mut list = history(&[(10, "a"), (20, "b")]);
+        list.reach_back(12);
+        assert_eq!(list, history(&[(10, "a"), (20, "b")]));
+        list.reach_back(5);
+        assert_eq!(list, history(&[(5, "a"), (20, "b")]));
+        // a switch at a head that stands before the old first entry leaves the rows below it with `a`
+        assert!(list.decide(8, &"c".into()));
+        assert_eq!(list, history(&[(5, "a"), (8, "c")]));
     }
 
     #[test]

@@ -10,14 +10,14 @@ mod ended;
 mod fan_out;
 mod generations;
 mod head;
-mod history;
+pub(crate) mod history;
 mod lane;
 mod reader;
 mod reject;
 mod reread;
 mod session;
 mod stop;
-mod store;
+pub(crate) mod store;
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;

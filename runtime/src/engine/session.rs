@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkPlan, SinkStart};
+use crate::positions;
 use crate::sink::transaction::Transactions;
 use crate::sink::{Log, Positions};
 use crate::source::{Committed, Extent, Source, first_start};
@@ -111,7 +112,8 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
     let group_is_known = some_are_missing && source.group_is_known()?;
     for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known)?;
+        let reset = positions::command(plan, context.ground, "--head");
+        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known, &reset)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
@@ -132,18 +134,21 @@ fn stand(
     committed: &Committed,
     extent: Extent,
     group_is_known: bool,
+    reset: &str,
 ) -> Result<(i64, History, bool)> {
     let Some(offset) = committed.offset else {
         let start = first_start(plan.source.start, extent, group_is_known);
         return Ok((start, History::new(&log.topic_id, start, &plan.generation), true));
     };
     let place = format!("group `{}` on `{}` partition {partition}", plan.source.group, log.topic);
-    within(&place, offset, extent)?;
+    within(&place, partition, offset, extent, reset)?;
     match History::parse(&committed.metadata) {
         Some(history) if history.topic_id != log.topic_id => Err(Error::stop(format!(
             "{place}: its offset {offset} is about another topic of this name (id {}, now {}): the topic was deleted \
-             and made again. Reset the group and every sink's position, or give the pipeline a new name",
-            history.topic_id, log.topic_id
+             and made again. To begin with the new one: `{} --to earliest`, or give the pipeline a new name",
+            history.topic_id,
+            log.topic_id,
+            reset.replace("--head", "--all")
         ))),
         Some(mut history) => {
             let changed = history.decide(offset, &plan.generation);
@@ -154,11 +159,11 @@ fn stand(
 }
 
 /// A position must lie in what the log holds: rows are never skipped in silence.
-fn within(place: &str, offset: i64, extent: Extent) -> Result<()> {
+fn within(place: &str, partition: i32, offset: i64, extent: Extent, reset: &str) -> Result<()> {
     if offset < extent.first {
         return Err(Error::stop(format!(
             "{place} stands at offset {offset}, and the log begins at {}: rows {offset} to {} are gone (the topic's \
-             retention dropped them). To go on without them, move the position to {}",
+             retention dropped them). To go on without them: `{reset} --to {partition}:{}`",
             extent.first,
             extent.first - 1,
             extent.first
@@ -167,7 +172,9 @@ fn within(place: &str, offset: i64, extent: Extent) -> Result<()> {
     if offset > extent.end {
         return Err(Error::stop(format!(
             "{place} stands at offset {offset}, beyond the log's end {}: the topic was deleted and made again, or lost \
-             rows",
+             rows. To go on with what comes: `{} --to {partition}:{}`",
+            extent.end,
+            reset.replace("--head", "--all"),
             extent.end
         )));
     }

@@ -49,18 +49,42 @@ impl Store {
     pub fn slot(&self) -> Result<Slot> {
         let id = self.id()?;
         for n in 0..SLOTS_MAX {
-            let path = self.root.join("slots").join(format!("{n}.lock"));
-            let lock = File::create(&path).map_err(|cause| failed("opening", &path, cause))?;
-            match lock.try_lock() {
-                Ok(()) => {
-                    let transactional_id = format!("millrace-{}-{id}-{n}", self.pipeline);
-                    return Ok(Slot { transactional_id, _lock: lock });
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(cause)) => return Err(failed("locking", &path, cause)),
+            if let Some(slot) = self.try_slot(&id, n)? {
+                return Ok(slot);
             }
         }
         Err(Error::stop(format!("all {SLOTS_MAX} worker slots in {} are taken", self.root.join("slots").display())))
+    }
+
+    /// Every place that a worker of this host ever had; an error if one of them lives.
+    pub fn every_slot(&self) -> Result<Vec<Slot>> {
+        let id = self.id()?;
+        let there = (0..SLOTS_MAX).take_while(|n| self.lock(*n).exists());
+        let slots = there.map(|n| {
+            self.try_slot(&id, n)?.ok_or_else(|| {
+                let path = self.lock(n);
+                Error::stop(format!("a worker of this pipeline runs on this host: it holds {}", path.display()))
+            })
+        });
+        slots.collect()
+    }
+
+    fn lock(&self, n: usize) -> PathBuf {
+        self.root.join("slots").join(format!("{n}.lock"))
+    }
+
+    /// None: a worker has it.
+    fn try_slot(&self, id: &str, n: usize) -> Result<Option<Slot>> {
+        let path = self.lock(n);
+        let lock = File::create(&path).map_err(|cause| failed("opening", &path, cause))?;
+        match lock.try_lock() {
+            Ok(()) => {
+                let transactional_id = format!("millrace-{}-{id}-{n}", self.pipeline);
+                Ok(Some(Slot { transactional_id, _lock: lock }))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(failed("locking", &path, cause)),
+        }
     }
 
     /// Tells this state folder from every other: two of them on one host must not take each other's transactions.

@@ -129,7 +129,8 @@ impl Transactions {
     }
 }
 
-fn offsets(topic: &str, advances: &BTreeMap<i32, Advance>) -> Result<TopicPartitionList> {
+/// Offsets with what is written beside them.
+pub fn offsets(topic: &str, advances: &BTreeMap<i32, Advance>) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(advances.len());
     for (partition, Advance { to, metadata, .. }) in advances {
         let mut element = list.add_partition(topic, *partition);

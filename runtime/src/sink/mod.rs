@@ -8,6 +8,7 @@ mod any;
 pub mod embedded;
 pub mod hdfs;
 pub mod kafka;
+pub mod ledger;
 pub mod mongodb;
 pub mod transaction;
 
@@ -29,6 +30,12 @@ pub struct Log {
     pub cluster: String,
     pub topic: String,
     pub topic_id: String,
+}
+
+impl Log {
+    pub fn embedded(topic: &millrace_embedded::Topic) -> Log {
+        Log { cluster: "embedded".into(), topic: topic.name.clone(), topic_id: topic.uuid.clone() }
+    }
 }
 
 /// Partition → offset of the first row that is not there.

@@ -72,7 +72,7 @@ impl Source {
         if self.held.is_empty() {
             tracing::warn!(topic = topic.name, partitions = topic.partitions, "this worker has no partition to read");
         }
-        let log = Log { cluster: "embedded".into(), topic: topic.name.clone(), topic_id: topic.uuid.clone() };
+        let log = Log::embedded(&topic);
         self.topic = Some(topic);
         Ok(log)
     }

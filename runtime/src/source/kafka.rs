@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -16,9 +17,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Committed, Extent};
+use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
 use crate::kafka;
@@ -148,30 +148,11 @@ impl Source {
         for topic in topics.iter().copied().chain([self.topic.as_str()]) {
             self.partitions_of(topic)?;
         }
-        let client = self.consumer.client();
-        let cluster = client.fetch_cluster_id(self.timeout).ok_or_else(|| {
-            Error::retry(format!("the brokers at {} named no cluster id within {:?}", self.brokers, self.timeout))
-        })?;
-        let topic_id = millrace_native::topic_id::topic_id(client, &self.topic, self.timeout).map_err(|cause| {
-            Error::retry(format!("the id of topic `{}` at {}", self.topic, self.brokers)).caused_by(cause)
-        })?;
-        Ok(Log { cluster, topic: self.topic.clone(), topic_id })
+        broker::log(&self.consumer, &self.brokers, &self.topic, self.timeout)
     }
 
-    fn partitions_of(&self, topic: &str) -> Result<usize> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(topic), self.timeout)
-            .map_err(|cause| kafka::error(format!("asking {} for topic `{topic}`", self.brokers), cause))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        match found {
-            Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len()),
-            _ => Err(Error::retry(format!(
-                "topic `{topic}` is not there, at {}: create it by `millrace topics create` with this pipeline's file, \
-                 or as you create topics",
-                self.brokers
-            ))),
-        }
+    fn partitions_of(&self, topic: &str) -> Result<i32> {
+        broker::partitions(&self.consumer, &self.brokers, topic, self.timeout)
     }
 
     pub fn subscribe(&self) -> Result<()> {
@@ -244,35 +225,16 @@ impl Source {
     }
 
     pub fn group_is_known(&self) -> Result<bool> {
-        let all = (0..self.partitions_of(&self.topic)? as i32).collect();
+        let all = (0..self.partitions_of(&self.topic)?).collect();
         Ok(self.committed_of(&all)?.values().any(|committed| committed.offset.is_some()))
     }
 
     fn committed_of(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Committed>> {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition(&self.topic, *partition);
-        }
-        let what = || format!("the committed offsets of {partitions:?}");
-        let list = self.consumer.committed_offsets(list, self.timeout).map_err(|cause| kafka::error(what(), cause))?;
-        let mut committed = BTreeMap::new();
-        for element in list.elements() {
-            element.error().map_err(|cause| kafka::error(what(), cause))?;
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            committed.insert(element.partition(), Committed { offset, metadata: element.metadata().to_owned() });
-        }
-        Ok(committed)
+        broker::committed(&self.consumer, &self.topic, partitions, self.timeout)
     }
 
     pub fn extent(&self, partition: i32) -> Result<Extent> {
-        let (first, end) = self
-            .consumer
-            .fetch_watermarks(&self.topic, partition, self.timeout)
-            .map_err(|cause| kafka::error(format!("the first and last offset of partition {partition}"), cause))?;
-        Ok(Extent { first, end })
+        broker::extent(&self.consumer, &self.topic, partition, self.timeout)
     }
 
     /// Reads each held partition from its offset on.

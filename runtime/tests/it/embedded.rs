@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,9 +14,12 @@ use crate::flights::{flights, repository, request};
 use crate::parity;
 use crate::process::{PATIENCE, Process};
 
+mod positions;
+
 /// A pipeline of its own in a folder of its own.
 pub struct Bed {
     pub folder: PathBuf,
+    pub file: PathBuf,
     pub toml: String,
     /// The embedded folder.
     pub data: PathBuf,
@@ -29,15 +32,15 @@ impl Bed {
         fs::create_dir_all(&folder).unwrap();
         let root = repository();
         let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
-        Bed { toml: toml.replace("\"../", &format!("\"{}/", root.display())), data: folder.join("data"), folder }
+        let (file, data) = (folder.join("pipeline.toml"), folder.join("data"));
+        Bed { toml: toml.replace("\"../", &format!("\"{}/", root.display())), file, data, folder }
     }
 
     /// `millrace run`, not started.
     pub fn run(&self, options: &[&str]) -> Command {
-        let file = self.folder.join("pipeline.toml");
-        fs::write(&file, &self.toml).unwrap();
+        fs::write(&self.file, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg("run").arg(&file).arg("--embedded").arg(&self.data).args(options);
+        command.arg("run").arg(&self.file).arg("--embedded").arg(&self.data).args(options);
         command
     }
 

@@ -7,5 +7,6 @@ mod flights;
 mod flow;
 mod folder;
 mod parity;
+mod positions;
 mod process;
 mod replay;

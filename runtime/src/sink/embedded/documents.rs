@@ -90,22 +90,18 @@ impl crate::sink::Writer for Writer {
 }
 
 impl Inner {
-    fn sink(&self) -> String {
-        format!("{}/{}", self.context.pipeline, self.context.sink)
-    }
-
     fn open(&mut self, starts: &Positions) -> Result<Positions> {
-        let (sink, log) = (self.sink(), &self.context.log);
+        let (sink, log) = (position_name(&self.context), &self.context.log);
         let mut folder = Folder::open(&self.path).map_err(error)?;
         let mut transaction = folder.begin().map_err(error)?;
         let mut positions = Positions::new();
         for (&partition, &start) in starts {
             let next = match transaction.position(&sink, &log.topic, partition).map_err(error)? {
-                Some(position) => self.checked(partition, &position)?,
+                Some(position) => checked(&self.context, partition, &position)?,
                 None => {
                     let prefix = self.context.rows_prefix(partition);
                     if transaction.has_document_with_prefix(&self.collection, &prefix).map_err(error)? {
-                        return Err(self.rows_without_position(partition, &prefix));
+                        return Err(rows_without_position(&self.context, &self.collection, partition));
                     }
                     let first = Position { topic_uuid: log.topic_id.clone(), next: start };
                     transaction.move_position(&sink, &log.topic, partition, None, &first).map_err(error)?;
@@ -119,28 +115,8 @@ impl Inner {
         Ok(positions)
     }
 
-    fn checked(&self, partition: i32, position: &Position) -> Result<i64> {
-        let log = &self.context.log;
-        if position.topic_uuid == log.topic_id {
-            return Ok(position.next);
-        }
-        Err(Error::stop(format!(
-            "the position on `{}` partition {partition} is of another topic of this name (id {}, now {}): the topic was \
-             deleted and made again. Delete that row of `positions` to begin with the new one",
-            log.topic, position.topic_uuid, log.topic_id
-        )))
-    }
-
-    fn rows_without_position(&self, partition: i32, prefix: &str) -> Error {
-        Error::stop(format!(
-            "collection `{}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone: put \
-             the row of `positions` back, or delete the documents whose id begins with {prefix:?}",
-            self.collection, self.context.log.topic
-        ))
-    }
-
     fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
-        let (sink, log) = (self.sink(), &self.context.log);
+        let (sink, log) = (position_name(&self.context), &self.context.log);
         let folder = self.folder.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
         let batch = &outbound.batch;
         let rows = self.encoder.batch(&batch.columns)?;
@@ -165,4 +141,33 @@ impl Inner {
         transaction.commit().map_err(error)?;
         Ok(rows_taken)
     }
+}
+
+/// What a sink's positions are found by.
+pub(super) fn position_name(context: &Context) -> String {
+    format!("{}/{}", context.pipeline, context.sink)
+}
+
+pub(super) fn checked(context: &Context, partition: i32, position: &Position) -> Result<i64> {
+    let log = &context.log;
+    if position.topic_uuid == log.topic_id {
+        return Ok(position.next);
+    }
+    Err(Error::stop(format!(
+        "the position on `{}` partition {partition} is of another topic of this name (id {}, now {}): the topic was \
+         deleted and made again. To begin with the new one: `millrace positions reset FILE --embedded DIR --sink {} --to \
+         earliest`; what was written before stays",
+        log.topic, position.topic_uuid, log.topic_id, context.sink
+    )))
+}
+
+pub(super) fn rows_without_position(context: &Context, collection: &str, partition: i32) -> Error {
+    Error::stop(format!(
+        "collection `{collection}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone. \
+         Give it the first offset that is not there: `millrace positions reset FILE --embedded DIR --sink {} --to \
+         {partition}:OFFSET`; to begin anew, delete the documents whose id begins with {:?}",
+        context.log.topic,
+        context.sink,
+        context.rows_prefix(partition)
+    ))
 }

@@ -4,7 +4,9 @@
 //! position stands where this writer left it.
 
 mod documents;
+mod ledger;
 mod transactions;
 
 pub use self::documents::Writer;
+pub use self::ledger::Ledger;
 pub use self::transactions::Transactions;

@@ -2,10 +2,11 @@
 //!
 //! Writers of one partition run side by side, each of them a zombie from the moment that the next one opens. Every
 //! call of theirs waits until the adversary lets it through: in any order between writers, with or without its
-//! answer, later, or never; a writer may be killed at any of them. After each step the published files must be
-//! closed, disjoint and complete; when peace comes, one more writer brings every row there exactly once.
+//! answer, later, or never; a writer may be killed at any of them. Resets of the position come between, zombies like
+//! the writers. After each step the published files must be closed, disjoint and complete; when peace comes, one more
+//! writer brings every row there exactly once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::name::Published;
 use super::*;
 use crate::batch::{Origins, Span};
+use crate::sink::ledger::Ledger as _;
 use crate::sink::{Log, Writer as _};
 
 const DIRECTORY: &str = "/out";
@@ -216,13 +218,16 @@ fn batch(from: i64, to: i64) -> Arc<Outbound> {
     })
 }
 
-fn writer(memory: &Memory) -> Writer<Memory> {
+fn context() -> Context {
     let log = Log { cluster: "c".into(), topic: TOPIC.into(), topic_id: "id".into() };
     let columns = vec!["o".to_owned(), "r".to_owned()];
     let timeout = Duration::from_secs(3600);
-    let context = Context { pipeline: "p".into(), sink: "s".into(), log, columns, timeout };
+    Context { pipeline: "p".into(), sink: "s".into(), log, columns, timeout }
+}
+
+fn writer(memory: &Memory) -> Writer<Memory> {
     let roll = Roll { rows_max: 4, bytes_max: 1 << 20, after: Duration::ZERO };
-    Writer::over(memory.clone(), context, DIRECTORY, roll).expect("names that fit")
+    Writer::over(memory.clone(), context(), DIRECTORY, roll).expect("names that fit")
 }
 
 /// Writes the whole log from its position on, `step` offsets a batch, and rolls after every other one.
@@ -238,6 +243,14 @@ async fn run(memory: Memory, step: i64) -> Result<()> {
         position = to;
     }
     writer.finish().await
+}
+
+/// Moves the position as far back as the published files allow: whoever comes next looks again at what gave no rows.
+async fn rewind(memory: Memory) -> Result<()> {
+    let mut ledger = Ledger::over(memory, &context(), DIRECTORY)?;
+    let found = ledger.read(&BTreeSet::from([0])).await?;
+    let floor = ledger.floor(0).await?;
+    ledger.reset(0, &found[&0], floor).await
 }
 
 /// Every task runs until it waits for the adversary: on one thread, each turn polls all that can go on.
@@ -283,6 +296,7 @@ impl Adversary {
                 let step = 1 + which as i64 % 4;
                 self.writers.push(tokio::spawn(run(self.memory.clone(), step)));
             }
+            22..25 if self.writers.len() < WRITERS_MAX => self.writers.push(tokio::spawn(rewind(self.memory.clone()))),
             5..7 if !self.writers.is_empty() => self.writers[which % self.writers.len()].abort(),
             7..12 => self.carry_out_late(which),
             12..17 => self.let_through(which, |tree, call, _| drop(tree.apply(call)), Refusal::Unknown),

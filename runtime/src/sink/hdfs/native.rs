@@ -58,7 +58,8 @@ impl NameNode {
         call: impl Future<Output = Result<T, HdfsError>>,
     ) -> Result<T, FileError> {
         let what = || format!("{} at {}", what(), self.uri);
-        let answer = within(self.timeout, what, call).await.map_err(FileError::Other)?;
+        // hdfs-native's futures are large, and would be in every frame from here up
+        let answer = within(self.timeout, what, Box::pin(call)).await.map_err(FileError::Other)?;
         answer.map_err(|error| file_error(what(), error))
     }
 }

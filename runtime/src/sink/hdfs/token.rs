@@ -19,13 +19,14 @@ use crate::error::{Error, Result};
 use crate::sink::{Context, Positions};
 
 /// Take-overs in a row that another writer was quicker at.
-const TAKES_MAX: usize = 8;
+pub(super) const TAKES_MAX: usize = 8;
 
 /// Where a sink's files and tokens are. Cheap to clone, for work in the background.
 pub struct Place<F> {
     pub files: Arc<F>,
     pub directory: Arc<str>,
     pub topic: Arc<str>,
+    pub sink: Arc<str>,
     topic_id: Arc<str>,
     owner: Arc<str>,
     folder: Arc<str>,
@@ -37,6 +38,7 @@ impl<F> Clone for Place<F> {
             files: self.files.clone(),
             directory: self.directory.clone(),
             topic: self.topic.clone(),
+            sink: self.sink.clone(),
             topic_id: self.topic_id.clone(),
             owner: self.owner.clone(),
             folder: self.folder.clone(),
@@ -74,6 +76,7 @@ impl<F: Files> Place<F> {
             files: Arc::new(files),
             directory: directory.into(),
             topic: context.log.topic.as_str().into(),
+            sink: context.sink.clone(),
             topic_id: topic_id.into(),
             owner: format!("{},{}", context.pipeline, context.sink).into(),
             folder: format!("{directory}/_millrace/{}-{}", context.pipeline, context.sink).into(),
@@ -103,24 +106,44 @@ impl<F: Files> Place<F> {
     }
 
     pub fn marker_path(&self, token: &str, next: i64) -> String {
-        format!("{token}/{}", Marker { next, topic_id: self.topic_id.to_string() }.name())
+        format!("{token}/{}", self.marker(next).name())
     }
 
     /// Two sinks that publish one topic into one directory would take each other's files for their own.
-    async fn claim(&self) -> Result<()> {
-        let path = format!("{}/_millrace/.owner-{}", self.directory, self.topic);
+    pub(super) async fn claim(&self) -> Result<()> {
+        let path = self.claim_path();
         if self.children(&path).await?.is_none() {
             self.install(&self.owner, None, &path).await?;
         }
         let owners = self.children(&path).await?.unwrap_or_default();
+        self.others(&owners).map_or(Ok(()), |said| Err(Error::stop(said)))
+    }
+
+    fn claim_path(&self) -> String {
+        format!("{}/_millrace/.owner-{}", self.directory, self.topic)
+    }
+
+    /// Whose the topic is here, if it is somebody else's.
+    pub(super) async fn claimed_by_others(&self) -> Result<Option<String>> {
+        Ok(self.children(&self.claim_path()).await?.and_then(|owners| self.others(&owners)))
+    }
+
+    fn others(&self, owners: &[String]) -> Option<String> {
         if owners.iter().any(|owner| **owner == *self.owner) {
-            return Ok(());
+            return None;
         }
-        Err(Error::stop(format!(
+        Some(format!(
             "{} already holds topic `{}` of the pipeline and sink {owners:?}: give this sink, `{}`, a directory of its \
-             own, or delete {path} if the other was given up, and its files with it",
-            self.directory, self.topic, self.owner
-        )))
+             own, or delete {} if the other was given up, and its files with it",
+            self.directory,
+            self.topic,
+            self.owner,
+            self.claim_path()
+        ))
+    }
+
+    pub(super) fn partition_path(&self, partition: i32) -> String {
+        format!("{}/{}", self.folder, name::partition(&self.topic, partition))
     }
 
     /// The last offset of each partition's files, if a partition has no folder yet. Listed before the folders are
@@ -131,19 +154,15 @@ impl<F: Files> Place<F> {
         if starts.keys().all(has_folder) { Ok(BTreeMap::new()) } else { self.last_published().await }
     }
 
-    async fn take(&self, partition: i32, start: i64, published: Option<i64>) -> Result<String> {
-        let path = format!("{}/{}", self.folder, name::partition(&self.topic, partition));
+    pub(super) async fn take(&self, partition: i32, start: i64, published: Option<i64>) -> Result<String> {
+        let path = self.partition_path(partition);
         for _ in 0..TAKES_MAX {
             let Some(tokens) = self.children(&path).await? else {
                 self.set_up(&path, partition, start, published).await?;
                 continue;
             };
             let [token] = tokens.as_slice() else {
-                return Err(Error::stop(format!(
-                    "{path} holds {} entries instead of its one token directory: it was changed by hand. Leave the one \
-                     that holds a file `position-…`, or move {path} and the partition's files away to begin anew",
-                    tokens.len()
-                )));
+                return Err(no_token(&path, tokens.len()));
             };
             let mine = format!("{path}/{}", Uuid::new_v4());
             match self.files.rename(&format!("{path}/{token}"), &mine).await {
@@ -157,17 +176,26 @@ impl<F: Files> Place<F> {
 
     async fn set_up(&self, path: &str, partition: i32, start: i64, published: Option<i64>) -> Result<()> {
         if let Some(last) = published {
-            return Err(Error::stop(format!(
-                "{} holds files of partition {partition} of topic `{}` up to offset {last}, but there is no position \
-                 ({path}). If it was deleted, make the directory {path}/restored with an empty file {} in it; to begin \
-                 anew, move those files away",
-                self.directory,
-                self.topic,
-                Marker { next: last + 1, topic_id: self.topic_id.to_string() }.name()
-            )));
+            return Err(Error::stop(self.files_without_position(partition, last)));
         }
-        let marker = Marker { next: start, topic_id: self.topic_id.to_string() };
-        self.install(&Uuid::new_v4().to_string(), Some(&marker), path).await
+        self.install(&Uuid::new_v4().to_string(), Some(&self.marker(start)), path).await
+    }
+
+    pub(super) fn marker(&self, next: i64) -> Marker {
+        Marker { next, topic_id: self.topic_id.to_string() }
+    }
+
+    pub(super) fn files_without_position(&self, partition: i32, last: i64) -> String {
+        format!(
+            "{} holds files of partition {partition} of topic `{}` up to offset {last}, but there is no position ({}). If \
+             it was deleted: `millrace positions reset FILE --sink {} --to {partition}:{}`; to begin anew, move those \
+             files away",
+            self.directory,
+            self.topic,
+            self.partition_path(partition),
+            self.sink,
+            last + 1
+        )
     }
 
     /// Makes the directory `path` with the one directory `child` in it, and a file in that, at once. Whoever is first
@@ -188,30 +216,48 @@ impl<F: Files> Place<F> {
     /// Deletes what an earlier holder left, and answers the marker's position.
     async fn clean(&self, token: &str) -> Result<i64> {
         let gone = || Error::retry(format!("fenced: {token} was taken over while it was cleaned"));
-        let names = self.children(token).await?.ok_or_else(gone)?;
-        let (markers, leftovers): (Vec<_>, Vec<_>) = names.iter().partition(|name| Marker::parse(name).is_some());
-        let markers: Vec<Marker> = markers.into_iter().filter_map(|name| Marker::parse(name)).collect();
-        let [marker] = markers.as_slice() else {
-            return Err(Error::stop(format!(
-                "{token} holds {} files `position-<next>-<topic id>` instead of one: it was changed by hand. Leave the \
-                 one with the first offset that is not in the published files",
-                markers.len()
-            )));
-        };
-        if *marker.topic_id != *self.topic_id {
-            return Err(Error::stop(format!(
-                "{} holds topic `{}` of id {}, and its id is {} now: the topic was made anew, or it is on another \
-                 cluster. Give this sink another directory, or move its files, {} and {}/_millrace/.owner-{} away",
-                self.directory, self.topic, marker.topic_id, self.topic_id, self.folder, self.directory, self.topic
-            )));
+        let (marker, leftovers) = self.contents(token).await?.ok_or_else(gone)?;
+        if let Some(said) = self.of_another_log(&marker) {
+            return Err(Error::stop(said));
         }
-        for leftover in leftovers {
-            self.files.delete(&format!("{token}/{leftover}")).await?;
-        }
+        self.delete_all(token, &leftovers).await?;
         Ok(marker.next)
     }
 
-    async fn last_published(&self) -> Result<BTreeMap<i32, i64>> {
+    pub(super) async fn delete_all(&self, token: &str, leftovers: &[String]) -> Result<()> {
+        for leftover in leftovers {
+            self.files.delete(&format!("{token}/{leftover}")).await?;
+        }
+        Ok(())
+    }
+
+    /// The marker of a token directory, and what else is in it. None: the directory is gone.
+    pub(super) async fn contents(&self, token: &str) -> Result<Option<(Marker, Vec<String>)>> {
+        let Some(names) = self.children(token).await? else { return Ok(None) };
+        let (markers, leftovers): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| Marker::parse(name).is_some());
+        match markers.as_slice() {
+            [marker] => Ok(Marker::parse(marker).map(|marker| (marker, leftovers))),
+            markers => Err(Error::stop(format!(
+                "{token} holds {} files `position-<next>-<topic id>` instead of one: it was changed by hand. Leave the one \
+                 with the first offset that is not in the published files",
+                markers.len()
+            ))),
+        }
+    }
+
+    pub(super) fn of_another_log(&self, marker: &Marker) -> Option<String> {
+        if *marker.topic_id == *self.topic_id {
+            return None;
+        }
+        Some(format!(
+            "{} holds topic `{}` of id {}, and its id is {} now: the topic was made anew, or it is on another cluster. \
+             Give this sink another directory, or move its files away and begin with the new one: `millrace positions \
+             reset FILE --sink {} --to earliest`",
+            self.directory, self.topic, marker.topic_id, self.topic_id, self.sink
+        ))
+    }
+
+    pub(super) async fn last_published(&self) -> Result<BTreeMap<i32, i64>> {
         let mut lasts = BTreeMap::new();
         let each = |name: &str| {
             if let Some(file) = Published::parse(name, &self.topic) {
@@ -226,7 +272,7 @@ impl<F: Files> Place<F> {
     }
 
     /// None: there is no such directory.
-    async fn children(&self, path: &str) -> Result<Option<Vec<String>>> {
+    pub(super) async fn children(&self, path: &str) -> Result<Option<Vec<String>>> {
         let mut names = Vec::new();
         match self.files.list(path, |name: &str| names.push(name.to_owned())).await {
             Ok(()) => Ok(Some(names)),
@@ -234,4 +280,11 @@ impl<F: Files> Place<F> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+pub(super) fn no_token(path: &str, entries: usize) -> Error {
+    Error::stop(format!(
+        "{path} holds {entries} entries instead of its one token directory: it was changed by hand. Leave the one that \
+         holds a file `position-…`, or move {path} and the partition's files away to begin anew"
+    ))
 }

@@ -3,26 +3,29 @@
 //! A document's `_id` is the text `<pipeline>/<topic id>/<partition>/<offset>`, with `/<index>` after it for the second
 //! and further rows of one message (index from 1). The position is a document of the collection
 //! `_millrace_positions` of the same database: `_id` `<pipeline>/<sink>/<topic>/<partition>`, the log's `cluster` and
-//! `topic_id`, and `next`, the first offset that is not there.
+//! `topic_id`, and `next`, the first offset that is not there; `resets`, where a person has moved it, says how often.
 //!
-//! Invariants: the cursor only moves up, and only after every row below it is acknowledged by a majority, journaled;
+//! Invariants: a writer moves the cursor only up, only as long as nobody has reset it since it was opened, and only after every row below it is acknowledged by a majority, journaled;
 //! the first write of an `_id` wins. So rows may be written in any order, by any number of writers, and again: no
 //! writer needs to be fenced. It is sound because a row's values are fixed by the generation that owns its offset.
 //! Does not know who else writes, nor what became of a batch whose call failed: it is written again.
 
 mod document;
 mod error;
+mod ledger;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use futures::stream::TryStreamExt;
-use mongodb::bson::{Document, RawDocumentBuf, doc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind, IndexedWriteError, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection};
 
+pub use self::ledger::Ledger;
 use super::{Context, Outbound, Positions, moves, within};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -41,13 +44,28 @@ pub struct Writer {
     store: Option<Store>,
     /// Of every partition that is open. All that was taken is durable.
     positions: Positions,
+    /// How often each was reset before it was opened.
+    resets: BTreeMap<i32, Bson>,
+}
+
+/// A partition's position, and how often it was reset: null where it never was.
+struct Stand {
+    next: i64,
+    resets: Bson,
 }
 
 impl Writer {
     /// Connects to nothing.
     pub fn new(context: Context, plan: &MongodbPlan) -> Result<Writer> {
         let encoder = document::Encoder::new(&context.columns)?;
-        Ok(Writer { context, plan: plan.clone(), encoder, store: None, positions: Positions::new() })
+        Ok(Writer {
+            context,
+            plan: plan.clone(),
+            encoder,
+            store: None,
+            positions: Positions::new(),
+            resets: BTreeMap::new(),
+        })
     }
 
     async fn take(&mut self, store: &Store, batch: &Batch) -> Result<u64> {
@@ -68,8 +86,11 @@ impl Writer {
             }
         }
         store.insert(&mut chunk).await?;
-        let context = &self.context;
-        try_join_all(moves.iter().map(|(&partition, &next)| store.advance(context, partition, next))).await?;
+        let advances = moves.iter().map(|(&partition, &next)| {
+            let resets = self.resets.get(&partition).cloned().unwrap_or(Bson::Null);
+            store.advance(&self.context, partition, Stand { next, resets })
+        });
+        try_join_all(advances).await?;
         self.positions.extend(moves);
         Ok(rows_taken)
     }
@@ -83,7 +104,10 @@ impl super::Writer for Writer {
             let store = &store;
             async move { Ok::<_, Error>((partition, store.position(context, partition, start).await?)) }
         });
-        self.positions = try_join_all(opened).await?.into_iter().collect();
+        for (partition, Stand { next, resets }) in try_join_all(opened).await? {
+            self.positions.insert(partition, next);
+            self.resets.insert(partition, resets);
+        }
         self.store = Some(store);
         Ok(self.positions.clone())
     }
@@ -171,12 +195,14 @@ impl Store {
     }
 
     /// The partition's position; `start` where the sink never held anything of it.
-    async fn position(&self, context: &Context, partition: i32, start: i64) -> Result<i64> {
+    async fn position(&self, context: &Context, partition: i32, start: i64) -> Result<Stand> {
         let id = cursor_id(context, partition);
         if let Some(cursor) = self.cursor(&id).await? {
             return self.checked(context, &cursor);
         }
-        self.refuse_rows_without_cursor(context, partition, &id).await?;
+        if let Some(error) = self.rows_without_cursor(context, partition, &id).await? {
+            return Err(error);
+        }
         self.set_up(context, &id, start).await?;
         // whoever was first has set it up, and `start` may have been another one there
         let cursor = self.cursor(&id).await?;
@@ -202,47 +228,49 @@ impl Store {
         }
     }
 
-    fn checked(&self, context: &Context, cursor: &Document) -> Result<i64> {
+    fn checked(&self, context: &Context, cursor: &Document) -> Result<Stand> {
         let (id, place) = (cursor.get_str("_id").unwrap_or_default(), self.cursors_name());
         for (field, ours) in [("cluster", &context.log.cluster), ("topic_id", &context.log.topic_id)] {
             let theirs = cursor.get_str(field).unwrap_or("missing");
             if theirs != ours {
                 return Err(Error::stop(format!(
                     "the position {id:?} in {place} is of another log: its {field} is {theirs:?}, that of topic `{}` is \
-                     {ours:?}. The topic was deleted and made again, or it is on another cluster. To begin with the new one, delete \
-                     that position; what was written before stays",
-                    context.log.topic
+                     {ours:?}. The topic was deleted and made again, or it is on another cluster. To begin with the new \
+                     one: `millrace positions reset FILE --sink {} --to earliest`; what was written before stays",
+                    context.log.topic, context.sink
                 )));
             }
         }
-        cursor.get_i64("next").map_err(|_| {
+        let next = cursor.get_i64("next").map_err(|_| {
             Error::stop(format!(
-                "the position {id:?} in {place} has no int64 `next`: write the first offset that is not \
-                                 in the collection there, or delete the position to begin anew"
+                "the position {id:?} in {place} has no int64 `next`. Give it the first offset that is not there: \
+                 `millrace positions reset FILE --sink {} --to PARTITION:OFFSET`",
+                context.sink
             ))
-        })
+        })?;
+        Ok(Stand { next, resets: cursor.get("resets").cloned().unwrap_or(Bson::Null) })
     }
 
-    async fn refuse_rows_without_cursor(&self, context: &Context, partition: i32, id: &str) -> Result<()> {
+    /// Why a partition without a cursor is not simply a new one.
+    async fn rows_without_cursor(&self, context: &Context, partition: i32, id: &str) -> Result<Option<Error>> {
         let prefix = context.rows_prefix(partition);
         // '0' is the character after '/'
         let end = format!("{}0", &prefix[..prefix.len() - 1]);
         let rows = self.rows.clone_with_type::<Document>();
         let what = || format!("looking for rows of partition {partition} in {}", self.rows.namespace());
         let range = doc! { "_id": { "$gte": &prefix, "$lt": end } };
-        match self.call(what, rows.find_one(range).projection(doc! { "_id": 1 })).await? {
-            None => Ok(()),
-            Some(row) => Err(Error::stop(format!(
-                "{} holds rows of this pipeline ({}), but {} has no position {id:?}. If it was deleted, insert it again \
-                 with `cluster` {:?}, `topic_id` {:?} and `next` (int64), the first offset that is not there; to begin \
-                 anew, delete the documents whose `_id` begins with {prefix:?}",
+        let row = self.call(what, rows.find_one(range).projection(doc! { "_id": 1 })).await?;
+        Ok(row.map(|row| {
+            Error::stop(format!(
+                "{} holds rows of this pipeline ({}), but {} has no position {id:?}. If it was deleted, give it the first \
+                 offset that is not there again: `millrace positions reset FILE --sink {} --to {partition}:OFFSET`; to \
+                 begin anew, delete the documents whose `_id` begins with {prefix:?}",
                 self.rows.namespace(),
                 row.get("_id").map(ToString::to_string).unwrap_or_default(),
                 self.cursors_name(),
-                context.log.cluster,
-                context.log.topic_id,
-            ))),
-        }
+                context.sink,
+            ))
+        }))
     }
 
     /// Empties the chunk.
@@ -303,18 +331,19 @@ impl Store {
         Error::stop(format!("MongoDB at {} refused row {id} of {}: {why}", self.address, self.rows.namespace()))
     }
 
-    async fn advance(&self, context: &Context, partition: i32, next: i64) -> Result<()> {
+    /// A cursor that was reset since this writer opened it is not this writer's any more.
+    async fn advance(&self, context: &Context, partition: i32, Stand { next, resets }: Stand) -> Result<()> {
         let id = cursor_id(context, partition);
         let what = || format!("moving the position {id:?} in {} to {next}", self.cursors_name());
         let log = &context.log;
-        let ours = doc! { "_id": &id, "cluster": &log.cluster, "topic_id": &log.topic_id };
+        let ours = doc! { "_id": &id, "cluster": &log.cluster, "topic_id": &log.topic_id, "resets": resets };
         let moved = self.call(what, self.cursors.update_one(ours, doc! { "$max": { "next": next } })).await?;
         if moved.matched_count == 1 {
             return Ok(());
         }
         let place = self.cursors_name();
         Err(Error::stop(format!(
-            "the position {id:?} in {place} was deleted or given to another log while the sink ran"
+            "the position {id:?} in {place} was reset, deleted or given to another log while the sink ran"
         )))
     }
 

@@ -6,6 +6,7 @@ mod crash;
 mod life;
 mod mistakes;
 mod parity;
+mod positions;
 mod redeploy;
 pub mod rig;
 mod source;

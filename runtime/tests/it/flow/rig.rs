@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub fn setting(name: &str) -> String {
 pub struct Rig {
     pub name: String,
     pub folder: PathBuf,
+    file: PathBuf,
     pub toml: String,
     runtime: Runtime,
     partitions: i32,
@@ -46,7 +47,9 @@ impl Rig {
             .replace("flight_delay_ml_response", &name)
             .replace("/user/flight_predictions", &format!("/millrace-test/{name}"))
             .replace("\"../", &format!("\"{}/", root.display()));
-        let rig = Rig { name, folder, toml, runtime: Runtime::new().unwrap(), partitions, environment: Vec::new() };
+        let (file, runtime) = (folder.join("pipeline.toml"), Runtime::new().unwrap());
+        let rig = Rig { name, folder, file, toml, runtime, partitions, environment: Vec::new() };
+        rig.write();
         for topic in ["request", "response", "rejected"] {
             rig.create_topic(&rig.topic(topic), partitions);
         }
@@ -101,15 +104,23 @@ impl Rig {
         assert_eq!(producer.in_flight_count(), 0);
     }
 
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes the pipeline file as it is now.
+    pub fn write(&self) {
+        fs::write(&self.file, &self.toml).unwrap();
+    }
+
     pub fn start(&self) -> Process {
         self.start_with(&[])
     }
 
     pub fn start_with(&self, options: &[&str]) -> Process {
-        let file = self.folder.join("pipeline.toml");
-        fs::write(&file, &self.toml).unwrap();
+        self.write();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg("run").arg(&file).arg("--state").arg(self.folder.join("state")).args(options);
+        command.arg("run").arg(&self.file).arg("--state").arg(self.folder.join("state")).args(options);
         command.envs(self.environment.iter().cloned());
         Process::start(command)
     }
@@ -173,6 +184,20 @@ impl Rig {
             }
             lines
         })
+    }
+
+    /// Moves the published files out of the directory, as a person who rewinds has to.
+    pub fn move_files_away(&self) {
+        self.runtime.block_on(async {
+            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
+            let (directory, away) =
+                (format!("/millrace-test/{}", self.name), format!("/millrace-test/{}-away", self.name));
+            client.mkdirs(&away, 0o755, true).await.unwrap();
+            for file in client.list_status(&directory, false).await.unwrap().into_iter().filter(|file| !file.isdir) {
+                let name = file.path.rsplit('/').next().unwrap();
+                client.rename(&file.path, &format!("{away}/{name}"), false).await.unwrap();
+            }
+        });
     }
 
     /// Waits until as many rows are in the collection, and published in the directory: a sink that is behind when the

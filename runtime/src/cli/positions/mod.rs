@@ -1,0 +1,60 @@
+//! `millrace positions`: where a pipeline stands in each partition, and moving it by hand.
+
+mod reset;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use millrace::ground::Ground;
+use millrace::plan::Plan;
+use tokio::runtime::{Builder, Runtime};
+
+#[derive(Subcommand)]
+pub enum Positions {
+    /// Print the head's and every sink's position; it changes nothing, and the pipeline may run
+    Show(show::Options),
+    /// Move positions of a pipeline that does not run: it says what that repeats or skips, and asks
+    Reset(reset::Options),
+}
+
+#[derive(Args)]
+pub struct Pipeline {
+    /// The pipeline's TOML file
+    file: PathBuf,
+    /// The folder that the pipeline runs on, if it runs embedded
+    #[arg(long, value_name = "DIR")]
+    embedded: Option<PathBuf>,
+}
+
+impl Pipeline {
+    fn ground(&self) -> Ground {
+        self.embedded.clone().map_or(Ground::Services, Ground::Embedded)
+    }
+}
+
+impl Positions {
+    pub fn file(&self) -> &Path {
+        match self {
+            Positions::Show(options) => &options.pipeline.file,
+            Positions::Reset(options) => &options.pipeline.file,
+        }
+    }
+
+    pub fn run(&self, plan: &Plan) -> Result<(), String> {
+        match self {
+            Positions::Show(options) => show::run(plan, options),
+            Positions::Reset(options) => reset::run(plan, options),
+        }
+    }
+}
+
+/// A local directory's calls need more than one thread.
+fn runtime() -> Result<Runtime, String> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| format!("error: starting: {error}"))
+}
+
+fn failed(error: millrace::error::Error) -> String {
+    format!("error: {error}")
+}
