@@ -1,6 +1,6 @@
 //! `millrace produce`: lines of standard input into a topic.
 
-use std::io::{BufRead, stdin};
+use std::io::{BufRead, Write, stdin, stdout};
 
 use clap::Args;
 
@@ -9,7 +9,8 @@ use super::topic::Topic;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
-    millrace produce flight-delay-ml-request --embedded .millrace/embedded < flights.jsonl")]
+    millrace produce flight-delay-ml-request --embedded .millrace/embedded < flights.jsonl\n  \
+    millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)")]
 pub struct Options {
     topic: String,
     #[command(flatten)]
@@ -17,10 +18,13 @@ pub struct Options {
     /// The JSON field whose text becomes each message's key
     #[arg(long, value_name = "FIELD")]
     key: Option<String>,
+    /// Print partition:offset of each message on standard output, in the order in which they were acknowledged
+    #[arg(long)]
+    positions: bool,
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
-    let mut topic = Topic::open(&options.topic, &options.ground)?;
+    let mut topic = Topic::open(&options.topic, &options.ground, options.positions)?;
     let mut lines = 0_u64;
     for line in stdin().lock().lines() {
         let line = line.map_err(|error| format!("error: reading standard input after line {lines}: {error}"))?;
@@ -30,10 +34,24 @@ pub fn run(options: &Options) -> Result<(), String> {
         let key = options.key.as_ref().map(|field| key(&line, field, lines + 1)).transpose()?;
         topic.send(key, line)?;
         lines += 1;
+        say(&mut topic, options)?;
     }
-    topic.finish()?;
+    let finished = topic.finish();
+    say(&mut topic, options)?;
+    finished?;
     eprintln!("{lines} messages into {}", options.topic);
     Ok(())
+}
+
+fn say(topic: &mut Topic, options: &Options) -> Result<(), String> {
+    if !options.positions {
+        return Ok(());
+    }
+    let mut out = stdout().lock();
+    let mut written = topic.written().into_iter();
+    written
+        .try_for_each(|(partition, offset)| writeln!(out, "{partition}:{offset}"))
+        .map_err(|error| format!("error: writing to standard output: {error}"))
 }
 
 fn key(line: &str, field: &str, number: u64) -> Result<String, String> {

@@ -50,7 +50,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
-    let mut topic = Topic::open(&options.topic, &options.ground)?;
+    let mut topic = Topic::open(&options.topic, &options.ground, false)?;
     let bar = bar();
     let (started, mut sent) = (Instant::now(), 0_u64);
     loop {

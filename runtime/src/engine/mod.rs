@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use history::History;
+pub(crate) use session::stamp;
 pub use stop::Stop;
 use tokio::runtime::Handle;
 

@@ -15,13 +15,13 @@ use crate::parity;
 use crate::process::{PATIENCE, Process};
 
 /// A pipeline of its own in a folder of its own.
-struct Bed {
-    folder: PathBuf,
-    toml: String,
+pub struct Bed {
+    pub folder: PathBuf,
+    pub toml: String,
 }
 
 impl Bed {
-    fn new(test: &str) -> Bed {
+    pub fn new(test: &str) -> Bed {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
@@ -30,11 +30,11 @@ impl Bed {
         Bed { folder, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
-    fn start(&self, options: &[&str]) -> Process {
+    pub fn start(&self, options: &[&str]) -> Process {
         let file = self.folder.join("pipeline.toml");
         fs::write(&file, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
@@ -43,7 +43,7 @@ impl Bed {
     }
 
     /// As a user does: lines on standard input.
-    fn produce(&self, messages: &[Vec<u8>]) {
+    pub fn produce(&self, messages: &[Vec<u8>]) {
         let mut produce = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["produce", "flight-delay-ml-request", "--embedded"])
             .arg(self.data())
@@ -61,7 +61,7 @@ impl Bed {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    fn consume(&self, topic: &str) -> Vec<Value> {
+    pub fn consume(&self, topic: &str) -> Vec<Value> {
         let consumed = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["consume", topic, "--embedded"])
             .arg(self.data())
@@ -72,7 +72,7 @@ impl Bed {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn documents(&self) -> Vec<Value> {
+    pub fn documents(&self) -> Vec<Value> {
         let folder = Folder::open(&self.data()).unwrap();
         let documents = folder.documents("agile_data_science.flight_delay_ml_response").unwrap();
         documents.into_iter().map(|(_, json)| serde_json::from_str(&json).unwrap()).collect()
@@ -89,7 +89,7 @@ impl Bed {
             .collect()
     }
 
-    fn await_rows(&self, count: usize, process: &mut Process) {
+    pub fn await_rows(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         let folder = Folder::open(&self.data()).unwrap();
         let mut wake = folder.wake().unwrap();
@@ -101,7 +101,7 @@ impl Bed {
     }
 
     /// A sink that is behind when the pipeline drains goes on only at the next start. Files must roll by time for this.
-    fn await_stored(&self, count: usize, process: &mut Process) {
+    pub fn await_stored(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         while self.documents().len() < count || self.archived().len() < count {
             process.must_run();

@@ -3,5 +3,6 @@
 mod embedded;
 mod flights;
 mod flow;
+mod inside;
 mod parity;
 mod process;

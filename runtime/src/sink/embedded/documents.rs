@@ -89,19 +89,32 @@ impl crate::sink::Writer for Writer {
     }
 }
 
-impl Inner {
-    fn sink(&self) -> String {
-        format!("{}/{}", self.context.pipeline, self.context.sink)
-    }
+/// As the folder's positions name it.
+pub(super) fn sink(context: &Context) -> String {
+    format!("{}/{}", context.pipeline, context.sink)
+}
 
+pub(super) fn checked(context: &Context, partition: i32, position: &Position) -> Result<i64> {
+    let log = &context.log;
+    if position.topic_uuid == log.topic_id {
+        return Ok(position.next);
+    }
+    Err(Error::stop(format!(
+        "the position on `{}` partition {partition} is of another topic of this name (id {}, now {}): the topic was \
+         deleted and made again. Delete that row of `positions` to begin with the new one",
+        log.topic, position.topic_uuid, log.topic_id
+    )))
+}
+
+impl Inner {
     fn open(&mut self, starts: &Positions) -> Result<Positions> {
-        let (sink, log) = (self.sink(), &self.context.log);
+        let (sink, log) = (sink(&self.context), &self.context.log);
         let mut folder = Folder::open(&self.path).map_err(error)?;
         let mut transaction = folder.begin().map_err(error)?;
         let mut positions = Positions::new();
         for (&partition, &start) in starts {
             let next = match transaction.position(&sink, &log.topic, partition).map_err(error)? {
-                Some(position) => self.checked(partition, &position)?,
+                Some(position) => checked(&self.context, partition, &position)?,
                 None => {
                     let prefix = self.context.rows_prefix(partition);
                     if transaction.has_document_with_prefix(&self.collection, &prefix).map_err(error)? {
@@ -119,18 +132,6 @@ impl Inner {
         Ok(positions)
     }
 
-    fn checked(&self, partition: i32, position: &Position) -> Result<i64> {
-        let log = &self.context.log;
-        if position.topic_uuid == log.topic_id {
-            return Ok(position.next);
-        }
-        Err(Error::stop(format!(
-            "the position on `{}` partition {partition} is of another topic of this name (id {}, now {}): the topic was \
-             deleted and made again. Delete that row of `positions` to begin with the new one",
-            log.topic, position.topic_uuid, log.topic_id
-        )))
-    }
-
     fn rows_without_position(&self, partition: i32, prefix: &str) -> Error {
         Error::stop(format!(
             "collection `{}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone: put \
@@ -140,7 +141,7 @@ impl Inner {
     }
 
     fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
-        let (sink, log) = (self.sink(), &self.context.log);
+        let (sink, log) = (sink(&self.context), &self.context.log);
         let folder = self.folder.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
         let batch = &outbound.batch;
         let rows = self.encoder.batch(&batch.columns)?;

@@ -4,7 +4,9 @@
 //! position stands where this writer left it.
 
 mod documents;
+mod find;
 mod transactions;
 
 pub use self::documents::Writer;
+pub use self::find::find;
 pub use self::transactions::Transactions;

@@ -26,9 +26,9 @@ pub struct Place<F> {
     pub files: Arc<F>,
     pub directory: Arc<str>,
     pub topic: Arc<str>,
-    topic_id: Arc<str>,
+    pub(super) topic_id: Arc<str>,
     owner: Arc<str>,
-    folder: Arc<str>,
+    pub(super) folder: Arc<str>,
 }
 
 impl<F> Clone for Place<F> {
@@ -226,7 +226,7 @@ impl<F: Files> Place<F> {
     }
 
     /// None: there is no such directory.
-    async fn children(&self, path: &str) -> Result<Option<Vec<String>>> {
+    pub(super) async fn children(&self, path: &str) -> Result<Option<Vec<String>>> {
         let mut names = Vec::new();
         match self.files.list(path, |name: &str| names.push(name.to_owned())).await {
             Ok(()) => Ok(Some(names)),

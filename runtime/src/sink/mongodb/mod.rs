@@ -12,6 +12,7 @@
 
 mod document;
 mod error;
+mod find;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use mongodb::error::{Error as DriverError, ErrorKind, IndexedWriteError, WriteFa
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection};
 
+pub use self::find::find;
 use super::{Context, Outbound, Positions, moves, within};
 use crate::batch::Batch;
 use crate::error::{Error, Result};

@@ -6,5 +6,5 @@ mod life;
 mod mistakes;
 mod parity;
 mod redeploy;
-mod rig;
+pub mod rig;
 mod source;
