@@ -61,8 +61,8 @@ impl Owner {
         self.generation.as_deref() == Some(&*plan.generation)
     }
 
-    /// The head has not come that far.
+    /// The head has not come that far in this topic.
     pub fn is_ahead(&self) -> bool {
-        self.state == State::NotYet
+        matches!(self.state, State::NotYet | State::AnotherTopic)
     }
 }

@@ -37,7 +37,11 @@ impl Reader {
         }
         let folder = Folder::open(path).map_err(error)?;
         let wake = folder.wake().map_err(error)?;
-        let topic = folder.topic(topic).map_err(error)?.ok_or_else(|| Error::stop("it is not there"))?;
+        let topic = folder.topic(topic).map_err(error)?.ok_or_else(|| {
+            Error::stop(
+                "it is not there: `millrace run` with this folder makes its topics, and so does `millrace produce`",
+            )
+        })?;
         let (ahead, next, ended) = (VecDeque::new(), BTreeMap::new(), BTreeSet::new());
         Ok(Reader { folder, topic, wake, ahead, next, ended })
     }

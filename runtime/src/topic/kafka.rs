@@ -44,7 +44,7 @@ impl Reader {
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let partitions = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
         if partitions == 0 {
-            return Err(Error::stop("it is not there"));
+            return Err(Error::stop("it is not there: `millrace topics create` makes the topics of a pipeline's file"));
         }
         Ok(Reader { consumer, brokers: brokers.to_owned(), topic: topic.to_owned(), partitions: partitions as i32 })
     }

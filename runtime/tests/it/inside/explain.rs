@@ -180,3 +180,28 @@ fn a_sink_that_cannot_be_asked_is_said_and_the_others_are_asked() {
     let detail = sink(&explained, "store")["detail"].as_str().unwrap();
     assert!(detail.contains("127.0.0.1:1"), "{detail}");
 }
+
+#[test]
+fn a_topic_made_again_is_said_to_be_another_one() {
+    let stand = Stand::embedded("explainagain");
+    let Stand::Embedded(bed) = &stand else { unreachable!() };
+    stand.produce(&[request("one", json!({}))]);
+    let mut process = stand.start();
+    stand.await_responses(1, &mut process);
+    process.drain();
+    let mut folder = millrace_embedded::Folder::open(&bed.data()).unwrap();
+    let topic = folder.topic(&stand.topic("request")).unwrap().unwrap();
+    let mut transaction = folder.begin().unwrap();
+    transaction.delete_topic(&topic).unwrap();
+    transaction.commit().unwrap();
+    stand.produce(&[request("one", json!({}))]);
+    let done = stand.command("explain", &["one", "--json"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let explained: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let states = states(&explained);
+    assert_eq!((states["store"], states["archive"], states["responses"]), ("no_answer", "no_answer", "not_yet"));
+    for name in ["store", "archive"] {
+        let detail = sink(&explained, name)["detail"].as_str().unwrap();
+        assert!(detail.contains("made a"), "{detail}");
+    }
+}

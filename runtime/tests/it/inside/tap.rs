@@ -41,6 +41,7 @@ fn rows_at_every_stage(stand: &Stand) {
     assert!(features.iter().all(|line| line["row"].get("Prediction").is_none()), "{features:?}");
     let answers = tapped(stand, "delay", "3");
     assert_eq!(offsets(&answers), [0, 2, 4]);
+    assert_eq!(stand.explain("0:0")["owner"]["group_stands_at"], Value::Null, "nothing is committed");
     let mut process = stand.start();
     stand.await_responses(3, &mut process);
     process.drain();
