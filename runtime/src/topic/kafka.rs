@@ -30,6 +30,10 @@ fn consumer(brokers: &str, group: &str) -> Result<BaseConsumer<Quiet>> {
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true")
+        // with the default of 1 s a full queue stalls the fetcher
+        .set("fetch.queue.backoff.ms", "5")
+        // a new start waits for the fetch that is under way at the log's end
+        .set("fetch.wait.max.ms", "100")
         // what retention drops before it was read is passed over
         .set("auto.offset.reset", "earliest");
     config.create_with_context(Quiet).map_err(|cause| kafka::error("the consumer's settings", cause))
