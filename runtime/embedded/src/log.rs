@@ -137,6 +137,26 @@ impl Folder {
         self.connection.execute_batch(&index).map_err(self.failed("indexing documents"))
     }
 
+    /// Documents of a collection whose ids lie in [from, below), in the order of these.
+    pub fn documents_between(
+        &self,
+        collection: &str,
+        from: &str,
+        below: &str,
+        rows_max: usize,
+    ) -> Result<Vec<(String, String)>> {
+        let failed = || self.failed("reading documents");
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT id, document FROM documents WHERE collection = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?",
+            )
+            .map_err(failed())?;
+        let found = params![collection, from, below, rows_max as i64];
+        let rows = select.query_map(found, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
+        rows.collect::<Result<_, _>>().map_err(failed())
+    }
+
     /// Documents of a collection with their ids, in the order of these.
     pub fn documents(&self, collection: &str) -> Result<Vec<(String, String)>> {
         let failed = || self.failed("reading documents");

@@ -172,3 +172,19 @@ fn an_emptied_file_is_not_made_anew() {
     std::fs::remove_file(path.join("millrace.sqlite")).unwrap();
     assert_eq!(Folder::open(&path).unwrap().topic("t").unwrap(), None);
 }
+
+#[test]
+fn documents_between_two_ids_are_those_and_no_more_than_asked() {
+    let mut folder = Folder::open(&fresh("between")).unwrap();
+    let mut transaction = folder.begin().unwrap();
+    for (collection, id) in [("c", "p/1"), ("c", "p/1/1"), ("c", "p/10"), ("c", "p/2"), ("d", "p/1")] {
+        transaction.insert_document(collection, id, "{}").unwrap();
+    }
+    transaction.commit().unwrap();
+    let ids = |rows_max| {
+        let found = folder.documents_between("c", "p/1", "p/10", rows_max).unwrap();
+        found.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(10), ["p/1", "p/1/1"]);
+    assert_eq!(ids(1), ["p/1"]);
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use millrace::topic::Place;
 
 #[derive(Args)]
 pub struct Ground {
@@ -12,4 +13,18 @@ pub struct Ground {
     /// A topic of this embedded folder instead
     #[arg(long, value_name = "DIR")]
     pub embedded: Option<PathBuf>,
+}
+
+impl Ground {
+    pub fn place(&self) -> Place {
+        match &self.embedded {
+            Some(folder) => Place::Folder(folder.clone()),
+            None => Place::Brokers(self.brokers.clone()),
+        }
+    }
+}
+
+/// What a pipeline runs on, by its `--embedded`.
+pub fn of(embedded: Option<&PathBuf>) -> millrace::ground::Ground {
+    embedded.map_or(millrace::ground::Ground::Services, |folder| millrace::ground::Ground::Embedded(folder.clone()))
 }

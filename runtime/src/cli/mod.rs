@@ -1,8 +1,11 @@
 //! Commands and what they print. Exit codes are in [`EXIT_CODES`].
 
 mod ask;
+mod check;
 mod consume;
+mod explain;
 mod ground;
+mod interrupt;
 mod logs;
 mod manual;
 mod positions;
@@ -11,6 +14,7 @@ mod progress;
 mod replay;
 mod rows;
 mod run;
+mod tap;
 mod top;
 mod topic;
 mod topics;
@@ -47,7 +51,7 @@ enum Command {
     /// Run a pipeline until SIGTERM or Ctrl-C, then drain it
     Run(run::Options),
     /// Check a pipeline without connecting to anything
-    Check(File),
+    Check(check::Options),
     /// Print what flows where, with types
     Graph(Graph),
     /// Print the JSON Schema of a pipeline file, for editors
@@ -68,6 +72,10 @@ enum Command {
     Replay(replay::Options),
     /// Read a topic as lines, oldest first
     Consume(consume::Options),
+    /// Watch rows as they leave a stage, live and sampled
+    Tap(tap::Options),
+    /// Say where one message is: its row at every stage, and in each sink
+    Explain(explain::Options),
     /// Train the pipeline's model on the data that its [train] section names
     Train(File),
     /// Work on WASM plugins
@@ -80,6 +88,9 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:\n  millrace graph pipelines/flight-delay.toml\n  \
+    millrace graph pipelines/flight-delay.toml --format dot | dot -Tsvg > flow.svg\n  \
+    millrace graph pipelines/flight-delay.toml --format json | jq -r '.stages[].name'")]
 struct Graph {
     #[command(flatten)]
     file: File,
@@ -95,6 +106,8 @@ enum Format {
     Mermaid,
     /// For Graphviz
     Dot,
+    /// For programs: every node with its columns and their types
+    Json,
 }
 
 #[derive(Args)]
@@ -118,6 +131,7 @@ impl Format {
             Format::Text => graph::render(plan),
             Format::Mermaid => graph::mermaid(plan),
             Format::Dot => graph::dot(plan),
+            Format::Json => graph::json(plan),
         }
     }
 }
@@ -127,9 +141,7 @@ impl Cli {
         self.logs.start();
         let done = match self.command {
             Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
-            Command::Check(file) => load(&file.file).map(|plan| {
-                println!("{}: in order, generation {}", file.file.display(), plan.generation);
-            }),
+            Command::Check(options) => check::run(&options),
             Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
             Command::Schema => {
                 print!("{}", config::SCHEMA);
@@ -149,13 +161,18 @@ impl Cli {
             Command::Produce(options) => produce::run(&options),
             Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),
+            Command::Tap(options) => load(&options.file).and_then(|plan| tap::run(&plan, &options)),
+            Command::Explain(options) => load(&options.file).and_then(|plan| explain::run(&plan, &options)),
             Command::Train(file) => train::run(&file.file),
             Command::Plugin(Plugin::Build { folder }) => build(&folder),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(said) => {
-                eprintln!("{}", said.trim_end());
+                // nothing to say: the result on standard output says it
+                if !said.is_empty() {
+                    eprintln!("{}", said.trim_end());
+                }
                 ExitCode::FAILURE
             }
         }

@@ -48,7 +48,7 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub fn run(options: &Options) -> Result<(), String> {
     let mut rows = open(options)?;
-    let mut topic = Topic::open(&options.topic, &options.ground)?;
+    let mut topic = Topic::open(&options.topic, &options.ground, false)?;
     let progress = Progress::new((!options.again).then(|| rows.whole()));
     let (started, mut before) = (Instant::now(), 0);
     let read = loop {

@@ -9,6 +9,7 @@ use millrace::kafka;
 use millrace::plan::Plan;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode;
+use serde_json::json;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -19,6 +20,12 @@ pub enum Topics {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "With --json it prints one object: `topics`, each with `topic`, `created` (false: it was there) and \
+    `partitions`\n(null where it was there).\n\n\
+    Examples:\n  millrace topics create pipelines/flight-delay.toml --partitions 8\n  \
+    millrace topics create pipelines/flight-delay.toml --json | jq -r '.topics[] | select(.created).topic'"
+)]
 pub struct Create {
     /// The pipeline's TOML file
     pub file: PathBuf,
@@ -28,6 +35,9 @@ pub struct Create {
     /// Brokers that hold each partition
     #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     replication: i32,
+    /// Print what was made, and what was there, as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
@@ -42,13 +52,27 @@ pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
     let asked = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
     let made = block_on(admin.create_topics(&new, &asked))
         .map_err(|error| format!("error: creating topics at {brokers}: {error}"))?;
-    let mut failed = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
     for topic in made {
         match topic {
-            Ok(name) => println!("{name}: created, {} partitions", options.partitions),
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => println!("{name}: there already"),
+            Ok(name) => done.push((name, true)),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => done.push((name, false)),
             Err((name, code)) => failed.push(format!("error: topic `{name}` at {brokers} cannot be created: {code}")),
         }
     }
+    say(&done, options);
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+}
+
+fn say(done: &[(String, bool)], options: &Create) {
+    if options.json {
+        let topic = |(name, created): &(String, bool)| json!({ "topic": name, "created": created, "partitions": created.then_some(options.partitions) });
+        return println!("{}", json!({ "topics": done.iter().map(topic).collect::<Vec<_>>() }));
+    }
+    for (name, created) in done {
+        match created {
+            true => println!("{name}: created, {} partitions", options.partitions),
+            false => println!("{name}: there already"),
+        }
+    }
 }

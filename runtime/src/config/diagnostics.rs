@@ -7,10 +7,13 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
+
 /// Bytes of the file's text.
 pub type Span = Range<usize>;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     Error,
     Warning,
@@ -139,6 +142,32 @@ impl Diagnostics {
         &self.text
     }
 
+    /// For programs: each with its place as editors count.
+    pub fn located(&self) -> Vec<Located<'_>> {
+        self.list.iter().map(|diagnostic| self.locate(diagnostic)).collect()
+    }
+
+    fn locate<'a>(&'a self, diagnostic: &'a Diagnostic) -> Located<'a> {
+        let place = |span: &Span| {
+            let Location { line, column, .. } = Location::of(&self.text, span);
+            (line, column)
+        };
+        let (line, column) = diagnostic.place.as_ref().map(place).unzip();
+        let notes = diagnostic.notes.iter().map(|(span, message)| {
+            let (line, column) = place(span);
+            LocatedNote { message, line, column }
+        });
+        Located {
+            severity: diagnostic.severity,
+            message: &diagnostic.message,
+            line,
+            column,
+            label: &diagnostic.label,
+            notes: notes.collect(),
+            help: diagnostic.help.as_deref(),
+        }
+    }
+
     fn excerpt(&self, f: &mut fmt::Formatter<'_>, place: &Span, label: &str) -> fmt::Result {
         let Location { line, column, excerpt, carets } = Location::of(&self.text, place);
         let gutter = line.to_string().len();
@@ -183,6 +212,26 @@ impl fmt::Display for Diagnostics {
             counts.map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" })).collect();
         if counts.is_empty() { Ok(()) } else { write!(f, "{}: {}", self.file, counts.join(", ")) }
     }
+}
+
+/// A diagnostic where it is; lines and columns count from 1, columns in characters.
+#[derive(Debug, Serialize)]
+pub struct Located<'a> {
+    severity: Severity,
+    message: &'a str,
+    line: Option<usize>,
+    column: Option<usize>,
+    /// What stands beside the place; may be empty.
+    label: &'a str,
+    notes: Vec<LocatedNote<'a>>,
+    help: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct LocatedNote<'a> {
+    message: &'a str,
+    line: usize,
+    column: usize,
 }
 
 struct Location {

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use self::diagnostics::{Diagnostic, Diagnostics, Severity, Span};
+pub use self::diagnostics::{Diagnostic, Diagnostics, Located, Severity, Span};
 use self::diagnostics::{Report, Reported};
 use self::file::File;
 pub use self::flow::StageTypes;

@@ -57,7 +57,7 @@ pub fn run(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Co
 }
 
 /// Adds the generation to every row.
-fn stamp(mut batch: Batch, generation: &Plan) -> Result<Batch> {
+pub(crate) fn stamp(mut batch: Batch, generation: &Plan) -> Result<Batch> {
     let stamp: ArrayRef = Arc::new(StringArray::new_repeated(&*generation.generation, batch.rows()));
     let arrays = batch.columns.columns().iter().cloned().chain([stamp]).collect();
     batch.columns = RecordBatch::try_new(generation.schema.arrow(), arrays)

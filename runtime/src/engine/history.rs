@@ -74,6 +74,16 @@ impl History {
         &self.generations[after.saturating_sub(1)].1
     }
 
+    /// The generation of a row; None before the list, where it says nothing any more, or never did.
+    pub fn known_at(&self, offset: i64) -> Option<&Arc<str>> {
+        (offset >= self.begins()).then(|| self.at(offset))
+    }
+
+    /// The first offset that the list is about.
+    pub fn begins(&self) -> i64 {
+        self.generations.first().map_or(i64::MAX, |(from, _)| *from)
+    }
+
     /// Forgets what no sink will ask for again. True where that changes anything.
     pub fn prune(&mut self, slowest: i64) -> bool {
         let keep = self.generations.partition_point(|(from, _)| *from <= slowest).saturating_sub(1);

@@ -25,6 +25,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use compute::stamp;
+pub use history::History;
 pub use stop::Stop;
 use tokio::runtime::Handle;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{kind, place};
-use crate::plan::{Plan, SinkPlan, StageKind, StagePlan};
+use super::{kind, place, reads};
+use crate::plan::{Plan, SinkPlan, StagePlan};
 use crate::schema::{Field, Schema};
 
 pub fn render(plan: &Plan) -> String {
@@ -46,13 +46,8 @@ impl Lines {
     }
 
     fn stage(&mut self, stage: &StagePlan, before: &Schema) {
-        let reads = match &stage.kind {
-            StageKind::Lookup(lookup) => lookup.types().reads,
-            StageKind::Plugin(program) => program.types().reads,
-            StageKind::Model(model) => model.features().to_vec(),
-        };
         self.node(&format!("{}  `{}`", kind(stage), stage.name));
-        self.columns('<', reads.iter());
+        self.columns('<', reads(stage).iter());
         let after = &stage.schema;
         self.columns('-', before.0.iter().filter(|field| after.get(&field.name).is_none()));
         self.columns('~', after.0.iter().filter(|field| before.get(&field.name).is_some_and(|was| was.ty != field.ty)));

@@ -83,6 +83,26 @@ impl Context {
     }
 }
 
+/// More rows of one message than anybody reads.
+pub const FOUND_ROWS_MAX: usize = 100;
+
+/// What a sink holds of one message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The sink's position in the message's partition; None: it has none yet.
+    pub stands_at: Option<i64>,
+    pub rows: Vec<FoundRow>,
+    /// The published file whose offsets cover the message, in a sink that writes files.
+    pub file: Option<String>,
+}
+
+/// Where in its medium a row is, for people; and the row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundRow {
+    pub place: String,
+    pub row: serde_json::Value,
+}
+
 /// A writer that answered an error, or whose future was dropped before its end, is of no more use: drop it, and open
 /// another, which goes on from what is durable.
 pub trait Writer: Send {

@@ -43,6 +43,12 @@ struct Ahead {
 
 pub struct Record(pub(super) embedded::Message);
 
+impl Record {
+    pub(crate) fn new(message: embedded::Message) -> Record {
+        Record(message)
+    }
+}
+
 impl Source {
     pub fn new(plan: &SourcePlan, folder: &Path, share: Share) -> Result<Source> {
         let folder = Folder::open(folder).map_err(error)?;

@@ -316,6 +316,12 @@ impl Drop for Source {
 /// A message of the topic.
 pub struct Record<'a>(pub(super) BorrowedMessage<'a>);
 
+impl<'a> Record<'a> {
+    pub(crate) fn new(message: BorrowedMessage<'a>) -> Record<'a> {
+        Record(message)
+    }
+}
+
 impl Message for Record<'_> {
     fn partition(&self) -> i32 {
         self.0.partition()

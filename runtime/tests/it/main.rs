@@ -6,6 +6,7 @@ mod embedded;
 mod flights;
 mod flow;
 mod folder;
+mod inside;
 mod parity;
 mod positions;
 mod process;

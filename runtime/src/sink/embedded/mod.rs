@@ -4,9 +4,11 @@
 //! position stands where this writer left it.
 
 mod documents;
+mod find;
 mod ledger;
 mod transactions;
 
 pub use self::documents::Writer;
+pub use self::find::find;
 pub use self::ledger::Ledger;
 pub use self::transactions::Transactions;

@@ -30,6 +30,12 @@ pub trait Files: Send + Sync + 'static {
     fn close(&self, file: Self::File) -> impl Future<Output = Result<(), FileError>> + Send;
 }
 
+/// What looking at published files asks besides.
+pub trait ReadFiles: Files {
+    /// At most so many bytes from there on; none at the end.
+    fn read(&self, path: &str, from: u64, bytes_max: usize) -> impl Future<Output = Result<Vec<u8>, FileError>> + Send;
+}
+
 #[derive(Debug)]
 pub enum FileError {
     /// The target is there already. Nothing was done.

@@ -4,14 +4,14 @@
 //! Paths are those of HDFS, below the root. A disk makes callers wait: the runtime is told, and must have more threads.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use millrace_embedded::advice;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tokio::task::block_in_place;
 
-use super::files::{FileError, Files};
+use super::files::{FileError, Files, ReadFiles};
 use crate::error::Error;
 
 pub struct Local {
@@ -93,6 +93,19 @@ impl Files for Local {
         block_in_place(|| {
             file.sync_all().map_err(|cause| failed("syncing", &path, cause))?;
             path.parent().map_or(Ok(()), sync)
+        })
+    }
+}
+
+impl ReadFiles for Local {
+    async fn read(&self, path: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+        block_in_place(|| {
+            let (path, mut bytes) = (self.at(path), Vec::new());
+            let read = File::open(&path).and_then(|mut file| {
+                file.seek(SeekFrom::Start(from))?;
+                file.take(bytes_max as u64).read_to_end(&mut bytes)
+            });
+            read.map(|_length| bytes).map_err(|cause| failed("reading", &path, cause))
         })
     }
 }

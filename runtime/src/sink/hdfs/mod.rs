@@ -12,6 +12,7 @@
 //! and the engine asks its consumer group before it opens another.
 
 mod files;
+mod find;
 mod ledger;
 mod local;
 mod name;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 pub use self::files::{FileError, Files};
+pub use self::find::find;
 pub use self::ledger::Ledger;
 pub use self::local::Local;
 pub use self::native::NameNode;

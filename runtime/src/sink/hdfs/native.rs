@@ -10,7 +10,7 @@ use hdfs_native::file::FileWriter;
 use hdfs_native::{Client, ClientBuilder, HdfsError, WriteOptions};
 use tokio::sync::OnceCell;
 
-use super::files::{FileError, Files};
+use super::files::{FileError, Files, ReadFiles};
 use crate::error::{Error, Result};
 use crate::plan::HdfsPlan;
 use crate::sink::within;
@@ -117,6 +117,19 @@ impl Files for NameNode {
 
     async fn close(&self, (path, mut writer): Self::File) -> Result<(), FileError> {
         self.call(|| format!("closing {path}"), writer.close()).await
+    }
+}
+
+impl ReadFiles for NameNode {
+    async fn read(&self, path: &str, from: u64, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+        let client = self.client().await?;
+        let read = async {
+            let file = client.read(path).await?;
+            let from = (from as usize).min(file.file_length());
+            let length = bytes_max.min(file.file_length() - from);
+            if length == 0 { Ok(Vec::new()) } else { Ok(file.read_range(from, length).await?.to_vec()) }
+        };
+        self.call(|| format!("reading {path}"), read).await
     }
 }
 

@@ -27,9 +27,9 @@ pub struct Place<F> {
     pub directory: Arc<str>,
     pub topic: Arc<str>,
     pub sink: Arc<str>,
-    topic_id: Arc<str>,
+    pub(super) topic_id: Arc<str>,
     owner: Arc<str>,
-    folder: Arc<str>,
+    pub(super) folder: Arc<str>,
 }
 
 impl<F> Clone for Place<F> {

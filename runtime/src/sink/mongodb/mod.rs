@@ -12,6 +12,7 @@
 
 mod document;
 mod error;
+mod find;
 mod ledger;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use mongodb::error::{Error as DriverError, ErrorKind, IndexedWriteError, WriteFa
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection};
 
+pub use self::find::find;
 pub use self::ledger::Ledger;
 use super::{Context, Outbound, Positions, moves, within};
 use crate::batch::Batch;

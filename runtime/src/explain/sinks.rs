@@ -1,0 +1,306 @@
+//! Whether and where a message's rows are in each sink.
+//!
+//! MongoDB and the embedded documents know a row by its position. A record of a topic and a line of a file do not have
+//! one: they are known by the key column, or by being what this file computes.
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use super::message::{Owned, key_column};
+use super::{Message, Options, Owner, WHO};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::ground::Ground;
+use crate::json::decode::Message as _;
+use crate::json::encode::Encoder;
+use crate::plan::{HdfsPlan, Plan, SinkKind, SinkPlan};
+use crate::probe;
+use crate::sink::{Context, Found, FoundRow, Log, embedded, hdfs, mongodb};
+use crate::topic::search::{self, Searched};
+use crate::topic::{Place, Reader};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    There,
+    NotYet,
+    /// The sink has passed it, and there is no row to write.
+    Nothing,
+    /// The sink has passed it, and what should be there is not.
+    Missing,
+    /// Not in the part of the topic, or in the file, that was looked at.
+    NotFound,
+    /// The sink could not be asked.
+    NoAnswer,
+}
+
+#[derive(Debug, Serialize)]
+pub struct InSink {
+    pub sink: String,
+    pub kind: &'static str,
+    pub place: String,
+    pub state: State,
+    /// The first offset of the message's partition that the sink does not hold; None: it has no position, or was not
+    /// asked.
+    pub stands_at: Option<i64>,
+    /// In words: how far was looked, why there was no answer.
+    pub detail: Option<String>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub place: String,
+    pub generation: Option<String>,
+    /// Is it what this file computes? None: it cannot be compared.
+    pub as_computed: Option<bool>,
+    pub row: Value,
+}
+
+pub struct Look<'a> {
+    pub plan: &'a Plan,
+    pub ground: &'a Ground,
+    pub place: &'a Place,
+    pub log: &'a Log,
+    pub owner: &'a Owner,
+    pub message: &'a Message,
+    /// The rows as this file's generation gives them to the sinks.
+    pub batch: Option<Batch>,
+    pub options: Options,
+}
+
+/// How a row without a position is known.
+struct Sought {
+    /// Exactly as the sink writes them.
+    lines: Vec<String>,
+    /// Column and value.
+    key: Option<(String, String)>,
+}
+
+impl Sought {
+    fn is(&self, line: &str) -> bool {
+        if self.lines.iter().any(|known| known == line) {
+            return true;
+        }
+        let Some((column, value)) = &self.key else { return false };
+        line.contains(value.as_str())
+            && serde_json::from_str::<Value>(line)
+                .is_ok_and(|row| row.get(column).and_then(Value::as_str) == Some(value))
+    }
+}
+
+impl Look<'_> {
+    /// A sink that cannot be asked is said, and is no reason to be silent about the others.
+    pub fn sink(&self, handle: &Handle, sink: &SinkPlan, message: &Owned) -> Result<InSink> {
+        let sought = self.sought(sink, message)?;
+        let said = match &sink.kind {
+            SinkKind::Kafka { topic, key } => self.records(topic, key.is_some(), &sought),
+            _ => self.stored(handle, sink, &sought),
+        };
+        let (kind, place) = match &sink.kind {
+            SinkKind::Kafka { topic, .. } => ("kafka", topic.clone()),
+            SinkKind::Mongodb(mongodb) => ("mongodb", format!("{}.{}", mongodb.database, mongodb.collection)),
+            SinkKind::Hdfs(hdfs) => ("hdfs", hdfs.directory.clone()),
+        };
+        Ok(said.unwrap_or_else(Said::no_answer).named(sink.name.to_string(), kind, place))
+    }
+
+    fn sought(&self, sink: &SinkPlan, message: &Owned) -> Result<Sought> {
+        let encoder = Encoder::new(&self.plan.schema, &sink.columns);
+        let lines = self.batch.as_ref().map_or_else(|| Ok(Vec::new()), |batch| probe::lines(&encoder, batch))?;
+        let column = match sink.kind {
+            SinkKind::Kafka { key: Some(key), .. } => Some(self.plan.schema.0[key].name.as_str()),
+            SinkKind::Kafka { key: None, .. } => None,
+            _ => key_column(self.plan),
+        };
+        let key = column.and_then(|column| Some((column.to_owned(), self.key(column, message)?)));
+        Ok(Sought { lines, key })
+    }
+
+    /// From the row, or from the message, where this file makes no row of it.
+    fn key(&self, column: &str, message: &Owned) -> Option<String> {
+        if let Some(batch) = &self.batch {
+            let encoder = Encoder::of_names([column]);
+            let first = probe::lines(&encoder, batch).ok()?.into_iter().next()?;
+            return serde_json::from_str::<Value>(&first).ok()?[column].as_str().map(str::to_owned);
+        }
+        let value = serde_json::from_slice::<Value>(message.value()?).ok()?;
+        value.get(column)?.as_str().map(str::to_owned)
+    }
+
+    fn context(&self, sink: &SinkPlan) -> Context {
+        Context::new(&self.plan.name, &self.plan.schema, sink, self.log.clone())
+    }
+
+    /// Sinks that keep a position of their own.
+    fn stored(&self, handle: &Handle, sink: &SinkPlan, sought: &Sought) -> Result<Said> {
+        let (context, at) = (self.context(sink), (self.message.partition, self.message.offset));
+        let found = match (&sink.kind, self.ground) {
+            (SinkKind::Mongodb(plan), Ground::Services) => {
+                handle.block_on(mongodb::find(&context, plan, at.0, at.1))?
+            }
+            (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
+                let collection = format!("{}.{}", plan.database, plan.collection);
+                embedded::find(&context, folder, &collection, at.0, at.1)?
+            }
+            (SinkKind::Hdfs(plan), ground) => handle.block_on(files(ground, &context, plan, at, sought))?,
+            (SinkKind::Kafka { .. }, _) => return Err(Error::stop("the head's sinks have no position of their own")),
+        };
+        // BSON has types that JSON has not
+        let comparable = !matches!((&sink.kind, self.ground), (SinkKind::Mongodb(_), Ground::Services));
+        let rows = self.rows(found.rows, if comparable { &sought.lines } else { &[] });
+        Ok(self.judged(found.stands_at, found.file, rows))
+    }
+
+    fn rows(&self, found: Vec<FoundRow>, lines: &[String]) -> Vec<Row> {
+        // the same answer of another generation is the same answer
+        let bare = |mut row: Value| {
+            row.as_object_mut().and_then(|row| row.remove(&self.plan.generation_column));
+            row
+        };
+        let computed: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).map(bare).collect();
+        let row = |FoundRow { place, row }| Row {
+            place,
+            generation: generation(&row, self.plan),
+            as_computed: (!computed.is_empty()).then(|| computed.contains(&bare(row.clone()))),
+            row,
+        };
+        found.into_iter().map(row).collect()
+    }
+
+    fn judged(&self, stands_at: Option<i64>, file: Option<String>, rows: Vec<Row>) -> Said {
+        let has_passed = stands_at.is_some_and(|position| position > self.message.offset);
+        let state = match (rows.is_empty(), has_passed, file.is_some()) {
+            (false, _, _) => State::There,
+            (true, false, false) => State::NotYet,
+            // what another generation made of it is not known here
+            (true, _, _) if self.owner.is(self.plan) && self.batch.is_none() => State::Nothing,
+            (true, _, true) if !self.owner.is(self.plan) => State::NotFound,
+            (true, _, _) => State::Missing,
+        };
+        let detail = file.filter(|_| state != State::There).map(|file| format!("{file} has its offset"));
+        Said { state, stands_at, detail, rows }
+    }
+
+    /// Records of a topic that the head writes.
+    fn records(&self, topic: &str, has_key: bool, sought: &Sought) -> Result<Said> {
+        let key = sought.key.as_ref().map(|(_, value)| value.as_bytes()).filter(|_| has_key);
+        if key.is_none() && sought.lines.is_empty() && !self.owner.is_ahead() {
+            return Ok(match self.owner.is(self.plan) {
+                true => self.said(State::Nothing, None),
+                false => {
+                    self.said(State::NotFound, Some("nothing is known to look for: this file makes no row".into()))
+                }
+            });
+        }
+        self.look_through(topic, |key_there, value| {
+            let is_it = match key {
+                Some(key) => key_there == Some(key),
+                None => std::str::from_utf8(value).is_ok_and(|value| sought.is(value)),
+            };
+            is_it.then(|| serde_json::from_slice(value).unwrap_or(Value::Null))
+        })
+        .map(|said| match said.state {
+            State::NotFound if self.owner.is(self.plan) && self.batch.is_none() => {
+                Said { state: State::Nothing, ..said }
+            }
+            _ => Said { rows: self.compared(said.rows, &sought.lines), ..said },
+        })
+    }
+
+    fn compared(&self, rows: Vec<Row>, lines: &[String]) -> Vec<Row> {
+        let found = rows.into_iter().map(|Row { place, row, .. }| FoundRow { place, row });
+        self.rows(found.collect(), lines)
+    }
+
+    /// A reject says where it comes from.
+    pub fn rejects(&self) -> Result<InSink> {
+        let topic = &self.plan.rejects.topic;
+        let (source, partition, offset) = (&self.message.topic, self.message.partition, self.message.offset);
+        let said = self.look_through(topic, |_, value| {
+            let reject: Value = serde_json::from_slice(value).ok()?;
+            let is_ours = reject["pipeline"] == *self.plan.name
+                && reject["topic"] == **source
+                && reject["partition"] == partition
+                && reject["offset"] == offset;
+            is_ours.then_some(reject)
+        });
+        let said = said.map(|said| match said.state {
+            // a row that was answered is none of theirs
+            State::NotFound if self.batch.is_some() && self.owner.is(self.plan) => {
+                Said { state: State::Nothing, ..said }
+            }
+            _ => said,
+        });
+        Ok(said.unwrap_or_else(Said::no_answer).named("rejects".into(), "kafka", topic.clone()))
+    }
+
+    /// Records of a topic of the head's cluster, from its end backwards.
+    fn look_through(&self, topic: &str, mut is_it: impl FnMut(Option<&[u8]>, &[u8]) -> Option<Value>) -> Result<Said> {
+        if self.owner.is_ahead() {
+            return Ok(self.said(State::NotYet, None));
+        }
+        let mut reader = Reader::open(self.place, topic, WHO)?;
+        let Searched { hits, offsets, to_the_beginning } =
+            search::backwards(&mut reader, self.options.look_back_messages_max, |record| {
+                is_it(record.key(), record.value().unwrap_or_default())
+            })?;
+        if hits.is_empty() {
+            let all = if to_the_beginning { "all that it holds, " } else { "its last " };
+            return Ok(self.said(State::NotFound, Some(format!("looked through {all}{offsets} offsets"))));
+        }
+        let rows = hits.into_iter().map(|hit| Row {
+            place: format!("{topic}:{}:{}", hit.partition, hit.offset),
+            generation: generation(&hit.what, self.plan).or_else(|| text(&hit.what, "generation")),
+            as_computed: None,
+            row: hit.what,
+        });
+        Ok(Said { rows: rows.collect(), ..self.said(State::There, None) })
+    }
+
+    /// Of what is part of the head's transaction.
+    fn said(&self, state: State, detail: Option<String>) -> Said {
+        Said { state, stands_at: self.owner.group_stands_at, detail, rows: Vec::new() }
+    }
+}
+
+fn generation(row: &Value, plan: &Plan) -> Option<String> {
+    text(row, &plan.generation_column)
+}
+
+fn text(row: &Value, field: &str) -> Option<String> {
+    row.get(field)?.as_str().map(str::to_owned)
+}
+
+async fn files(ground: &Ground, context: &Context, plan: &HdfsPlan, at: (i32, i64), sought: &Sought) -> Result<Found> {
+    let is_row = |line: &str| sought.is(line);
+    match ground {
+        Ground::Services => {
+            let files = hdfs::NameNode::new(plan, context.timeout)?;
+            hdfs::find(files, context, &plan.directory, at, is_row).await
+        }
+        Ground::Embedded(folder) => {
+            let files = hdfs::Local::new(folder.join("hdfs"));
+            hdfs::find(files, context, &plan.directory, at, is_row).await
+        }
+    }
+}
+
+struct Said {
+    state: State,
+    stands_at: Option<i64>,
+    detail: Option<String>,
+    rows: Vec<Row>,
+}
+
+impl Said {
+    fn no_answer(error: Error) -> Said {
+        Said { state: State::NoAnswer, stands_at: None, detail: Some(error.to_string()), rows: Vec::new() }
+    }
+
+    fn named(self, sink: String, kind: &'static str, place: String) -> InSink {
+        let Said { state, stands_at, detail, rows } = self;
+        InSink { sink, kind, place, state, stands_at, detail, rows }
+    }
+}

@@ -1,0 +1,6 @@
+//! What one sees of a pipeline from outside while it runs, or does not: on real services and on a folder alike.
+
+mod explain;
+mod scripts;
+mod stand;
+mod tap;
