@@ -8,8 +8,10 @@ use std::thread;
 use clap::Args;
 use millrace::engine::{self, Stop};
 use millrace::ground::Ground;
+use millrace::observe::trace::Tracer;
 use millrace::observe::{self, Metrics};
 use millrace::plan::Plan;
+use millrace_trace::Tracing;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +35,9 @@ pub struct Options {
     /// Answer /metrics, /status, /healthz and /readyz here
     #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Send traces to this OTLP collector, over HTTP
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
 }
 
 pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
@@ -42,15 +47,18 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
     let signals = signals(&runtime).map_err(failed)?;
     runtime.spawn(watch(signals, stop.clone()));
     let plan = Arc::new(plan);
-    let metrics = Arc::new(Metrics::new(&plan));
+    let tracing = options.tracing(&runtime)?;
+    let engine = options.engine();
+    let tracer = tracing.as_ref().map(|tracing| Tracer::new(tracing, &plan, &engine.ground));
+    let metrics = Arc::new(Metrics::new(&plan, tracer.unwrap_or_default()));
     options.listen.iter().try_for_each(|address| listen(&runtime, address, metrics.clone()))?;
     let handle = runtime.handle().clone();
     // sinks are driven by `runtime`; the workers are threads of their own
-    let options = options.engine();
     let ended = thread::scope(|scope| {
-        let engine = scope.spawn(|| engine::run(plan.clone(), &options, handle, &stop, &metrics));
-        engine.join()
+        let running = scope.spawn(|| engine::run(plan.clone(), &engine, handle, &stop, &metrics));
+        running.join()
     });
+    tracing.iter().for_each(Tracing::finish);
     eprintln!("{}: {metrics}", plan.name);
     match ended {
         Ok(ended) => ended.map_err(|error| format!("error: {error}")),
@@ -59,6 +67,13 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
 }
 
 impl Options {
+    /// Nothing is started where no collector is named.
+    fn tracing(&self, runtime: &Runtime) -> Result<Option<Tracing>, String> {
+        let url = self.otlp.as_deref().filter(|url| !url.is_empty());
+        let start = |url| Tracing::start(url, "millrace", env!("CARGO_PKG_VERSION"), runtime.handle().clone());
+        url.map(start).transpose().map_err(|error| format!("error: --otlp: {error}"))
+    }
+
     /// An embedded folder has all that outlives the process.
     fn engine(&self) -> engine::Options {
         let (ground, state) = match &self.embedded {

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::engine::ended::Ended;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
+use crate::observe::trace::Writes;
 use crate::observe::{Metrics, SinkMetrics};
 use crate::sink::{AnyWriter, Outbound, Positions, Writer};
 
@@ -92,25 +93,27 @@ impl FanOut {
 struct Said {
     durable: Arc<Mutex<Positions>>,
     metrics: Arc<SinkMetrics>,
+    writes: Writes,
 }
 
 impl Said {
     fn new(metrics: &Metrics, sink: &str, durable: &Positions) -> Said {
-        let said = Said { durable: Arc::default(), metrics: metrics.sink(sink) };
+        let mut said = Said { durable: Arc::default(), metrics: metrics.sink(sink), writes: Writes::new(sink) };
         said.durable(durable);
         said
     }
 
-    fn durable(&self, positions: &Positions) {
+    fn durable(&mut self, positions: &Positions) {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if *durable != *positions {
             durable.clone_from(positions);
             self.metrics.durable(positions);
+            self.writes.durable(positions);
         }
     }
 }
 
-async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, said: Said) -> Result<()> {
+async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, mut said: Said) -> Result<()> {
     loop {
         let deadline = writer.deadline();
         let due = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into());
@@ -121,6 +124,7 @@ async fn drive(mut writer: AnyWriter, mut inbox: mpsc::Receiver<Arc<Outbound>>, 
             outbound = inbox.recv() => match outbound {
                 Some(outbound) => {
                     let since = Instant::now();
+                    said.writes.begin(&outbound.batch, writer.durable());
                     let rows = writer.write(outbound).await?;
                     said.metrics.wrote(rows, since.elapsed());
                 }

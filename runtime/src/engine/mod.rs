@@ -64,7 +64,7 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();
                     let ended = work(&context);
-                    metrics.status.worker(worker, WorkerState::Ended);
+                    metrics.worker(worker, WorkerState::Ended);
                     ended
                 })
             })

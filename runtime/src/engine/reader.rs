@@ -83,8 +83,7 @@ impl<'a> Reader<'a> {
         for (partition, end) in source.ends() {
             let Some(read) = self.read.get(&partition) else { continue };
             let lag = (end - read).max(0);
-            self.context.metrics.lag(partition, lag);
-            self.context.metrics.status.lag(self.context.share.worker, partition, lag);
+            self.context.metrics.lag(self.context.share.worker, partition, lag);
         }
         let unknown = self.decoders.values().map(|(_, decoder)| decoder.unknown_fields()).sum();
         self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
@@ -138,7 +137,10 @@ impl<'a> Reader<'a> {
             self.current = self.decoder(&generation)?.0.clone();
         }
         let hash = self.current.generation.clone();
-        self.decoder(&hash)?.1.push(&message);
+        let trace = self.context.metrics.traces.begin(&message, &hash);
+        let decoder = &mut self.decoder(&hash)?.1;
+        decoder.push(&message);
+        trace.into_iter().for_each(|trace| decoder.follow(trace));
         self.read.insert(partition, offset + 1);
         self.since.get_or_insert_with(Instant::now);
         Ok(())

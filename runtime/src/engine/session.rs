@@ -25,6 +25,7 @@ use crate::engine::stop::Stop;
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
+use crate::observe::trace::Passing;
 use crate::observe::{Metrics, WorkerState};
 use crate::plan::{Plan, SinkPlan, SinkStart};
 use crate::sink::transaction::Transactions;
@@ -49,13 +50,12 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     pub fn state(&self, state: WorkerState) {
-        self.metrics.status.worker(self.share.worker, state);
+        self.metrics.worker(self.share.worker, state);
     }
 
     /// Where the head stands now.
     pub fn heads(&self, positions: &Positions) {
-        self.metrics.head(positions);
-        self.metrics.status.partitions(self.share.worker, positions);
+        self.metrics.heads(self.share.worker, positions);
     }
 }
 
@@ -253,8 +253,10 @@ fn compute(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Co
         let stages = stages.get_mut(&generation.generation).into_iter().flatten();
         for (stage, plan) in stages.zip(&generation.stages) {
             let (since, rows) = (Instant::now(), batch.rows() as u64);
+            let passing = Passing::begin(&batch);
             batch = stage.process(batch)?;
             metrics.stage(&plan.name, rows, since.elapsed());
+            passing.into_iter().for_each(|passing| passing.end(&batch, &plan.name));
         }
         metrics.computed();
         let outbound = Arc::new(Outbound { batch: stamp(batch, &generation)? });

@@ -14,14 +14,17 @@ use crate::flights::{flights, repository, request};
 use crate::parity;
 use crate::process::{PATIENCE, Process};
 
+/// A message, and the `traceparent` that it comes with.
+pub type Sent = (Vec<u8>, Option<String>);
+
 /// A pipeline of its own in a folder of its own.
-struct Bed {
+pub struct Bed {
     folder: PathBuf,
     toml: String,
 }
 
 impl Bed {
-    fn new(test: &str) -> Bed {
+    pub fn new(test: &str) -> Bed {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
@@ -34,7 +37,7 @@ impl Bed {
         self.folder.join("data")
     }
 
-    fn start(&self, options: &[&str]) -> Process {
+    pub fn start(&self, options: &[&str]) -> Process {
         let file = self.folder.join("pipeline.toml");
         fs::write(&file, &self.toml).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
@@ -59,6 +62,34 @@ impl Bed {
         drop(lines);
         let done = produce.wait_with_output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Into one partition, as another program does.
+    pub fn append(&self, messages: &[Sent]) {
+        let mut folder = Folder::open(&self.data()).unwrap();
+        let mut transaction = folder.begin().unwrap();
+        let topic = transaction.topic("flight-delay-ml-request", 1, 1_000_000).unwrap();
+        for (value, traceparent) in messages {
+            let header = |text: &String| ("traceparent".to_owned(), text.clone().into_bytes());
+            let headers: Vec<_> = traceparent.iter().map(header).collect();
+            let record = Record { value: Some(value), headers: &headers, ..Record::default() };
+            transaction.append(&topic, 0, [record]).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
+    /// Values and headers of a topic's first partition.
+    pub fn records(&self, topic: &str) -> Vec<(Value, BTreeMap<String, String>)> {
+        let folder = Folder::open(&self.data()).unwrap();
+        let topic = folder.topic(topic).unwrap().unwrap();
+        let messages = folder.read(&topic, 0, 0, 10_000, usize::MAX).unwrap();
+        let texts = |headers: millrace_embedded::Headers| {
+            headers.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect()
+        };
+        let shown = |message: millrace_embedded::Message| {
+            (serde_json::from_slice(&message.value.unwrap()).unwrap(), texts(message.headers))
+        };
+        messages.into_iter().map(shown).collect()
     }
 
     fn consume(&self, topic: &str) -> Vec<Value> {
@@ -89,11 +120,15 @@ impl Bed {
             .collect()
     }
 
-    fn await_rows(&self, count: usize, process: &mut Process) {
+    pub fn await_rows(&self, count: usize, process: &mut Process) {
+        self.await_records("flight-delay-ml-response", count, process);
+    }
+
+    pub fn await_records(&self, topic: &str, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         let folder = Folder::open(&self.data()).unwrap();
         let mut wake = folder.wake().unwrap();
-        while self.consumed(&folder) < count {
+        while self.consumed(&folder, topic) < count {
             process.must_run();
             assert!(Instant::now() < deadline, "said:\n{}", process.said());
             wake.wait(PATIENCE / 100);
@@ -109,8 +144,8 @@ impl Bed {
         }
     }
 
-    fn consumed(&self, folder: &Folder) -> usize {
-        let Some(topic) = folder.topic("flight-delay-ml-response").unwrap() else { return 0 };
+    fn consumed(&self, folder: &Folder, topic: &str) -> usize {
+        let Some(topic) = folder.topic(topic).unwrap() else { return 0 };
         (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
     }
 

@@ -8,3 +8,6 @@ mod parity;
 mod redeploy;
 mod rig;
 mod source;
+
+pub use life::free_address;
+pub use rig::Rig;
