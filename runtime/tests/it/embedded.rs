@@ -20,7 +20,7 @@ pub type Sent = (Vec<u8>, Option<String>);
 /// A pipeline of its own in a folder of its own.
 pub struct Bed {
     folder: PathBuf,
-    toml: String,
+    pub toml: String,
 }
 
 impl Bed {

@@ -3,6 +3,7 @@
 #[path = "../../trace/tests/collector/mod.rs"]
 mod collector;
 mod embedded;
+mod figures;
 mod flights;
 mod flow;
 mod parity;
