@@ -148,7 +148,7 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(said) => {
-                eprintln!("{}", said.trim_end());
+                self.logs.fail(said.trim_end());
                 ExitCode::FAILURE
             }
         }

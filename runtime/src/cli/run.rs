@@ -59,7 +59,7 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
         running.join()
     });
     tracing.iter().for_each(Tracing::finish);
-    eprintln!("{}: {metrics}", plan.name);
+    tracing::info!("{}: {metrics}", plan.name);
     match ended {
         Ok(ended) => ended.map_err(|error| format!("error: {error}")),
         Err(_) => Err("error: the engine broke; its words are above".into()),
@@ -71,7 +71,9 @@ impl Options {
     fn tracing(&self, runtime: &Runtime) -> Result<Option<Tracing>, String> {
         let url = self.otlp.as_deref().filter(|url| !url.is_empty());
         let start = |url| Tracing::start(url, "millrace", env!("CARGO_PKG_VERSION"), runtime.handle().clone());
-        url.map(start).transpose().map_err(|error| format!("error: --otlp: {error}"))
+        let tracing = url.map(start).transpose().map_err(|error| format!("error: --otlp: {error}"))?;
+        url.iter().for_each(|url| tracing::info!(collector = url, "messages with a sampled traceparent are followed"));
+        Ok(tracing)
     }
 
     /// An embedded folder has all that outlives the process.
@@ -90,6 +92,8 @@ fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(),
     let listener = bound.map_err(|error| {
         format!("error: --listen {address}: {error}; choose another port, or stop what listens there")
     })?;
+    let address = listener.local_addr().map_or_else(|_| address.to_owned(), |address| address.to_string());
+    tracing::info!("figures are at http://{address}/metrics, the status at http://{address}/status");
     runtime.spawn(observe::serve(listener, metrics, std::future::pending()));
     Ok(())
 }
@@ -111,10 +115,10 @@ async fn watch([mut terminate, mut interrupt]: [Signal; 2], stop: Stop) {
             _ = interrupt.recv() => {}
         }
         if stop.asked() {
-            eprintln!("stopped at once; the next start goes on from each sink's position");
+            tracing::warn!("stopped at once; the next start goes on from each sink's position");
             std::process::exit(STOPPED_AT_ONCE);
         }
-        eprintln!("draining; once more to stop at once");
+        tracing::info!("draining; once more to stop at once");
         stop.ask();
     }
 }

@@ -33,7 +33,7 @@ impl Bed {
         Bed { folder, toml: toml.replace("\"../", &format!("\"{}/", root.display())) }
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 

@@ -6,6 +6,7 @@ mod embedded;
 mod figures;
 mod flights;
 mod flow;
+mod logs;
 mod parity;
 mod process;
 mod traces;

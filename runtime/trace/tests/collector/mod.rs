@@ -1,6 +1,7 @@
 //! An OTLP collector for tests: takes spans over HTTP and shows them. What the tests of `runtime` and `web` share.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +17,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span as Sent;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 /// Long enough for a busy machine; nothing waits for it to pass.
@@ -50,10 +50,17 @@ impl Collector {
     pub fn start() -> Collector {
         let received = Received::default();
         let routes = Router::new().route("/v1/traces", post(take)).with_state(received.clone());
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        thread::spawn(move || runtime.block_on(axum::serve(listener, routes).into_future()));
+        // a runtime of its own: the test may have one or none
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                axum::serve(listener, routes).await
+            })
+        });
         Collector { url, received }
     }
 
