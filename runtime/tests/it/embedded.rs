@@ -103,17 +103,30 @@ impl Bed {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn documents(&self) -> Vec<Value> {
+    pub fn documents(&self) -> Vec<Value> {
         let folder = Folder::open(&self.data()).unwrap();
         let documents = folder.documents("agile_data_science.flight_delay_ml_response").unwrap();
         documents.into_iter().map(|(_, json)| serde_json::from_str(&json).unwrap()).collect()
     }
 
-    fn archived(&self) -> Vec<Value> {
+    pub fn published(&self) -> Vec<PathBuf> {
         let directory = self.data().join("hdfs/user/flight_predictions");
         let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
         files.sort();
+        files
+    }
+
+    /// As another writer would: whoever had the token is fenced.
+    pub fn fence_archive(&self) {
+        let tokens =
+            self.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+        let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
+        fs::rename(&token, tokens.join("somebody-elses")).unwrap();
+    }
+
+    fn archived(&self) -> Vec<Value> {
+        let files = self.published();
         let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
         texts
             .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
@@ -136,7 +149,7 @@ impl Bed {
     }
 
     /// A sink that is behind when the pipeline drains goes on only at the next start. Files must roll by time for this.
-    fn await_stored(&self, count: usize, process: &mut Process) {
+    pub fn await_stored(&self, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         while self.documents().len() < count || self.archived().len() < count {
             process.must_run();
@@ -302,11 +315,7 @@ fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
     bed.produce(&messages);
     let mut process = bed.start(&[]);
     bed.await_rows(ids.len(), &mut process);
-    // as another writer would: whoever had the token is fenced
-    let tokens =
-        bed.data().join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
-    let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
-    fs::rename(&token, tokens.join("somebody-elses")).unwrap();
+    bed.fence_archive();
     process.await_word("sink `archive`");
     bed.await_stored(ids.len(), &mut process);
     process.drain();

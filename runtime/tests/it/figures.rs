@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::embedded::Bed;
 use crate::flights::repository;
-use crate::flow::free_address;
+use crate::flow::{Rig, free_address};
 use crate::process::{PATIENCE, Process};
 
 /// A plugin that counts, and fails on thirteen.
@@ -157,6 +157,31 @@ fn the_page_of_figures_is_the_documented_table_and_says_what_happened() {
     let (memory, peak) = (figure("memory_bytes"), figure("memory_peak_bytes"));
     assert!((65_536.0..=peak).contains(&memory) && peak <= (16 << 20) as f64, "{memory} of {peak}");
     process.drain();
+}
+
+/// The partitions that a process says something of.
+fn partitions(scrape: &Scrape) -> BTreeSet<&str> {
+    let heads = scrape.series.keys().filter_map(|series| series.strip_prefix("millrace_head_offset{partition=\""));
+    heads.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn who_gives_a_partition_back_says_nothing_more_of_it() {
+    let rig = Rig::new("given-back", 2);
+    let addresses = [free_address(), free_address()];
+    let mut first = rig.start_with(&["--listen", &addresses[0]]);
+    let both = await_scrape(&addresses[0], &mut first, |scrape| partitions(scrape).len() == 2);
+    assert_eq!(partitions(&both).into_iter().collect::<Vec<_>>(), ["0", "1"]);
+    let mut second = rig.start_with(&["--listen", &addresses[1]]);
+    let one = |scrape: &Scrape| partitions(scrape).len() == 1;
+    let [theirs, others] = [(0, &mut first), (1, &mut second)].map(|(n, it)| await_scrape(&addresses[n], it, one));
+    assert_eq!((partitions(&theirs).len(), partitions(&others).len()), (1, 1));
+    assert_ne!(partitions(&theirs), partitions(&others));
+    let of = |scrape: &Scrape, family: &str| scrape.series.keys().filter(|series| series.starts_with(family)).count();
+    // two sinks of their own, a partition each
+    assert_eq!(of(&theirs, "millrace_sink_position{"), 2, "{:?}", theirs.series);
+    first.drain();
+    second.drain();
 }
 
 #[test]

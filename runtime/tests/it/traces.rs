@@ -1,7 +1,9 @@
 //! Messages that are followed, as a collector sees them: on a folder, and on the real services.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
 
@@ -90,6 +92,11 @@ fn one_message_is_followed_to_three_sinks_and_its_neighbours_are_not() {
     process.drain();
     let spans = by_name(collector.spans());
     assert_whole(&spans, "flight-delay-ml-request", "flight-delay", "2");
+    // not when the sink took it, but when its file was there
+    let [file] = &bed.published()[..] else { panic!("{:?}", bed.published()) };
+    let file = fs::metadata(file).unwrap();
+    let published_ns = file.ctime() as u64 * 1_000_000_000 + file.ctime_nsec() as u64;
+    assert!(spans["write archive"].end_ns >= published_ns, "{} before {published_ns}", spans["write archive"].end_ns);
     for (value, headers) in bed.records("flight-delay-ml-response") {
         match value["UUID"].as_str() {
             Some("traced") => assert_carried(&headers, &spans["process flight-delay-ml-request"]),
@@ -126,6 +133,51 @@ fn a_refused_message_has_its_code_and_goes_no_further() {
     let records = bed.records("flight-delay-ml-rejected");
     assert_carried(&records[0].1, &broken[own]);
     assert_carried(&records[1].1, &nowhere[own]);
+}
+
+#[test]
+fn a_message_that_is_read_again_has_spans_of_what_is_done_again() {
+    let collector = Collector::start();
+    let mut bed = Bed::new("traced-again");
+    bed.append(&[followed(request("traced", json!({})), TRACE)]);
+    let mut process = bed.start(&[]);
+    while bed.documents().is_empty() {
+        process.must_run();
+    }
+    // committed and in the collection, and not yet in the directory
+    process.kill_nine();
+    // one that is new comes in the same batch
+    bed.append(&[followed(request("new", json!({})), OTHER)]);
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
+    let mut process = bed.start(&["--otlp", &collector.url]);
+    bed.await_stored(2, &mut process);
+    process.drain();
+    let (again, new) = collector.spans().into_iter().partition(|span: &Span| span.trace == TRACE);
+    let (again, new) = (by_name(again), by_name(new));
+    let own = "process flight-delay-ml-request";
+    assert_eq!([&again, &new].map(|spans| spans.contains_key("commit")), [false, true]);
+    assert_eq!([&again, &new].map(|spans| spans.contains_key("write store")), [false, true]);
+    assert_eq!(names(&again), ["decode", own, "stage delay", "stage distance", "stage features", "write archive"]);
+}
+
+#[test]
+fn a_session_that_ends_leaves_no_write_that_looks_done() {
+    let collector = Collector::start();
+    let mut bed = Bed::new("traced-fenced");
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 2");
+    bed.append(&[followed(request("traced", json!({})), TRACE)]);
+    let mut process = bed.start(&["--otlp", &collector.url]);
+    bed.await_rows(1, &mut process);
+    bed.fence_archive();
+    process.await_word("sink `archive`");
+    bed.await_stored(1, &mut process);
+    process.drain();
+    let spans = collector.spans();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let each = ["commit", "write store", "write archive", "process flight-delay-ml-request"];
+    assert_eq!(each.map(|name| named(name).len()), [1, 1, 2, 2], "{spans:#?}");
+    let errors: Vec<_> = named("write archive").iter().map(|span| span.error.is_some()).collect();
+    assert_eq!(errors, [true, false], "{spans:#?}");
 }
 
 #[test]

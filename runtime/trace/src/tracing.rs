@@ -149,7 +149,25 @@ impl SpanExporter for Counting {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::Tracer;
+
     use super::*;
+
+    #[test]
+    fn beyond_the_room_spans_are_dropped_and_counted() {
+        // takes connections, and never answers
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", silent.local_addr().expect("its address"));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let tracing = Tracing::start(&url, "test", "0", runtime.handle().clone()).expect("an address");
+        let (tracer, tally) = (tracing.tracer(), tracing.tally());
+        (0..SPANS_WAITING_MAX + 7).for_each(|_| drop(tracer.start("span")));
+        assert_eq!((tally.dropped(), tally.exported()), (7, 0));
+        drop(silent);
+        tracing.finish();
+        assert_eq!(tally.dropped(), SPANS_WAITING_MAX as u64 + 7);
+    }
 
     #[test]
     fn a_collector_is_named_by_its_base_address() {
