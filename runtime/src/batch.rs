@@ -10,6 +10,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
+use crate::observe::trace::Traces;
+
 /// Offsets [from, to) of a partition, consumed by one batch: covers transaction markers and compaction gaps too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -61,6 +63,7 @@ pub struct Origins {
     pub has_key: Vec<bool>,
     /// The values as they came, for rejects.
     pub values: Arena,
+    pub traces: Traces,
 }
 
 impl Origins {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::trace::Followed;
+
 /// Longer ones are nobody's: the page's ids have 36.
 pub const ID_BYTES_MAX: usize = 128;
 
@@ -88,6 +90,8 @@ struct Flights {
     /// Every id of `states` once, the oldest first.
     order: VecDeque<Arc<str>>,
     bytes: usize,
+    /// Of those that wait, the ones whose trace ends with the answer.
+    followed: HashMap<Arc<str>, Followed>,
 }
 
 impl Flights {
@@ -102,6 +106,7 @@ impl Flights {
         while self.states.len() > limits.flights_max || self.bytes > limits.bytes_max {
             let Some(oldest) = self.order.pop_front() else { return };
             let state = self.states.remove(&oldest);
+            self.followed.remove(&oldest);
             self.bytes -= oldest.len() + state.map_or(0, |state| state.bytes());
         }
     }
@@ -121,6 +126,17 @@ impl Answers {
         }
     }
 
+    /// A flight was sent, and its trace ends with its answer.
+    pub fn follow(&self, id: &str, followed: Followed) {
+        self.expect(id);
+        let mut flights = self.flights();
+        match flights.states.get(id) {
+            Some(State::Done(outcome)) => followed.settled(outcome),
+            Some(State::Waiting | State::Heard(_)) => drop(flights.followed.insert(id.into(), followed)),
+            None => {}
+        }
+    }
+
     /// What became of a flight, whether or not it was seen to be sent.
     pub fn settle(&self, id: &str, outcome: Outcome) {
         if id.len() > ID_BYTES_MAX {
@@ -129,6 +145,9 @@ impl Answers {
         let outcome = Arc::new(outcome);
         let mut flights = self.flights();
         let flights = &mut *flights;
+        if let Some(followed) = flights.followed.remove(id) {
+            followed.settled(&outcome);
+        }
         match flights.states.get_mut(id) {
             None => flights.add(id, State::Done(outcome)),
             Some(State::Done(first)) if !first.gives_way_to(&outcome) => {}

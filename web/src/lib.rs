@@ -15,6 +15,7 @@ mod requests;
 mod routes;
 mod settings;
 mod store;
+mod trace;
 
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
@@ -22,7 +23,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use millrace_trace::Tracing;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -34,6 +37,7 @@ use crate::requests::Requests;
 use crate::routes::App;
 pub use crate::settings::Settings;
 use crate::store::Store;
+use crate::trace::Tracer;
 
 /// What is still going on then is cut off.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +49,7 @@ pub async fn serve(
     catalogue: &Catalogue,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
+    let tracing = tracing(settings)?;
     let (end, ending) = watch::channel(false);
     let answers = Arc::new(Answers::new(limits(settings)));
     let followers = followers(settings, &answers)?;
@@ -54,6 +59,7 @@ pub async fn serve(
         store: Store::new(settings).await?,
         topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),
         streams: Arc::new(Semaphore::new(settings.streams_max.get().min(Semaphore::MAX_PERMITS))),
+        tracer: tracing.as_ref().map(|tracing| Tracer::new(tracing, settings)).unwrap_or_default(),
         answers,
         ending,
     };
@@ -69,7 +75,18 @@ pub async fn serve(
             return Err(Error::new("a reader of a topic broke; its words are above"));
         }
     }
+    if let Some(tracing) = tracing {
+        let finished = tokio::task::spawn_blocking(move || tracing.finish()).await;
+        finished.map_err(|cause| Error::new("sending the last spans").caused_by(cause))?;
+    }
     served
+}
+
+/// Nothing is started where no collector is named.
+fn tracing(settings: &Settings) -> Result<Option<Tracing>> {
+    let url = settings.otlp.as_deref().filter(|url| !url.is_empty());
+    let start = |url| Tracing::start(url, "millrace-web", env!("CARGO_PKG_VERSION"), Handle::current());
+    url.map(start).transpose().map_err(|said| Error::new(format!("--otlp: {said}")))
 }
 
 async fn serve_until(

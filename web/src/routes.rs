@@ -29,6 +29,7 @@ use crate::follow::Reading;
 use crate::page;
 use crate::requests::Requests;
 use crate::store::Store;
+use crate::trace::Tracer;
 
 pub const PAGE: &str = "/flights/delays/predict_kafka";
 pub const CLASSIFY: &str = "/flights/delays/predict/classify_realtime";
@@ -50,6 +51,7 @@ pub struct App {
     pub answers: Arc<Answers>,
     pub requests: Requests,
     pub store: Store,
+    pub tracer: Tracer,
     /// Of each topic, by name.
     pub topics: Vec<(String, watch::Receiver<Reading>)>,
     pub streams: Arc<Semaphore>,
@@ -109,7 +111,7 @@ async fn health(State(app): Shared) -> Response {
     (code, Json(json!({ "status": status, "topics": topics }))).into_response()
 }
 
-async fn classify(State(app): Shared, typed: Result<Form<Typed>, FormRejection>) -> Response {
+async fn classify(State(app): Shared, headers: HeaderMap, typed: Result<Form<Typed>, FormRejection>) -> Response {
     let Form(typed) = match typed {
         Ok(typed) => typed,
         Err(fault) => return invalid(fault.status(), json!({}), &fault.body_text()),
@@ -119,7 +121,7 @@ async fn classify(State(app): Shared, typed: Result<Form<Typed>, FormRejection>)
         Err(faults) => return invalid(StatusCode::UNPROCESSABLE_ENTITY, json!(faults), "Some fields are wrong."),
     };
     let id = Uuid::new_v4().to_string();
-    match app.send(&id, &flight).await {
+    match app.send(&headers, &id, &flight).await {
         Ok(()) => Json(json!({ "status": "OK", "id": id })).into_response(),
         Err(cause) => {
             tracing::warn!(%cause, "a flight was not taken");
@@ -200,12 +202,23 @@ fn event(outcome: &Outcome) -> Event {
 }
 
 impl App {
-    async fn send(&self, id: &str, flight: &Flight) -> crate::error::Result<()> {
+    async fn send(&self, headers: &HeaderMap, id: &str, flight: &Flight) -> crate::error::Result<()> {
         let failed = |cause| crate::error::Error::new("the request as JSON").caused_by(cause);
         let request = flight.request(id, SystemTime::now()).map_err(failed)?;
-        self.requests.send(id, &request).await?;
-        self.answers.expect(id);
-        Ok(())
+        let Some((followed, sending)) = self.tracer.begin(CLASSIFY, headers, id) else {
+            self.requests.send(id, &request, &[]).await?;
+            self.answers.expect(id);
+            return Ok(());
+        };
+        let sent = self.requests.send(id, &request, &sending.headers).await;
+        match &sent {
+            Ok(()) => self.answers.follow(id, followed),
+            Err(cause) => {
+                sending.failed(cause);
+                followed.failed(cause);
+            }
+        }
+        sent
     }
 
     fn is_read(&self) -> bool {

@@ -35,6 +35,9 @@ pub struct Settings {
     /// Collection that predictions are stored in
     #[arg(long, default_value = "flight_delay_ml_response")]
     pub collection: String,
+    /// Send traces to this OTLP collector, over HTTP
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp: Option<String>,
     /// Folder of the model: its model.toml says what can be chosen and what the classes mean
     #[arg(long, env = "MILLRACE_WEB_MODEL", default_value = "examples/flight-delay/model", value_name = "DIR")]
     pub model: PathBuf,

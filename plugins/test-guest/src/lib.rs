@@ -1,7 +1,7 @@
 //! A plugin that behaves as its config says, well or badly: for tests of the host.
 //!
-//! The config is `mode argument`, so that no JSON is parsed here; the host hands over whatever the file has. Modes that
-//! are about rows read the int64 column `n`; a row whose `n` is 13 is the one that goes wrong.
+//! The config is `mode argument`, so that no JSON is parsed here, or `{ mode = "mode argument" }` in a pipeline file,
+//! which has tables only. Modes that are about rows read the int64 column `n`; a row whose `n` is 13 is the one that goes wrong.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +31,7 @@ impl Plugin for TestGuest {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
     fn open(config: &str) -> Result<TestGuest, Vec<ConfigError>> {
+        let config = config.strip_prefix("{\"mode\":").and_then(|rest| rest.strip_suffix('}')).unwrap_or(config);
         let config = config.trim_matches('"');
         let (mode, argument) = config.split_once(' ').unwrap_or((config, ""));
         match mode {

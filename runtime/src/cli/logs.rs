@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 #[derive(Args)]
 pub struct Options {
-    /// What to log: a level, or module=level,…
+    /// What to log: a level, or module=level,… as in info,millrace::source=debug (docs/logs.md has the modules)
     #[arg(long, global = true, env = "MILLRACE_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
     /// How log lines look
@@ -22,6 +22,14 @@ enum Format {
 }
 
 impl Options {
+    /// The last word of a command that failed: for people as it is, for machines a line like the others.
+    pub fn fail(&self, said: &str) {
+        match self.log_format {
+            Format::Text => eprintln!("{said}"),
+            Format::Json => tracing::error!("{}", said.trim_start_matches("error: ")),
+        }
+    }
+
     pub fn start(&self) {
         let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|error| {
             eprintln!("warning: --log `{}`: {error}; logging at info", self.log);

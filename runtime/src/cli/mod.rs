@@ -171,7 +171,7 @@ impl Cli {
             Err(said) => {
                 // nothing to say: the result on standard output says it
                 if !said.is_empty() {
-                    eprintln!("{}", said.trim_end());
+                    self.logs.fail(said.trim_end());
                 }
                 ExitCode::FAILURE
             }

@@ -8,8 +8,10 @@ use std::thread;
 use clap::Args;
 use millrace::engine::{self, Stop};
 use millrace::ground::Ground;
+use millrace::observe::trace::Tracer;
 use millrace::observe::{self, Metrics};
 use millrace::plan::Plan;
+use millrace_trace::Tracing;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +35,9 @@ pub struct Options {
     /// Answer /metrics, /status, /healthz and /readyz here
     #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Send traces to this OTLP collector, over HTTP
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
 }
 
 pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
@@ -42,16 +47,19 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
     let signals = signals(&runtime).map_err(failed)?;
     runtime.spawn(watch(signals, stop.clone()));
     let plan = Arc::new(plan);
-    let metrics = Arc::new(Metrics::new(&plan));
+    let tracing = options.tracing(&runtime)?;
+    let engine = options.engine();
+    let tracer = tracing.as_ref().map(|tracing| Tracer::new(tracing, &plan, &engine.ground));
+    let metrics = Arc::new(Metrics::new(&plan, tracer.unwrap_or_default()));
     options.listen.iter().try_for_each(|address| listen(&runtime, address, metrics.clone()))?;
     let handle = runtime.handle().clone();
     // sinks are driven by `runtime`; the workers are threads of their own
-    let options = options.engine();
     let ended = thread::scope(|scope| {
-        let engine = scope.spawn(|| engine::run(plan.clone(), &options, handle, &stop, &metrics));
-        engine.join()
+        let running = scope.spawn(|| engine::run(plan.clone(), &engine, handle, &stop, &metrics));
+        running.join()
     });
-    eprintln!("{}: {metrics}", plan.name);
+    tracing.iter().for_each(Tracing::finish);
+    tracing::info!("{}: {metrics}", plan.name);
     match ended {
         Ok(ended) => ended.map_err(|error| format!("error: {error}")),
         Err(_) => Err("error: the engine broke; its words are above".into()),
@@ -59,6 +67,15 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
 }
 
 impl Options {
+    /// Nothing is started where no collector is named.
+    fn tracing(&self, runtime: &Runtime) -> Result<Option<Tracing>, String> {
+        let url = self.otlp.as_deref().filter(|url| !url.is_empty());
+        let start = |url| Tracing::start(url, "millrace", env!("CARGO_PKG_VERSION"), runtime.handle().clone());
+        let tracing = url.map(start).transpose().map_err(|error| format!("error: --otlp: {error}"))?;
+        url.iter().for_each(|url| tracing::info!(collector = url, "messages with a sampled traceparent are followed"));
+        Ok(tracing)
+    }
+
     /// An embedded folder has all that outlives the process.
     fn engine(&self) -> engine::Options {
         let (ground, state) = match &self.embedded {
@@ -75,6 +92,8 @@ fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(),
     let listener = bound.map_err(|error| {
         format!("error: --listen {address}: {error}; choose another port, or stop what listens there")
     })?;
+    let address = listener.local_addr().map_or_else(|_| address.to_owned(), |address| address.to_string());
+    tracing::info!("figures are at http://{address}/metrics, the status at http://{address}/status");
     runtime.spawn(observe::serve(listener, metrics, std::future::pending()));
     Ok(())
 }
@@ -96,10 +115,10 @@ async fn watch([mut terminate, mut interrupt]: [Signal; 2], stop: Stop) {
             _ = interrupt.recv() => {}
         }
         if stop.asked() {
-            eprintln!("stopped at once; the next start goes on from each sink's position");
+            tracing::warn!("stopped at once; the next start goes on from each sink's position");
             std::process::exit(STOPPED_AT_ONCE);
         }
-        eprintln!("draining; once more to stop at once");
+        tracing::info!("draining; once more to stop at once");
         stop.ask();
     }
 }

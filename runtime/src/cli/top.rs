@@ -157,6 +157,7 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
             ]);
         }
     }
+    plugins(&change, &mut out);
     workers(status, &mut out);
     rejects(status, &mut out);
     out
@@ -166,6 +167,24 @@ fn labelled(now: &Sample, name: &str, label: &str) -> Vec<String> {
     let prefix = format!("{name}{{{label}=\"");
     let values = now.figures.keys().filter_map(|series| series.strip_prefix(&prefix)?.split('"').next());
     values.map(str::to_owned).collect()
+}
+
+/// What each plugin costs by row, and holds.
+fn plugins(change: &Change<'_>, out: &mut String) {
+    for stage in labelled(change.now, "millrace_plugin_fuel_total", "stage") {
+        let labels = braces(&format!("stage=\"{stage}\""));
+        let figure = |name: &str| change.now.figure(&format!("millrace_plugin_{name}{labels}"));
+        let rows = change.of(&format!("millrace_stage_rows_total{labels}"));
+        let fuel = change.of(&format!("millrace_plugin_fuel_total{labels}"));
+        let fuel = if rows > 0.0 { format!("{:.0}", fuel / rows) } else { "–".into() };
+        let mebibytes = |name: &str| figure(name) / f64::from(1 << 20);
+        let (now, peak) = (mebibytes("memory_bytes"), mebibytes("memory_peak_bytes"));
+        let renewals = figure("renewals_total");
+        let _ = writeln!(
+            out,
+            "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {renewals} times"
+        );
+    }
 }
 
 fn workers(status: &Value, out: &mut String) {

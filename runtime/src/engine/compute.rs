@@ -14,6 +14,7 @@ use crate::engine::head::Computed;
 use crate::engine::reader::Read;
 use crate::error::{Error, Result};
 use crate::observe::Metrics;
+use crate::observe::trace::Passing;
 use crate::plan::Plan;
 use crate::sink::Outbound;
 use crate::stage::Stage;
@@ -27,7 +28,7 @@ impl Stages {
         &mut self,
         generation: &Plan,
         mut batch: Batch,
-        told: impl Fn(&str, u64, Duration),
+        told: impl Fn(&Arc<str>, u64, Duration),
     ) -> Result<Arc<Outbound>> {
         if !self.0.contains_key(&generation.generation) {
             let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
@@ -36,8 +37,10 @@ impl Stages {
         let stages = self.0.get_mut(&generation.generation).into_iter().flatten();
         for (stage, plan) in stages.zip(&generation.stages) {
             let (since, rows) = (Instant::now(), batch.rows() as u64);
+            let passing = Passing::begin(&batch);
             batch = stage.process(batch)?;
             told(&plan.name, rows, since.elapsed());
+            passing.into_iter().for_each(|passing| passing.end(&batch, &plan.name));
         }
         Ok(Arc::new(Outbound { batch: stamp(batch, generation)? }))
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::batch::{Batch, Span};
 use crate::error::Result;
 use crate::json::decode::{Decoder, Message};
+use crate::observe::trace::Trace;
 use crate::plan::{BatchLimits, Plan};
 use crate::sink::Positions;
 
@@ -46,6 +47,11 @@ impl Cut {
         self.decoder.push(message);
         self.advance(message.partition(), message.offset() + 1);
         self.since.get_or_insert(now);
+    }
+
+    /// The last message is followed from here on.
+    pub fn follow(&mut self, trace: Trace) {
+        self.decoder.follow(trace);
     }
 
     /// Offsets without a message: markers of transactions, gaps of compaction.

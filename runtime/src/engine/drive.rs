@@ -16,6 +16,7 @@ use crate::batch::{Batch, Span};
 use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
 use crate::engine::reread::{Gap, Given, Material, Rereader};
 use crate::error::{Error, Kind, Result};
+use crate::observe::trace::Writes;
 use crate::observe::{SinkMetrics, SinkState};
 use crate::plan::{OnGap, SinkPlan};
 use crate::positions;
@@ -146,6 +147,8 @@ pub struct Driver {
 struct Tools {
     writer: Option<AnyWriter>,
     rereader: Option<Rereader>,
+    /// Of messages that are followed.
+    writes: Option<Writes>,
     began: Option<Began>,
 }
 
@@ -197,7 +200,8 @@ impl Driver {
             return Err(Error::stop("it has no position of its own"));
         };
         let positions = Box::pin(writer.open(&self.starts)).await?;
-        self.durable(&positions);
+        self.durable(tools, &positions);
+        tools.writes = Some(Writes::new(&self.sink.name));
         let opened = self.link.lane().opened(positions);
         opened.map_err(|Beyond { partition, position, head }| {
             let reset = |what: &str| positions::command(plan, ground, what);
@@ -220,20 +224,24 @@ impl Driver {
 
     async fn give(&self, tools: &mut Tools, outbound: Arc<Outbound>) -> Result<()> {
         let writer = tools.writer.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
+        if let Some(writes) = &mut tools.writes {
+            writes.begin(&outbound.batch, writer.durable());
+        }
         let since = Instant::now();
         let rows = Box::pin(writer.write(outbound.clone())).await?;
         self.metrics.wrote(rows, since.elapsed());
         self.link.lane().took(&outbound.batch.spans);
-        self.roll(writer).await
+        self.roll(tools).await
     }
 
     /// A file that is due is not put off by rows that keep coming.
-    async fn roll(&self, writer: &mut AnyWriter) -> Result<()> {
-        let now = Instant::now();
+    async fn roll(&self, tools: &mut Tools) -> Result<()> {
+        let (Some(writer), now) = (tools.writer.as_mut(), Instant::now()) else { return Ok(()) };
         if writer.deadline().is_some_and(|deadline| deadline <= now) {
             Box::pin(writer.roll(now)).await?;
         }
-        self.durable(writer.durable());
+        let positions = writer.durable().clone();
+        self.durable(tools, &positions);
         Ok(())
     }
 
@@ -295,10 +303,7 @@ impl Driver {
             () = due, if until.is_some() => {}
             () = self.link.changed.notified() => {}
         }
-        match tools.writer.as_mut() {
-            Some(writer) => self.roll(writer).await,
-            None => Ok(()),
-        }
+        self.roll(tools).await
     }
 
     fn failed(&self, error: &Error) {
@@ -316,10 +321,11 @@ impl Driver {
         }
     }
 
-    fn durable(&self, positions: &Positions) {
+    fn durable(&self, tools: &mut Tools, positions: &Positions) {
         let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.as_ref() != Some(positions) {
             self.metrics.durable(positions);
+            tools.writes.iter_mut().for_each(|writes| writes.durable(positions));
             *durable = Some(positions.clone());
         }
     }
@@ -358,12 +364,12 @@ impl Driver {
     }
 
     async fn finish(&self, tools: &mut Tools) -> Result<()> {
-        let finished = match tools.writer.as_mut() {
-            Some(writer) => Box::pin(writer.finish()).await.map(|()| self.durable(writer.durable())),
-            None => Ok(()),
-        };
-        if let Err(error) = finished {
-            self.failed(&error);
+        if let Some(writer) = tools.writer.as_mut() {
+            let finished = Box::pin(writer.finish()).await.map(|()| writer.durable().clone());
+            match finished {
+                Ok(positions) => self.durable(tools, &positions),
+                Err(error) => self.failed(&error),
+            }
         }
         match self.link.state() {
             State::Stopped { why } => Err(Error::stop(why)),

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -175,8 +175,9 @@ impl<'a> Head<'a> {
             for row in 0..batch.rows() {
                 self.value.clear();
                 rows.row(row, &mut self.value);
+                let headers = batch.origins.traces.headers(batch.lineage[row]);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
-                match self.transactions.send(&lane.topic, key, &self.value)? {
+                match self.transactions.send(&lane.topic, key, &self.value, headers)? {
                     Ok(()) => rows_sent += 1,
                     Err(TooLarge) => too_large.push(Reject {
                         origin: batch.lineage[row],
@@ -208,10 +209,11 @@ impl<'a> Head<'a> {
         for refused in rejects {
             let message = refused.origin as usize;
             let key = origins.has_key[message].then(|| origins.keys.get(message));
+            let headers = origins.traces.headers(refused.origin);
             reject::render(place, refused, origins, true, &mut self.value)?;
-            if let Err(TooLarge) = self.transactions.send(topic, key, &self.value)? {
+            if let Err(TooLarge) = self.transactions.send(topic, key, &self.value, headers)? {
                 reject::render(place, refused, origins, false, &mut self.value)?;
-                if let Err(TooLarge) = self.transactions.send(topic, None, &self.value)? {
+                if let Err(TooLarge) = self.transactions.send(topic, None, &self.value, headers)? {
                     return Err(Error::stop(format!(
                         "a reject of {} bytes does not fit into topic `{topic}`",
                         self.value.len()
@@ -219,6 +221,7 @@ impl<'a> Head<'a> {
                 }
             }
             self.context.metrics.reject(refused);
+            origins.traces.refused(refused);
         }
         Ok(())
     }
@@ -230,9 +233,12 @@ impl<'a> Head<'a> {
         let from = |partition| self.committed.get(&partition).copied();
         let advances = advances(from, &self.positions, &self.histories)?;
         // asked before the commit begins, so that the answer is younger than the question
-        let (since, proof) = (Instant::now(), self.fan_out.proofs().asked());
+        let (since, began, proof) = (Instant::now(), SystemTime::now(), self.fan_out.proofs().asked());
         self.transactions.commit(&advances, &self.member)?;
         self.committed_at = Instant::now();
+        for computed in &self.pending {
+            computed.outbound.batch.origins.traces.committed(&self.committed, began);
+        }
         self.committed.clone_from(&self.positions);
         self.fan_out.proofs().give(proof);
         let batches = self.pending.iter().map(|computed| &computed.outbound.batch);

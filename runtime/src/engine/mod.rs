@@ -74,8 +74,9 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
                 scope.spawn(move || {
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();
+                    let _named = (workers > 1).then(|| tracing::info_span!("worker", worker).entered());
                     let ended = work(&context);
-                    metrics.status.worker(worker, WorkerState::Ended);
+                    metrics.worker(worker, WorkerState::Ended);
                     ended
                 })
             })

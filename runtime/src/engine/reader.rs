@@ -63,8 +63,7 @@ impl<'a> Reader<'a> {
         for &partition in &self.partitions {
             let (Some(end), Some(read)) = (ends.get(&partition), self.cut.read_to(partition)) else { continue };
             let lag = (end - read).max(0);
-            self.context.metrics.lag(partition, lag);
-            self.context.metrics.status.lag(self.context.share.worker, partition, lag);
+            self.context.metrics.lag(self.context.share.worker, partition, lag);
         }
         let unknown = self.cut.unknown_fields();
         self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
@@ -109,7 +108,9 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| Error::retry(format!("partition {partition} gave offset {offset}, and is not held")))?;
         // below: fetched before the last start of this partition
         if offset >= read {
+            let trace = self.context.metrics.traces.begin(&message, &self.cut.plan().generation);
             self.cut.push(&message, Instant::now());
+            trace.into_iter().for_each(|trace| self.cut.follow(trace));
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::engine::lane::Stretch;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::json::decode::Message;
+use crate::observe::trace::Tracer;
 use crate::plan::Plan;
 use crate::sink::{Log, Outbound, Positions};
 use crate::source::reread::{Found, Reread};
@@ -37,6 +38,7 @@ pub struct Material {
     pub generations: Arc<Generations>,
     /// As they were when the session began: within a session nothing is decided anew.
     pub histories: BTreeMap<i32, History>,
+    pub traces: Tracer,
 }
 
 /// Offsets that the log no longer holds, and a sink still needs: [from, to).
@@ -187,7 +189,9 @@ impl<'a> Pass<'a> {
             }
             self.cut.switch(self.material.generations.get(hash)?);
         }
+        let trace = self.material.traces.begin(message, hash);
         self.cut.push(message, Instant::now());
+        trace.into_iter().for_each(|trace| self.cut.follow(trace));
         Ok(true)
     }
 

@@ -53,13 +53,12 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     pub fn state(&self, state: WorkerState) {
-        self.metrics.status.worker(self.share.worker, state);
+        self.metrics.worker(self.share.worker, state);
     }
 
     /// Where the head stands now.
     pub fn heads(&self, positions: &Positions) {
-        self.metrics.head(positions);
-        self.metrics.status.partitions(self.share.worker, positions);
+        self.metrics.heads(self.share.worker, positions);
     }
 }
 
@@ -92,6 +91,7 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
         client_id: format!("{}-rereads", context.slot.transactional_id),
         generations: context.generations.clone(),
         histories: histories.clone(),
+        traces: context.metrics.traces.clone(),
     });
     let ended = Ended::default();
     let reader = Reader::new(context, &ended, &heads);

@@ -18,6 +18,7 @@ use crate::batch::{Batch, Origins, Reject, Span};
 use crate::error::{Error, Result};
 use crate::json::column::{Column, Value};
 use crate::json::time;
+use crate::observe::trace::Trace;
 use crate::plan::{Metadata, SourcePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 
@@ -100,6 +101,13 @@ impl Decoder {
                 self.rejects.push(Reject { origin, stage: self.stage.clone(), code: Cow::Borrowed(code), reason });
             }
         }
+    }
+
+    /// The last message is followed from here on.
+    pub fn follow(&mut self, trace: Trace) {
+        let origin = (self.origins.len() - 1) as u32;
+        trace.decoded(self.rejects.last().filter(|reject| reject.origin == origin));
+        self.origins.traces.push(origin, trace);
     }
 
     /// Everything since the last call as a batch; `spans` are the offsets that it covers.

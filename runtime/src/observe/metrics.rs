@@ -3,10 +3,10 @@
 //! Invariant: every series is made here, once; its labels come from the pipeline file or from closed lists, so their
 //! number is bounded (a plugin's own reject codes apart, which the plugin bounds).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,7 +19,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::batch::{Batch, Reject};
-use crate::observe::status::{SinkState, Status};
+use crate::observe::asked::Asked;
+use crate::observe::status::{SinkState, Status, WorkerState};
+use crate::observe::trace::Tracer;
 use crate::plan::Plan;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -65,6 +67,9 @@ fn seconds() -> Histogram {
 pub struct Metrics {
     registry: Registry,
     pub status: Arc<Status>,
+    pub traces: Tracer,
+    /// The partitions whose series each worker makes.
+    held: Mutex<BTreeMap<i32, BTreeSet<i32>>>,
     messages: Counter,
     bytes: Counter,
     batches: Counter,
@@ -127,7 +132,7 @@ impl SinkMetrics {
 }
 
 impl Metrics {
-    pub fn new(plan: &Plan) -> Metrics {
+    pub fn new(plan: &Plan, traces: Tracer) -> Metrics {
         let mut registry = Registry::with_prefix("millrace");
         let build = vec![
             ("pipeline".to_owned(), plan.name.clone()),
@@ -135,10 +140,13 @@ impl Metrics {
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ];
         registry.register("build", "What runs here", Info::new(build));
+        registry.register_collector(Box::new(Asked::new(plan, traces.clone())));
         let status = Arc::new(Status::new(plan));
         Metrics {
             sinks: sinks(&mut registry, plan, &status),
             status,
+            traces,
+            held: Mutex::default(),
             messages: counter(&mut registry, "messages", "Messages whose offsets were committed"),
             bytes: counter(&mut registry, "message_bytes", "Bytes of these messages' values"),
             batches: counter(&mut registry, "batches", "Batches that went through the stages"),
@@ -159,7 +167,7 @@ impl Metrics {
                 "From a message's timestamp to the commit of its answer, of the oldest message of each batch",
                 seconds(),
             ),
-            lag: family(&mut registry, "lag", "Messages of a partition that are not committed yet", Family::default()),
+            lag: family(&mut registry, "lag", "Messages of a partition that are not read yet", Family::default()),
             head: family(&mut registry, "head_offset", "The head's committed offset", Family::default()),
             registry,
         }
@@ -198,15 +206,37 @@ impl Metrics {
         }
     }
 
-    /// Where the head stands in each partition.
-    pub fn head(&self, positions: &BTreeMap<i32, i64>) {
-        for (&partition, &offset) in positions {
-            self.head.get_or_create(&PartitionLabels { partition }).set(offset);
+    /// How a worker is. One that waits for partitions has none: what it said of those it had is another's to say now.
+    pub fn worker(&self, worker: i32, state: WorkerState) {
+        if state == WorkerState::Idle {
+            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
+            held.into_iter().flatten().for_each(|partition| self.forget(partition));
+        }
+        self.status.worker(worker, state);
+    }
+
+    fn forget(&self, partition: i32) {
+        self.lag.remove(&PartitionLabels { partition });
+        self.head.remove(&PartitionLabels { partition });
+        for sink in self.sinks.values() {
+            sink.positions.remove(&PositionLabels { sink: sink.sink.to_string(), partition });
         }
     }
 
-    pub fn lag(&self, partition: i32, lag: i64) {
+    /// Where the head stands in each of a worker's partitions.
+    pub fn heads(&self, worker: i32, positions: &BTreeMap<i32, i64>) {
+        for (&partition, &offset) in positions {
+            self.head.get_or_create(&PartitionLabels { partition }).set(offset);
+        }
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.entry(worker).or_default().extend(positions.keys());
+        drop(held);
+        self.status.partitions(worker, positions);
+    }
+
+    pub fn lag(&self, worker: i32, partition: i32, lag: i64) {
         self.lag.get_or_create(&PartitionLabels { partition }).set(lag);
+        self.status.lag(worker, partition, lag);
     }
 
     pub fn unknown_fields(&self, fields: u64) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -63,11 +64,18 @@ impl Transactions {
         Ok(())
     }
 
-    pub fn send(&mut self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result<Result<(), TooLarge>> {
+    pub fn send(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<Result<(), TooLarge>> {
         self.begin()?;
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::to(topic).payload(value);
         record.key = key;
+        record.headers = (!headers.is_empty()).then(|| owned(headers));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(Ok(())),
@@ -127,6 +135,11 @@ impl Transactions {
         self.producer.poll(Duration::ZERO);
         thread::sleep(IN_FLIGHT_POLL);
     }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
+    let each = headers.iter().map(|(name, value)| Header { key: name, value: Some(value) });
+    each.fold(OwnedHeaders::new(), OwnedHeaders::insert)
 }
 
 /// Offsets with what is written beside them.

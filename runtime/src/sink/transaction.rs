@@ -28,10 +28,16 @@ pub enum Transactions {
 }
 
 impl Transactions {
-    pub fn send(&mut self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result<Result<(), TooLarge>> {
+    pub fn send(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<Result<(), TooLarge>> {
         match self {
-            Transactions::Kafka(transactions) => transactions.send(topic, key, value),
-            Transactions::Embedded(transactions) => Ok(transactions.send(topic, key, value)),
+            Transactions::Kafka(transactions) => transactions.send(topic, key, value, headers),
+            Transactions::Embedded(transactions) => Ok(transactions.send(topic, key, value, headers)),
         }
     }
 

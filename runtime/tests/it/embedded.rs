@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -15,6 +15,9 @@ use crate::parity;
 use crate::process::{PATIENCE, Process};
 
 mod positions;
+
+/// A message, and the `traceparent` that it comes with.
+pub type Sent = (Vec<u8>, Option<String>);
 
 /// A pipeline of its own in a folder of its own.
 pub struct Bed {
@@ -76,6 +79,34 @@ impl Bed {
         }
     }
 
+    /// Into one partition, as another program does.
+    pub fn append(&self, messages: &[Sent]) {
+        let mut folder = Folder::open(&self.data).unwrap();
+        let mut transaction = folder.begin().unwrap();
+        let topic = transaction.topic("flight-delay-ml-request", 1, 1_000_000).unwrap();
+        for (value, traceparent) in messages {
+            let header = |text: &String| ("traceparent".to_owned(), text.clone().into_bytes());
+            let headers: Vec<_> = traceparent.iter().map(header).collect();
+            let record = Record { value: Some(value), headers: &headers, ..Record::default() };
+            transaction.append(&topic, 0, [record]).unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+
+    /// Values and headers of a topic's first partition.
+    pub fn records(&self, topic: &str) -> Vec<(Value, BTreeMap<String, String>)> {
+        let folder = Folder::open(&self.data).unwrap();
+        let topic = folder.topic(topic).unwrap().unwrap();
+        let messages = folder.read(&topic, 0, 0, 10_000, usize::MAX).unwrap();
+        let texts = |headers: millrace_embedded::Headers| {
+            headers.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect()
+        };
+        let shown = |message: millrace_embedded::Message| {
+            (serde_json::from_slice(&message.value.unwrap()).unwrap(), texts(message.headers))
+        };
+        messages.into_iter().map(shown).collect()
+    }
+
     pub fn consume(&self, topic: &str) -> Vec<Value> {
         let consumed = Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["consume", topic, "--embedded"])
@@ -93,11 +124,24 @@ impl Bed {
         documents.into_iter().map(|(_, json)| serde_json::from_str(&json).unwrap()).collect()
     }
 
-    pub fn archived(&self) -> Vec<Value> {
+    pub fn published(&self) -> Vec<PathBuf> {
         let directory = self.data.join("hdfs/user/flight_predictions");
         let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
         files.sort();
+        files
+    }
+
+    /// As another writer would: whoever had the token is fenced.
+    pub fn fence_archive(&self) {
+        let tokens =
+            self.data.join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
+        let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
+        fs::rename(&token, tokens.join("somebody-elses")).unwrap();
+    }
+
+    fn archived(&self) -> Vec<Value> {
+        let files = self.published();
         let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
         texts
             .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
@@ -105,10 +149,14 @@ impl Bed {
     }
 
     pub fn await_rows(&self, count: usize, process: &mut Process) {
+        self.await_records("flight-delay-ml-response", count, process);
+    }
+
+    pub fn await_records(&self, topic: &str, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         let folder = Folder::open(&self.data).unwrap();
         let mut wake = folder.wake().unwrap();
-        while self.consumed(&folder) < count {
+        while self.consumed(&folder, topic) < count {
             process.must_run();
             assert!(Instant::now() < deadline, "said:\n{}", process.said());
             wake.wait(PATIENCE / 100);
@@ -124,8 +172,8 @@ impl Bed {
         }
     }
 
-    fn consumed(&self, folder: &Folder) -> usize {
-        let Some(topic) = folder.topic("flight-delay-ml-response").unwrap() else { return 0 };
+    fn consumed(&self, folder: &Folder, topic: &str) -> usize {
+        let Some(topic) = folder.topic(topic).unwrap() else { return 0 };
         (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
     }
 
@@ -287,11 +335,8 @@ fn a_sink_that_breaks_while_nothing_comes_is_noticed_and_opened_again() {
     bed.produce(&messages);
     let mut process = bed.start(&[]);
     bed.await_rows(ids.len(), &mut process);
-    // as another writer would: whoever had the token is fenced
-    let tokens = bed.data.join("hdfs/user/flight_predictions/_millrace/flight-delay-archive/flight-delay-ml-request-0");
     process.await_word("sink is in step sink=archive");
-    let token = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
-    fs::rename(&token, tokens.join("somebody-elses")).unwrap();
+    bed.fence_archive();
     process.await_word("sink is down");
     bed.await_stored(ids.len(), &mut process);
     process.drain();

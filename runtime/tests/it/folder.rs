@@ -164,7 +164,12 @@ fn a_folder_on_a_disk_that_is_read_only() {
         bed.await_rows(ids.len(), &mut process);
         process.drain();
         disk.remount("ro");
-        let new = Bed { data: disk.path().join("new"), folder: bed.folder.clone(), toml: bed.toml.clone() };
+        let new = Bed {
+            data: disk.path().join("new"),
+            folder: bed.folder.clone(),
+            file: bed.file.clone(),
+            toml: bed.toml.clone(),
+        };
         for bed in [&bed, &new] {
             let (code, said) = bed.start(&[]).wait();
             assert_eq!(code, Some(1), "{said}");

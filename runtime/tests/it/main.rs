@@ -1,13 +1,18 @@
 //! Tests of the program from the outside: on the real services (`flow`), and on nothing but a folder (`embedded`; `folder`
 //! and `disk` are about folders that cannot be used, and disks that take no more).
 
+#[path = "../../trace/tests/collector/mod.rs"]
+mod collector;
 mod disk;
 mod embedded;
+mod figures;
 mod flights;
 mod flow;
 mod folder;
 mod inside;
+mod logs;
 mod parity;
 mod positions;
 mod process;
 mod replay;
+mod traces;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::error::{Error, Result};
@@ -33,9 +34,10 @@ impl Kafka {
     }
 
     /// Returns when the brokers have it; an error means that they may have it or not.
-    pub async fn send(&self, key: &str, value: &[u8]) -> Result<()> {
+    pub async fn send(&self, key: &str, value: &[u8], headers: &[(String, Vec<u8>)]) -> Result<()> {
         let failed = |cause| Error::new(format!("topic `{}`", self.topic)).caused_by(cause);
-        let record = FutureRecord::to(&self.topic).key(key).payload(value);
+        let mut record = FutureRecord::to(&self.topic).key(key).payload(value);
+        record.headers = (!headers.is_empty()).then(|| owned(headers));
         let acknowledged = self.producer.send_result(record).map_err(|(cause, _)| failed(cause))?;
         match acknowledged.await {
             Ok(Ok(_)) => Ok(()),
@@ -43,4 +45,9 @@ impl Kafka {
             Err(_) => Err(Error::new("the producer is closed")),
         }
     }
+}
+
+fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
+    let each = headers.iter().map(|(name, value)| Header { key: name, value: Some(value) });
+    each.fold(OwnedHeaders::new(), OwnedHeaders::insert)
 }

@@ -25,10 +25,10 @@ impl Requests {
     }
 
     /// Returns when the log has it; an error means that it may have it or not.
-    pub async fn send(&self, key: &str, value: &[u8]) -> Result<()> {
+    pub async fn send(&self, key: &str, value: &[u8], headers: &[(String, Vec<u8>)]) -> Result<()> {
         match self {
-            Requests::Kafka(requests) => requests.send(key, value).await,
-            Requests::Embedded(requests) => requests.send(key, value).await,
+            Requests::Kafka(requests) => requests.send(key, value, headers).await,
+            Requests::Embedded(requests) => requests.send(key, value, headers).await,
         }
     }
 }

@@ -1,20 +1,21 @@
 //! The page on an embedded folder; the test plays the pipeline in it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX};
+use millrace_embedded::{Folder, Message, Record, TOPIC_ROWS_MAX};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, prediction};
 
 /// The pipeline's side of the folder.
-struct Pipeline {
+pub struct Pipeline {
     folder: Folder,
-    rig: Rig,
+    pub rig: Rig,
 }
 
 impl Pipeline {
-    async fn new(test: &str) -> Pipeline {
+    pub async fn new(test: &str) -> Pipeline {
         let mut rig = Rig::without_topics(test).await;
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(rig.topic("folder"));
         let mut folder = Folder::open(&path).unwrap();
@@ -30,14 +31,23 @@ impl Pipeline {
 
     /// The only flight that came.
     fn request(&self) -> Value {
-        let topic = self.folder.topic(&self.rig.topic("request")).unwrap().unwrap();
-        let messages = (0..2).flat_map(|partition| self.folder.read(&topic, partition, 0, 10, 10_000).unwrap());
-        let messages: Vec<_> = messages.collect();
-        assert_eq!(messages.len(), 1);
-        serde_json::from_slice(messages[0].value.as_ref().unwrap()).unwrap()
+        serde_json::from_slice(self.message().value.as_ref().unwrap()).unwrap()
     }
 
-    fn write(&mut self, role: &str, value: &Value, document: Option<&Value>) {
+    pub fn headers(&self) -> BTreeMap<String, String> {
+        let headers = self.message().headers.into_iter();
+        headers.map(|(name, value)| (name, String::from_utf8(value).unwrap())).collect()
+    }
+
+    fn message(&self) -> Message {
+        let topic = self.folder.topic(&self.rig.topic("request")).unwrap().unwrap();
+        let messages = (0..2).flat_map(|partition| self.folder.read(&topic, partition, 0, 10, 10_000).unwrap());
+        let mut messages: Vec<_> = messages.collect();
+        assert_eq!(messages.len(), 1);
+        messages.remove(0)
+    }
+
+    pub fn write(&mut self, role: &str, value: &Value, document: Option<&Value>) {
         let text = value.to_string();
         let mut transaction = self.folder.begin().unwrap();
         let topic = transaction.topic(&self.rig.topic(role), 2, TOPIC_ROWS_MAX).unwrap();

@@ -42,6 +42,10 @@ pub async fn post(address: SocketAddr, path: &str, form: &str) -> Answer {
     whole(send(address, "POST", path, &kind, form.into()).await).await
 }
 
+pub async fn post_with(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    whole(send(address, "POST", path, headers, body.into()).await).await
+}
+
 pub async fn json(address: SocketAddr, method: &str, path: &str, body: &Value) -> Answer {
     let body = if method == "POST" { body.to_string() } else { String::new() };
     whole(send(address, method, path, &[(CONTENT_TYPE.as_str(), "application/json")], body).await).await

@@ -1,9 +1,12 @@
 //! Tests on the real Kafka and MongoDB, from the outside; the tests play the pipeline.
 
 mod browser;
+#[path = "../../../runtime/trace/tests/collector/mod.rs"]
+mod collector;
 mod embedded;
 mod http;
 mod mistakes;
 mod rig;
 mod routes;
+mod traces;
 mod webdriver;

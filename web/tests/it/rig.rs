@@ -1,5 +1,6 @@
 //! One web module with topics and a collection of its own, and the pipeline's side of them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use mongodb::{Client, Collection};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Headers};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -141,6 +143,15 @@ impl Rig {
         let value: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
         assert_eq!(message.key(), value["UUID"].as_str().map(str::as_bytes));
         value
+    }
+
+    /// The headers of the next flight that came to the pipeline.
+    pub fn next_headers(&self) -> BTreeMap<String, String> {
+        let message = self.requests.poll(PATIENCE).expect("a request in time").unwrap();
+        let text = |header: Header<'_, &[u8]>| {
+            (header.key.to_owned(), String::from_utf8(header.value.unwrap_or_default().to_vec()).unwrap())
+        };
+        message.headers().into_iter().flat_map(Headers::iter).map(text).collect()
     }
 
     pub async fn produce(&self, role: &str, key: &str, value: &str) -> String {

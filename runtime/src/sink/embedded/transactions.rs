@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use millrace_embedded::{Folder, Offset, Record, TOPIC_ROWS_MAX, now_ms};
+use millrace_embedded::{Folder, Headers, Offset, Record, TOPIC_ROWS_MAX, now_ms};
 
 use crate::batch::Arena;
 use crate::embedded::{Share, error};
@@ -28,6 +28,8 @@ struct Pending {
     keys: Arena,
     has_key: Vec<bool>,
     values: Arena,
+    /// Of those records that have any, by their index.
+    headers: BTreeMap<usize, Headers>,
 }
 
 impl Transactions {
@@ -37,7 +39,13 @@ impl Transactions {
         Ok(Transactions { folder, source, group, share, pending: BTreeMap::new() })
     }
 
-    pub fn send(&mut self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result<(), TooLarge> {
+    pub fn send(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: &[(String, Vec<u8>)],
+    ) -> Result<(), TooLarge> {
         if key.unwrap_or_default().len() + value.len() > RECORD_BYTES_MAX {
             return Err(TooLarge);
         }
@@ -45,6 +53,9 @@ impl Transactions {
             Some(pending) => pending,
             None => self.pending.entry(topic.to_owned()).or_default(),
         };
+        if !headers.is_empty() {
+            pending.headers.insert(pending.values.len(), headers.to_vec());
+        }
         pending.keys.push(key.unwrap_or_default());
         pending.has_key.push(key.is_some());
         pending.values.push(value);
@@ -75,7 +86,7 @@ impl Pending {
             timestamp_ms,
             key: self.has_key[row].then(|| self.keys.get(row)),
             value: Some(self.values.get(row)),
-            headers: &[],
+            headers: self.headers.get(&row).map_or(&[], Vec::as_slice),
         })
     }
 }

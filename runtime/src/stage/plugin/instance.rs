@@ -4,7 +4,7 @@
 //! back. An instance whose call failed is not called again. There is no clock in this: the same call in the same
 //! state ends in the same way on every machine.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
@@ -12,6 +12,7 @@ use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
 use super::bindings::exports::millrace::plugin::transform::Column;
 use super::bindings::millrace::plugin::types::{ConfigError, Manifest, Output, Signature};
 use super::bindings::{Plugin, PluginPre};
+use super::figures::Meter;
 use super::host::{Flood, Host};
 use super::words;
 
@@ -60,6 +61,13 @@ struct Memory {
     bytes_max: usize,
     /// Growth was refused in this call: most guests answer with a trap that does not say so.
     exhausted: bool,
+    meter: Arc<Meter>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.meter.freed(self.bytes);
+    }
 }
 
 impl ResourceLimiter for Memory {
@@ -69,6 +77,7 @@ impl ResourceLimiter for Memory {
         let grows = maximum.is_none_or(|maximum| desired <= maximum);
         let fits = bytes <= self.bytes_max;
         if grows && fits {
+            self.meter.grew(self.bytes, bytes);
             self.bytes = bytes;
         }
         self.exhausted |= !fits;
@@ -110,8 +119,13 @@ pub struct Instance {
 }
 
 impl Instance {
-    pub fn new(program: &PluginPre<State>, host: Host, memory_bytes_max: usize) -> wasmtime::Result<Instance> {
-        let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, exhausted: false };
+    pub fn new(
+        program: &PluginPre<State>,
+        host: Host,
+        meter: Arc<Meter>,
+        memory_bytes_max: usize,
+    ) -> wasmtime::Result<Instance> {
+        let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, exhausted: false, meter };
         let mut store = Store::new(program.engine(), State { host, memory });
         store.limiter(|state| &mut state.memory);
         store.set_fuel(OPEN_FUEL)?;

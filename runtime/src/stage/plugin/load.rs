@@ -10,6 +10,7 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::bindings::millrace::plugin::types;
+use super::figures::Meter;
 use super::host::{Console, Host};
 use super::instance::{Failure, Instance, engine, link};
 use super::{Loaded, Settings, words};
@@ -35,16 +36,16 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
     let component = compile(&bytes).map_err(error)?;
     world(&component).map_err(error)?;
     let component = link(&component).map_err(|cause| error(other_shape(&cause)))?;
-    let console = Arc::new(Console::new(settings.stage.clone()));
+    let (console, meter) = (Arc::new(Console::new(settings.stage.clone())), Arc::new(Meter::default()));
     // an instance now: only this finds an interface of the right name and another shape
-    let mut instance = Instance::new(&component, Host::new(console.clone()), settings.memory_bytes_max())
-        .map_err(|cause| error(other_shape(&cause)))?;
+    let instance = Instance::new(&component, Host::new(console.clone()), meter.clone(), settings.memory_bytes_max());
+    let mut instance = instance.map_err(|cause| error(other_shape(&cause)))?;
     let manifest = instance.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let version = words::word(&manifest.version, NAME_BYTES_MAX);
     let opened = instance.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
     let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
-    Ok(Loaded { file: file.to_owned(), version, settings, component, signature, console })
+    Ok(Loaded { file: file.to_owned(), version, settings, component, signature, console, meter })
 }
 
 fn compile(bytes: &[u8]) -> Result<Component, String> {

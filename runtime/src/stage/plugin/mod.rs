@@ -11,6 +11,7 @@
 mod answers;
 mod bindings;
 pub mod build;
+mod figures;
 mod host;
 mod instance;
 mod layout;
@@ -26,6 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::bindings::PluginPre;
+pub use self::figures::Figures;
+use self::figures::Meter;
 use self::host::{Console, Host};
 use self::instance::{Instance, State};
 use self::load::Signature;
@@ -63,6 +66,7 @@ struct Loaded {
     component: PluginPre<State>,
     signature: Signature,
     console: Arc<Console>,
+    meter: Arc<Meter>,
 }
 
 impl Program {
@@ -90,6 +94,11 @@ impl Program {
         self.loaded.console.counters()
     }
 
+    /// What it cost so far.
+    pub fn figures(&self) -> Figures {
+        self.loaded.meter.read()
+    }
+
     pub fn worker(&self) -> Result<Worker> {
         Worker::new(self.loaded.clone())
     }
@@ -110,7 +119,8 @@ impl Loaded {
     /// An instance that is open and has the signature that was checked.
     fn instance(&self) -> Result<Instance> {
         let host = Host::new(self.console.clone());
-        let mut instance = Instance::new(&self.component, host, self.settings.memory_bytes_max()).map_err(|cause| {
+        let instance = Instance::new(&self.component, host, self.meter.clone(), self.settings.memory_bytes_max());
+        let mut instance = instance.map_err(|cause| {
             Error::retry("no instance of the plugin").caused_by(format!("{cause:#}")).at(self.place())
         })?;
         let opened = instance.open(&self.settings.config);

@@ -75,8 +75,10 @@ impl Worker {
             self.answer(&mut pass, from..from + rows)?;
             from += rows;
         }
-        let answers = pass.answers;
-        answers.into_batch(batch, &layout, &self.program.settings.stage)
+        let (answers, rejects) = (pass.answers, batch.rejects.len());
+        let batch = answers.into_batch(batch, &layout, &self.program.settings.stage)?;
+        self.program.meter.refused(batch.rejects.len() - rejects);
+        Ok(batch)
     }
 
     fn layout(&mut self, batch: &Batch) -> Result<Arc<Layout>> {
@@ -147,11 +149,16 @@ impl Worker {
     fn call(&mut self, pass: &mut Pass<'_>, rows: Range<usize>, fuel: u64) -> Result<Result<Answer, Failure>> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.program.instance()?,
+            None => {
+                self.program.meter.renewed();
+                self.program.instance()?
+            }
         };
         let lowered = pass.layout.lower(pass.batch.columns.columns(), rows.start, rows.len())?;
         let columns: Vec<_> = lowered.iter().map(|column| column.lend()).collect();
         let output = instance.process(rows.len() as u32, &columns, fuel);
+        let fuel_used = fuel - instance.fuel_left().min(fuel);
+        self.program.meter.called(fuel_used);
         let answer = output.and_then(|output| {
             lift::verify(output, rows.len() as u32, &self.program.signature.adds)
                 .map_err(|lie| Failure::Invalid(lie.to_string()))
@@ -161,7 +168,7 @@ impl Worker {
             self.instance = Some(instance);
         } else {
             pass.failed_calls += 1;
-            pass.failed_fuel = pass.failed_fuel.saturating_add(fuel - instance.fuel_left().min(fuel));
+            pass.failed_fuel = pass.failed_fuel.saturating_add(fuel_used);
         }
         Ok(answer)
     }

@@ -11,3 +11,6 @@ mod redeploy;
 pub mod rig;
 mod source;
 mod wire;
+
+pub use life::free_address;
+pub use rig::Rig;

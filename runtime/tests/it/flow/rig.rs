@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -111,6 +112,18 @@ impl Rig {
     /// Writes the pipeline file as it is now.
     pub fn write(&self) {
         fs::write(&self.file, &self.toml).unwrap();
+    }
+
+    /// One message into the first partition, as a sender that is in a trace.
+    pub fn produce_traced(&self, message: &[u8], traceparent: &str) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("acks", "all").create().unwrap();
+        let topic = self.topic("request");
+        let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(traceparent) });
+        let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(message).headers(headers);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
+        assert_eq!(producer.in_flight_count(), 0);
     }
 
     pub fn start(&self) -> Process {
@@ -242,6 +255,7 @@ fn answers(place: &str, rows: Vec<Value>, expected: &BTreeSet<String>) -> BTreeM
 pub struct Record {
     pub key: Option<Vec<u8>>,
     pub value: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Record {
@@ -271,6 +285,7 @@ fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
             Some(Ok(message)) => records.push(Record {
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().unwrap_or_default().to_vec(),
+                headers: message.headers().into_iter().flat_map(Headers::iter).map(text).collect(),
             }),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
             Some(Err(error)) => panic!("reading {topic}: {error}"),
@@ -278,6 +293,10 @@ fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
         }
     }
     records
+}
+
+fn text(header: Header<'_, &[u8]>) -> (String, String) {
+    (header.key.to_owned(), String::from_utf8(header.value.unwrap_or_default().to_vec()).unwrap())
 }
 
 fn nanos() -> u128 {

@@ -78,6 +78,37 @@ fn counts_of_failed_calls_do_not_count() {
     assert_eq!(program.counters()["rows"], 6);
 }
 
+#[test]
+fn what_it_costs_is_counted() {
+    let program = guest("panic");
+    assert_eq!((program.figures().calls, program.figures().memory_bytes), (0, 0));
+    let mut worker = program.worker().expect("a worker");
+    worker.process(numbers([1, 2])).expect("a batch");
+    let good = program.figures();
+    assert_eq!((good.calls, good.renewals, good.refused_rows), (1, 0, 0));
+    assert!(good.fuel > 0 && good.memory_bytes >= 1 << 16 && good.memory_bytes <= good.memory_peak_bytes, "{good:?}");
+    worker.process(numbers([12, 13])).expect("a batch");
+    let bad = program.figures();
+    // together, 12 alone, 13 alone, and what is left of it is its verdict in a fresh instance
+    assert_eq!((bad.calls, bad.renewals, bad.refused_rows), (5, 2, 1));
+    assert!(bad.fuel > good.fuel, "{bad:?}");
+    // two workers have two instances, and each gives back what it had
+    let other = program.worker().expect("a worker");
+    worker.process(numbers([1])).expect("a batch");
+    assert_eq!(program.figures().memory_bytes, 2 * good.memory_bytes);
+    drop((worker, other));
+    assert_eq!(program.figures().memory_bytes, 0);
+}
+
+#[test]
+fn the_peak_of_memory_stays_when_its_instance_is_gone() {
+    let program = guest("memory");
+    run(&program, numbers([1, 13]));
+    let figures = program.figures();
+    assert!(figures.memory_peak_bytes > 15 << 20 && figures.memory_peak_bytes <= 16 << 20, "{figures:?}");
+    assert_eq!(figures.memory_bytes, 0);
+}
+
 /// Together the rows cost many times what one may: no reason to refuse any.
 #[test]
 fn many_dear_rows_are_not_one_too_dear() {
