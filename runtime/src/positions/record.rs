@@ -81,5 +81,6 @@ fn by() -> String {
     let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
     let uid = fs::metadata("/proc/self").map_or("?".to_owned(), |own| own.uid().to_string());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{} (uid {uid}) on {}", name.unwrap_or_default(), host.trim())
+    let name = name.map_or(String::new(), |name| format!("{name}, "));
+    format!("{name}uid {uid} on {}", host.trim())
 }

@@ -121,9 +121,9 @@ impl<'a> Reset<'a> {
         record.failed(&error)?;
         let made: Vec<_> =
             moves[..done].iter().map(|step| format!("{} partition {}", step.who, step.partition)).collect();
-        let made =
-            if made.is_empty() { "nothing was moved before it".to_owned() } else { made.join(", ") + " were moved" };
-        Err(error.at(format!("{made}, {} of {} moves are not done", moves.len() - done, moves.len())))
+        let made = if made.is_empty() { "nothing".to_owned() } else { made.join(", ") };
+        let left = format!("{} of {} moves are not done, or not known to be", moves.len() - done, moves.len());
+        Err(error.at(format!("moved: {made}; {left}")))
     }
 
     /// What was read is the truth, and stays it.

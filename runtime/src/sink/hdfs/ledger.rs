@@ -181,7 +181,9 @@ impl<F: Files> crate::sink::ledger::Ledger for Ledger<F> {
         self.must_be_free(partition, to).await?;
         let target = self.place.marker(to);
         let as_read = from.next == Some(stands(&marker, published)) && from.topic_id.as_ref() == Some(&marker.topic_id);
-        if !as_read && !(from.next.is_none() && marker == target) {
+        // the folder that taking has just made
+        let made = from.next.is_none() && marker == target;
+        if !(as_read || made) {
             return Err(moved(&self.place.directory, partition, from.next));
         }
         if marker == target {

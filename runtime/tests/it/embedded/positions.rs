@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use millrace::config;
+use millrace::ground::Ground;
+use millrace::positions::{Request, Reset, Target, To};
+use millrace_embedded::Folder;
 use serde_json::{Value, json};
 
 use super::{Bed, append};
 use crate::flights::flights;
 use crate::positions::{Positions, standing, wrongs};
 use crate::process::Process;
-use millrace_embedded::Folder;
 
 impl Bed {
     fn positions(&self) -> Positions<'_> {
@@ -287,4 +290,33 @@ fn rows_before_the_generation_list_are_its_first_ones_and_that_is_said() {
     let again = &rows[200..];
     assert!(again.iter().all(|row| row["Generation"] == generation), "{:?}", again[0]);
     assert_eq!(again[0]["UUID"], "old-000030");
+}
+
+#[test]
+fn what_moved_between_the_question_and_the_answer_is_not_moved_again() {
+    let bed = Bed::new("between");
+    bed.produce(&flights(10, "a").0);
+    bed.run_until(10);
+    let plan = config::check(bed.file(), &|name| std::env::var(name).ok()).unwrap_or_else(|said| panic!("{said}"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (ground, state) = (Ground::Embedded(bed.data()), bed.data().join("state"));
+    let mut reset = Reset::begin(&plan, &ground, &state, runtime.handle().clone()).unwrap();
+    let request = |to| Request { target: Target::Sink("store".into()), to, partition: None };
+    let proposal = reset.propose(request(To::Offset(4))).unwrap();
+    // somebody else, by hand
+    let mut folder = Folder::open(&bed.data()).unwrap();
+    let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
+    let mut transaction = folder.begin().unwrap();
+    let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
+    position.next = 7;
+    transaction.move_position(sink, topic, 0, Some(10), &position).unwrap();
+    transaction.commit().unwrap();
+    let error = reset.run(&proposal).unwrap_err().to_string();
+    assert!(error.contains("positions have moved since they were shown, and nothing was reset"), "{error}");
+    assert_eq!((standing(&bed.positions().show(), 0)[1], bed.resets()), (Some(7), Vec::new()));
+    // a log that only grows meanwhile is none of its concern
+    let proposal = reset.propose(request(To::Latest)).unwrap();
+    append(&mut folder, 0, &flights(5, "b").0);
+    reset.run(&proposal).unwrap();
+    assert_eq!(standing(&bed.positions().show(), 0)[1], Some(10));
 }
