@@ -27,9 +27,9 @@ pub fn rows_and_offsets_are_seen_at_once<L: Logs>() {
     let mut transactions = open(&logs, 0).unwrap();
     let keys = [None, Some(&b""[..]), Some(b"k\xff")];
     for key in keys {
-        transactions.send(&out, key, b"a row").unwrap().unwrap();
+        transactions.send(&out, key, b"a row", &[]).unwrap().unwrap();
     }
-    transactions.send(&aside, None, b"a reject").unwrap().unwrap();
+    transactions.send(&aside, None, b"a reject", &[]).unwrap().unwrap();
     assert_eq!((logs.read(&out), logs.read(&aside), logs.committed(0).offset), (vec![], vec![], None));
     transactions.commit(&advance(0, None, 3), &source.membership().unwrap()).unwrap();
     assert_eq!(logs.read(&out), keys.map(|key| (key.map(<[u8]>::to_vec), b"a row".to_vec())));
@@ -59,7 +59,7 @@ pub fn a_large_record<L: Logs>() {
     let source = member(&logs);
     let mut transactions = open(&logs, 0).unwrap();
     let (key, value) = (vec![b'k'; 1000], vec![b'v'; RECORD_BYTES_LARGE]);
-    transactions.send(&topic(&logs, OUT), Some(&key), &value).unwrap().unwrap();
+    transactions.send(&topic(&logs, OUT), Some(&key), &value, &[]).unwrap().unwrap();
     transactions.commit(&advance(0, None, 1), &source.membership().unwrap()).unwrap();
     assert!(logs.read(&topic(&logs, OUT)) == [(Some(key), value)], "the record is not as it was");
 }
@@ -69,9 +69,9 @@ pub fn a_record_that_is_refused_leaves_the_others<L: Logs>() {
     let source = member(&logs);
     let mut transactions = open(&logs, 0).unwrap();
     send(&logs, &mut transactions, 0, 0..1).unwrap();
-    let refused = transactions.send(&topic(&logs, OUT), None, &vec![b'v'; RECORD_BYTES_REFUSED]).unwrap();
+    let refused = transactions.send(&topic(&logs, OUT), None, &vec![b'v'; RECORD_BYTES_REFUSED], &[]).unwrap();
     assert_eq!(refused, Err(TooLarge));
-    let refused = transactions.send(&topic(&logs, OUT), Some(&vec![b'k'; RECORD_BYTES_REFUSED]), b"").unwrap();
+    let refused = transactions.send(&topic(&logs, OUT), Some(&vec![b'k'; RECORD_BYTES_REFUSED]), b"", &[]).unwrap();
     assert_eq!(refused, Err(TooLarge));
     send(&logs, &mut transactions, 0, 1..2).unwrap();
     transactions.commit(&advance(0, None, 2), &source.membership().unwrap()).unwrap();
@@ -116,7 +116,7 @@ pub fn a_topic_that_is_not_there<L: Logs>() {
     let mut transactions = open(&logs, 0).unwrap();
     let missing = topic(&logs, "missing");
     send(&logs, &mut transactions, 0, 0..2).unwrap();
-    let sent: Result<_> = transactions.send(&missing, None, b"a row").map(|sent| sent.unwrap());
+    let sent: Result<_> = transactions.send(&missing, None, b"a row", &[]).map(|sent| sent.unwrap());
     let done = sent.and_then(|()| transactions.commit(&advance(0, None, 2), &source.membership().unwrap()));
     if L::MAKES_TOPICS {
         done.unwrap();

@@ -43,7 +43,7 @@ fn row(partition: i32, offset: i64) -> Vec<u8> {
 
 fn send<L: Logs>(logs: &L, to: &mut Transactions, partition: i32, offsets: std::ops::Range<i64>) -> Result<()> {
     for offset in offsets {
-        to.send(&topic(logs, OUT), None, &row(partition, offset))?.unwrap();
+        to.send(&topic(logs, OUT), None, &row(partition, offset), &[])?.unwrap();
     }
     Ok(())
 }

@@ -297,14 +297,14 @@ fn what_moved_between_the_question_and_the_answer_is_not_moved_again() {
     let bed = Bed::new("between");
     bed.produce(&flights(10, "a").0);
     bed.run_until(10);
-    let plan = config::check(bed.file(), &|name| std::env::var(name).ok()).unwrap_or_else(|said| panic!("{said}"));
+    let plan = config::check(&bed.file, &|name| std::env::var(name).ok()).unwrap_or_else(|said| panic!("{said}"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (ground, state) = (Ground::Embedded(bed.data()), bed.data().join("state"));
+    let (ground, state) = (Ground::Embedded(bed.data.clone()), bed.data.join("state"));
     let mut reset = Reset::begin(&plan, &ground, &state, runtime.handle().clone()).unwrap();
     let request = |to| Request { target: Target::Sink("store".into()), to, partition: None };
     let proposal = reset.propose(request(To::Offset(4))).unwrap();
     // somebody else, by hand
-    let mut folder = Folder::open(&bed.data()).unwrap();
+    let mut folder = Folder::open(&bed.data).unwrap();
     let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
     let mut transaction = folder.begin().unwrap();
     let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
