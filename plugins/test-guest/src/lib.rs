@@ -1,7 +1,8 @@
 //! A plugin that behaves as its config says, well or badly: for tests of the host.
 //!
 //! The config is `mode argument`, so that no JSON is parsed here, or `{ mode = "mode argument" }` in a pipeline file,
-//! which has tables only. Modes that are about rows read the int64 column `n`; a row whose `n` is 13 is the one that goes wrong.
+//! which has tables only. Modes that are about rows read the int64 column `n`; a row whose `n` is 13 is the one that
+//! goes wrong.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
 //! Messages that are followed, as a collector sees them: on a folder, and on the real services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::collector::{Collector, Span};
 use crate::embedded::{Bed, Sent};
-use crate::flights::request;
+use crate::flights::{repository, request};
 use crate::flow::Rig;
 use crate::flow::free_address;
 
@@ -52,6 +52,7 @@ fn assert_whole(spans: &BTreeMap<String, Span>, topic: &str, pipeline: &str, off
     ];
     expected.sort_unstable();
     assert_eq!(names(spans), expected);
+    assert_documented(spans);
     let message = &spans[&own];
     assert_eq!((message.trace.as_str(), message.parent.as_str()), (TRACE, SENDER));
     assert_eq!(message.service, "millrace");
@@ -71,6 +72,32 @@ fn assert_whole(spans: &BTreeMap<String, Span>, topic: &str, pipeline: &str, off
     for pair in ["decode", "stage distance", "stage features", "stage delay", "commit", "write store"].windows(2) {
         assert!(spans[pair[0]].end_ns <= spans[pair[1]].start_ns, "{pair:?}");
     }
+}
+
+/// The rows of docs/traces.md that are the pipeline's: names, and the attributes that they may have.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(repository().join("docs/traces.md")).unwrap();
+    let rows = text.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let rows = rows.filter(|cells| cells.get(2) == Some(&"pipeline"));
+    let ticked = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    rows.map(|cells| (cells[1].trim_matches('`').to_owned(), ticked(cells[5]))).collect()
+}
+
+fn assert_documented(spans: &BTreeMap<String, Span>) {
+    let documented = documented();
+    let mut seen = BTreeMap::<String, BTreeSet<String>>::new();
+    for (name, span) in spans {
+        let kind = name.split(' ').next().unwrap();
+        let row = documented.keys().find(|row| row.split(' ').next() == Some(kind));
+        let row = row.unwrap_or_else(|| panic!("`{name}` is not in docs/traces.md"));
+        seen.entry(row.clone()).or_default().extend(span.attributes.keys().cloned());
+    }
+    // that of a refusal is in another test
+    let without_refusals = documented.into_iter().map(|(name, mut attributes)| {
+        attributes.remove("millrace.reject.code");
+        (name, attributes)
+    });
+    assert_eq!(seen, without_refusals.collect());
 }
 
 fn assert_carried(headers: &BTreeMap<String, String>, message: &Span) {
@@ -203,7 +230,9 @@ fn a_collector_that_is_away_or_silent_costs_the_spans_and_nothing_else() {
         let said = process.drain();
         assert!(said.contains("50 messages"), "{said}");
         // eight of each message
-        assert!(said.contains("spans were dropped") && said.contains("in_all=400"), "{said}");
+        assert!(said.contains("spans were dropped"), "{said}");
+        let in_all = said.rsplit("in_all=").next().and_then(|rest| rest.split_whitespace().next());
+        assert_eq!(in_all, Some("400"), "{said}");
         assert!(!said.contains("not running"), "{said}");
     }
 }
@@ -224,9 +253,12 @@ fn on_real_services_one_message_is_followed_to_three_sinks() {
     rig.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
     rig.produce(&[request("before", json!({}))]);
     rig.produce_traced(&request("traced", json!({})), &traceparent(TRACE, true));
+    // whatever the pipeline's own sampler says, what its sender does not follow is not followed
+    rig.env("OTEL_TRACES_SAMPLER", "always_on");
+    rig.produce_traced(&request("unsampled", json!({})), &traceparent(OTHER, false));
     let mut process = rig.start();
-    rig.await_records("response", 2, &mut process);
-    rig.await_stored(2, &mut process);
+    rig.await_records("response", 3, &mut process);
+    rig.await_stored(3, &mut process);
     // it does not take the end of the process
     collector.await_span(&format!("process {}", rig.topic("request")));
     process.drain();

@@ -67,3 +67,24 @@ async fn ask(mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> 
     );
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    /// Long enough for a busy machine; nothing waits for it to pass.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_request_that_nobody_answers_ends() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/v1/traces", silent.local_addr().expect("its address"));
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = Client { handle: runtime.handle().clone(), timeout: Duration::from_millis(50) };
+        let request = Request::post(url).body(Bytes::from_static(b"spans")).expect("a request");
+        let answer = runtime.block_on(async { timeout(PATIENCE, client.send_bytes(request)).await });
+        assert!(answer.expect("an end in time").is_err());
+    }
+}
