@@ -214,8 +214,8 @@ fn limited(command: Command, bytes_max: &str) -> Process {
 /// changes may have.
 #[test]
 fn nobody_who_follows_makes_the_file_of_changes_grow() {
-    /// What SQLite lets it come to before it is written back, and one transaction of `produce` on top.
-    const CHANGES_BYTES_MAX: u64 = 16 << 20;
+    /// What makes a writer write it back at once, and one transaction of `produce` on top.
+    const CHANGES_BYTES_MAX: u64 = 20 << 20;
     const ROUNDS: usize = 40;
     let bed = Bed::new("followers");
     let line = vec![b'"'; 1].into_iter().chain(vec![b'x'; 1500]).chain([b'"']).collect::<Vec<u8>>();
@@ -239,7 +239,7 @@ fn nobody_who_follows_makes_the_file_of_changes_grow() {
         let changes = fs::metadata(bed.data.join("millrace.sqlite-wal")).unwrap().len();
         assert!(changes <= CHANGES_BYTES_MAX, "{changes} bytes after {written} were written");
     }
-    assert!(written > 3 * CHANGES_BYTES_MAX);
+    assert!(written > 2 * CHANGES_BYTES_MAX);
     drop(stalled);
 }
 
