@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::changes::Changes;
 use crate::error::{Error, Result};
 use crate::transaction::Transaction;
 use crate::wake::{self, Wake};
@@ -20,8 +21,8 @@ const VERSION: i32 = 1;
 const PROCESS_DIGITS: usize = 10;
 /// A transaction of somebody else takes milliseconds; this much is a disk that stands still.
 const BUSY: Duration = Duration::from_secs(10);
-/// The WAL shrinks back to this after a burst.
-const WAL_BYTES_MAX: u32 = 64 << 20;
+/// The file of changes shrinks back to this when it begins anew.
+const WAL_BYTES_MAX: u32 = 16 << 20;
 
 const TABLES: &str = "
 CREATE TABLE topics (
@@ -51,6 +52,7 @@ pub struct Folder {
     pub(crate) folder: PathBuf,
     pub(crate) file: PathBuf,
     pub(crate) connection: Connection,
+    changes: Changes,
     /// Written to after each commit, so that readers wake.
     bell: File,
 }
@@ -75,7 +77,8 @@ impl Folder {
         connection.execute_batch(&settings).map_err(failed)?;
         prepare(&mut connection, &file)?;
         let bell = wake::bell(folder)?;
-        Ok(Folder { folder: folder.to_owned(), file, connection, bell })
+        let changes = Changes::of(&file);
+        Ok(Folder { folder: folder.to_owned(), file, connection, changes, bell })
     }
 
     /// Is there such a folder already?
@@ -95,7 +98,14 @@ impl Folder {
         Wake::new(&self.folder)
     }
 
-    pub(crate) fn ring(&self) {
+    /// What follows every commit. It has happened: nothing in here can undo it.
+    pub(crate) fn committed(&self) {
+        self.ring();
+        // a connection whose timeout cannot be set is one that the next transaction fails on
+        let _ = self.changes.bound(&self.connection, BUSY);
+    }
+
+    fn ring(&self) {
         // a reader that misses it looks again by itself, only later
         let _ = (&self.bell).rewind().and_then(|()| (&self.bell).write_all(b"!"));
     }

@@ -11,10 +11,11 @@
 //! | `positions` | how far a sink has come in a partition |
 //!
 //! Invariants: what a [`Transaction`] did is there whole or not at all, and on disk when `commit` returns; offsets of
-//! a partition rise by one without gaps; a reader never holds a transaction open, so that the WAL stays small.
+//! a partition rise by one without gaps; a reader never holds a transaction open, and a writer bounds the file of changes.
 //! Any number of processes may read and write; one [`Hold`] says who runs the pipeline.
 //! Knows nothing of pipelines, columns or JSON.
 
+mod changes;
 mod error;
 mod folder;
 mod log;

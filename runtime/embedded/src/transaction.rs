@@ -27,7 +27,7 @@ impl<'a> Transaction<'a> {
 
     pub fn commit(self) -> Result<()> {
         self.inner.commit().map_err(self.folder.failed("committing"))?;
-        self.folder.ring();
+        self.folder.committed();
         Ok(())
     }
 

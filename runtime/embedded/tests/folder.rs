@@ -1,7 +1,8 @@
 //! The folder as its users see it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace_embedded::{Error, Extent, Folder, Hold, Offset, Position, Record};
@@ -187,4 +188,56 @@ fn documents_between_two_ids_are_those_and_no_more_than_asked() {
     };
     assert_eq!(ids(10), ["p/1", "p/1/1"]);
     assert_eq!(ids(1), ["p/1"]);
+}
+
+/// What makes a writer write the changes back at once, and a transaction on top.
+const CHANGES_BYTES_MAX: u64 = 20 << 20;
+
+fn changes_bytes(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("millrace.sqlite-wal")).unwrap().len()
+}
+
+/// SQLite begins the file of changes anew only at a moment when nobody reads from it.
+#[test]
+fn readers_that_never_rest_leave_the_file_of_changes_its_bound() {
+    let path = fresh("restless");
+    let mut folder = Folder::open(&path).unwrap();
+    let value = "x".repeat(1_000);
+    fill(&mut folder, "t", &[&value], 1_000_000);
+    let written = AtomicBool::new(false);
+    let most = std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let folder = Folder::open(&path).unwrap();
+                let topic = folder.topic("t").unwrap().unwrap();
+                while !written.load(Ordering::Acquire) {
+                    let end = folder.extent(&topic, 0).unwrap().end;
+                    folder.read(&topic, 0, end - 1_000, 1_000, 4 << 20).unwrap();
+                }
+            });
+        }
+        let mut most = 0;
+        for _ in 0..500 {
+            fill(&mut folder, "t", &[&*value; 100], 1_000_000);
+            most = changes_bytes(&path).max(most);
+        }
+        written.store(true, Ordering::Release);
+        most
+    });
+    assert!(most <= CHANGES_BYTES_MAX, "{most} bytes while 50 million were written");
+}
+
+#[test]
+fn somebody_who_holds_a_transaction_open_stops_no_writer_and_leaves_nothing_behind() {
+    let path = fresh("held");
+    let mut folder = Folder::open(&path).unwrap();
+    let value = "x".repeat(1_000_000);
+    fill(&mut folder, "t", &[&value], 1_000_000);
+    let shell = rusqlite::Connection::open(path.join("millrace.sqlite")).unwrap();
+    shell.execute_batch("BEGIN; SELECT count(*) FROM messages").unwrap();
+    (0..40).for_each(|_| fill(&mut folder, "t", &[&value], 1_000_000));
+    assert!(changes_bytes(&path) > CHANGES_BYTES_MAX, "who reads an old state needs it");
+    shell.execute_batch("COMMIT").unwrap();
+    (0..20).for_each(|_| fill(&mut folder, "t", &[&value], 1_000_000));
+    assert!(changes_bytes(&path) <= CHANGES_BYTES_MAX);
 }

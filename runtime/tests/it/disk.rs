@@ -3,6 +3,7 @@
 //! Nothing is mocked: a small disk of its own that is full, and a limit on the size of files, which SQLite and the
 //! program meet as they meet a quota. And the folder's own bound: nobody who reads makes it grow.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -86,6 +87,30 @@ impl Disk {
 
 const ADVICE: &str = "make room on the disk";
 
+/// A pipeline that stands still while requests come and its disk fills, to the last byte. Answers the requests that
+/// were acknowledged.
+fn fill_under(bed: &Bed, disk: &Disk, process: &mut Process) -> BTreeSet<String> {
+    let (first, mut ids) = flights(1, "first");
+    bed.produce(&first);
+    bed.await_rows(1, process);
+    process.signal("STOP");
+    let (waiting, more) = flights(4000, "waiting");
+    bed.produce(&waiting);
+    ids.extend(more);
+    disk.fill();
+    // some may still fit where there was room in the file
+    for count in 0.. {
+        let (messages, more) = flights(200, &format!("n{count}"));
+        if let Err(said) = bed.try_produce(&messages) {
+            assert!(said.contains(ADVICE), "{said}");
+            break;
+        }
+        ids.extend(more);
+    }
+    process.signal("CONT");
+    ids
+}
+
 #[test]
 fn a_full_disk_loses_nothing_and_with_room_it_goes_on() {
     where_mounting_is_allowed("disk::a_full_disk_loses_nothing_and_with_room_it_goes_on", || {
@@ -93,29 +118,8 @@ fn a_full_disk_loses_nothing_and_with_room_it_goes_on() {
         let disk = Disk::new(&bed.folder.join("disk"), "64m");
         bed.data = disk.path().join("data");
         bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
-        bed.produce(&flights(1, "first").0);
         let mut process = bed.start(&[]);
-        bed.await_rows(1, &mut process);
-        // it stands still while the disk fills
-        process.signal("STOP");
-        let (messages, mut ids) = flights(4000, "waiting");
-        bed.produce(&messages);
-        ids.extend(flights(1, "first").1);
-        disk.fill();
-        // what still fits somewhere was acknowledged, and is not lost
-        let refused = (1..).find_map(|count| {
-            let (messages, more) = flights(200, &format!("n{count}"));
-            match bed.try_produce(&messages) {
-                Ok(()) => {
-                    ids.extend(more);
-                    None
-                }
-                Err(said) => Some(said),
-            }
-        });
-        let refused = refused.unwrap();
-        assert!(refused.contains(ADVICE), "{refused}");
-        process.signal("CONT");
+        let ids = fill_under(&bed, &disk, &mut process);
         process.await_word(ADVICE);
         process.must_run();
         disk.make_room();
@@ -123,6 +127,30 @@ fn a_full_disk_loses_nothing_and_with_room_it_goes_on() {
         bed.await_stored(ids.len(), &mut process);
         process.drain();
         bed.assert_exactly_once(&ids);
+    });
+}
+
+/// The same without a directory, whose files would be the first to find no room.
+#[test]
+fn a_database_that_finds_no_room_goes_on_too() {
+    where_mounting_is_allowed("disk::a_database_that_finds_no_room_goes_on_too", || {
+        let mut bed = Bed::new("full-database");
+        let disk = Disk::new(&bed.folder.join("disk"), "64m");
+        bed.data = disk.path().join("data");
+        let (archive, rejects) = (bed.toml.find("[sinks.archive").unwrap(), bed.toml.find("[rejects").unwrap());
+        bed.toml.replace_range(archive..rejects, "");
+        let mut process = bed.start(&[]);
+        let ids = fill_under(&bed, &disk, &mut process);
+        process.await_word("database or disk is full");
+        process.must_run();
+        disk.make_room();
+        bed.await_rows(ids.len(), &mut process);
+        process.drain();
+        for rows in [bed.consume("flight-delay-ml-response"), bed.documents()] {
+            let mut answered: Vec<_> = rows.iter().map(|row| row["UUID"].as_str().unwrap()).collect();
+            answered.sort_unstable();
+            assert!(answered.iter().eq(&ids), "{} rows of {}", answered.len(), ids.len());
+        }
     });
 }
 
@@ -186,8 +214,8 @@ fn limited(command: Command, bytes_max: &str) -> Process {
 /// changes may have.
 #[test]
 fn nobody_who_follows_makes_the_file_of_changes_grow() {
-    /// What SQLite lets it come to before it is written back, and one transaction of `produce` on top.
-    const CHANGES_BYTES_MAX: u64 = 16 << 20;
+    /// What makes a writer write it back at once, and one transaction of `produce` on top.
+    const CHANGES_BYTES_MAX: u64 = 20 << 20;
     const ROUNDS: usize = 40;
     let bed = Bed::new("followers");
     let line = vec![b'"'; 1].into_iter().chain(vec![b'x'; 1500]).chain([b'"']).collect::<Vec<u8>>();
@@ -211,7 +239,7 @@ fn nobody_who_follows_makes_the_file_of_changes_grow() {
         let changes = fs::metadata(bed.data.join("millrace.sqlite-wal")).unwrap().len();
         assert!(changes <= CHANGES_BYTES_MAX, "{changes} bytes after {written} were written");
     }
-    assert!(written > 3 * CHANGES_BYTES_MAX);
+    assert!(written > 2 * CHANGES_BYTES_MAX);
     drop(stalled);
 }
 

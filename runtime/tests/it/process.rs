@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
@@ -74,12 +74,19 @@ impl Process {
 
     /// Exit code, and all that it said.
     pub fn wait(&mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
-        while let Ok(line) = self.lines.recv() {
-            self.said += &line;
-            self.said.push('\n');
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.said += &line;
+                    self.said.push('\n');
+                }
+                // it says nothing more: it has ended
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("did not end; said:\n{}", self.said),
+            }
         }
-        (code, self.said.clone())
+        (self.child.wait().unwrap().code(), self.said.clone())
     }
 
     /// SIGTERM, and a good end.

@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::sink::transaction::Transactions;
 use crate::source::Membership;
 
+/// What was committed before, and how far each of them then goes.
 const TAKEN: i64 = 4;
+const ZOMBIE_END: i64 = 7;
 const END: i64 = 9;
 const ZOMBIE_STEPS: u32 = 2;
 const STEPS: u32 = 5;
@@ -15,6 +17,7 @@ const STEPS: u32 = 5;
 struct Actor {
     transactions: Option<Transactions>,
     stands: Option<i64>,
+    end: i64,
 }
 
 impl Actor {
@@ -29,11 +32,13 @@ impl Actor {
     }
 
     fn send<L: Logs>(&mut self, logs: &L, partition: i32) {
-        self.act(|to, stands| send(logs, to, partition, stands.unwrap_or(0)..END));
+        let end = self.end;
+        self.act(|to, stands| send(logs, to, partition, stands.unwrap_or(0)..end));
     }
 
     fn commit(&mut self, partition: i32, member: &Membership) -> bool {
-        self.act(|to, stands| to.commit(&advance(partition, stands, END), member))
+        let end = self.end;
+        self.act(|to, stands| to.commit(&advance(partition, stands, end), member))
     }
 }
 
@@ -54,8 +59,8 @@ pub fn whatever_the_order_each_row_is_there_once<L: Logs>() {
 
 fn play<L: Logs>(logs: &L, partition: i32, order: u32, member: &Membership) {
     bring(logs, partition, TAKEN, member);
-    let mut zombie = Actor { transactions: Some(open(logs, partition).unwrap()), stands: Some(TAKEN) };
-    let mut successor = Actor { transactions: None, stands: None };
+    let mut zombie = Actor { transactions: Some(open(logs, partition).unwrap()), stands: Some(TAKEN), end: ZOMBIE_END };
+    let mut successor = Actor { transactions: None, stands: None, end: END };
     let (mut zombie_steps, mut successor_steps) = (0, 0);
     for step in 0..STEPS {
         let (is_zombie, steps) = match order & 1 << step != 0 {
@@ -69,7 +74,7 @@ fn play<L: Logs>(logs: &L, partition: i32, order: u32, member: &Membership) {
             }
             (true, _) => zombie.commit(partition, member),
             (false, 0) => {
-                successor = Actor { transactions: Some(open(logs, partition).unwrap()), stands: None };
+                successor.transactions = Some(open(logs, partition).unwrap());
                 successor.stands = logs.committed(partition).offset;
                 false
             }
@@ -81,7 +86,11 @@ fn play<L: Logs>(logs: &L, partition: i32, order: u32, member: &Membership) {
         };
         *steps += 1;
         // whoever was told that it is committed was told the truth, and it is there once
-        let end = if committed { END } else { logs.committed(partition).offset.unwrap() };
+        let end = match (committed, is_zombie) {
+            (true, true) => ZOMBIE_END,
+            (true, false) => END,
+            (false, _) => logs.committed(partition).offset.unwrap(),
+        };
         assert_committed(logs, partition, end);
     }
 }
@@ -90,7 +99,7 @@ fn play<L: Logs>(logs: &L, partition: i32, order: u32, member: &Membership) {
 pub fn who_lost_its_partitions_commits_nothing<L: Logs>() {
     let logs: L = logs(1);
     let old = member(&logs);
-    let mut zombie = Actor { transactions: Some(open(&logs, 100).unwrap()), stands: None };
+    let mut zombie = Actor { transactions: Some(open(&logs, 100).unwrap()), stands: None, end: ZOMBIE_END };
     let membership = old.membership().unwrap();
     zombie.send(&logs, 0);
     drop(old);

@@ -7,8 +7,10 @@ use super::{Medium, assert_exactly, assert_sound, bring, must_be_retry, open, se
 use crate::error::Result;
 use crate::sink::Writer;
 
-/// What the zombie took while it was alive, and what both then write.
+/// What the zombie took while it was alive, and how far each of them then goes: their batches, and so their files, are
+/// not the same.
 const TAKEN: i64 = 4;
+const ZOMBIE_END: i64 = 10;
 const END: i64 = 12;
 const ZOMBIE_STEPS: u32 = 2;
 const STEPS: u32 = 5;
@@ -17,6 +19,7 @@ const STEPS: u32 = 5;
 struct Actor<W> {
     writer: Option<W>,
     durable: i64,
+    end: i64,
 }
 
 impl<W: Writer> Actor<W> {
@@ -32,7 +35,7 @@ impl<W: Writer> Actor<W> {
 
     async fn write(&mut self, partition: i32, from: i64) {
         if let Some(mut writer) = self.writer.take() {
-            let done = writer.write(batch(partition, from..END)).await.map(drop);
+            let done = writer.write(batch(partition, from..self.end)).await.map(drop);
             self.after(partition, writer, done);
         }
     }
@@ -61,8 +64,8 @@ pub async fn whatever_the_order_each_row_is_there_once<M: Medium>() {
 async fn play<M: Medium>(medium: &M, partition: i32, order: u32) {
     let (mut writer, _) = open(medium, partition).await;
     writer.write(batch(partition, 0..TAKEN)).await.unwrap();
-    let mut zombie = Actor { durable: writer.durable()[&partition], writer: Some(writer) };
-    let mut successor = Actor { writer: None, durable: 0 };
+    let mut zombie = Actor { durable: writer.durable()[&partition], writer: Some(writer), end: ZOMBIE_END };
+    let mut successor = Actor { writer: None, durable: 0, end: END };
     let (mut zombie_steps, mut successor_steps) = (0, 0);
     for step in 0..STEPS {
         if order & 1 << step != 0 {
