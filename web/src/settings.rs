@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::pipeline::Place;
+
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Address and port that browsers reach
@@ -35,6 +37,10 @@ pub struct Settings {
     /// Collection that predictions are stored in
     #[arg(long, default_value = "flight_delay_ml_response")]
     pub collection: String,
+    /// Where the pipeline says how it is: its `--listen`; several with commas between
+    #[arg(long, env = "MILLRACE_PIPELINE_STATUS", value_delimiter = ',', value_name = "URL")]
+    #[arg(default_value = "http://127.0.0.1:9464")]
+    pub pipeline_status: Vec<Place>,
     /// Folder of the model: its model.toml says what can be chosen and what the classes mean
     #[arg(long, env = "MILLRACE_WEB_MODEL", default_value = "examples/flight-delay/model", value_name = "DIR")]
     pub model: PathBuf,

@@ -1,9 +1,11 @@
 //! Tests on the real Kafka and MongoDB, from the outside; the tests play the pipeline.
 
 mod browser;
+mod corner;
 mod embedded;
 mod http;
 mod mistakes;
+mod pipeline;
 mod rig;
 mod routes;
 mod webdriver;
