@@ -57,12 +57,22 @@ fn every_error_has_a_place_and_there_is_a_case_of_each_kind() {
     }
 }
 
+/// Editors find the schema by the first line, relative to the file.
+fn names_its_schema(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    let schema = text.lines().next().and_then(|line| line.strip_prefix("#:schema ")).expect("it names its schema");
+    let named = fs::canonicalize(file.with_file_name(schema)).unwrap_or_else(|error| panic!("{schema}: {error}"));
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/schema.json");
+    assert_eq!(named, fs::canonicalize(ours).unwrap(), "{}", file.display());
+}
+
 #[test]
 fn every_pipeline_that_ships_is_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut found = 0;
     for file in fs::read_dir(root.join("pipelines")).unwrap().map(|entry| entry.unwrap().path()) {
         if file.extension().is_some_and(|ending| ending == "toml") {
+            names_its_schema(&file);
             found += 1;
             let mut check = Command::new(env!("CARGO_BIN_EXE_millrace"));
             let done = check.arg("check").arg(&file).env_clear().output().unwrap();

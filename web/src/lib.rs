@@ -11,6 +11,7 @@ mod follow;
 mod kafka;
 mod message;
 mod page;
+mod pipeline;
 mod requests;
 mod routes;
 mod settings;
@@ -33,6 +34,7 @@ use crate::answers::{Answers, Limits};
 pub use crate::catalogue::Catalogue;
 pub use crate::error::{Error, Result};
 use crate::follow::{Follower, Role};
+use crate::pipeline::Pipelines;
 use crate::requests::Requests;
 use crate::routes::App;
 pub use crate::settings::Settings;
@@ -54,6 +56,7 @@ pub async fn serve(
     let answers = Arc::new(Answers::new(limits(settings)));
     let followers = followers(settings, &answers)?;
     let app = App {
+        pipelines: Pipelines::new(&settings.pipeline_status),
         page: page::render(catalogue, settings.page_wait_seconds_max.get()),
         requests: Requests::new(settings)?,
         store: Store::new(settings).await?,

@@ -9,6 +9,8 @@ use crate::catalogue::{Catalogue, Choice};
 const HTML: &str = include_str!("page/index.html");
 pub const STYLE: &str = include_str!("page/style.css");
 pub const SCRIPT: &str = include_str!("page/script.js");
+pub const PIPELINE: &str = include_str!("page/pipeline.js");
+pub const ELEMENTS: &str = include_str!("page/elements.js");
 pub const ICON: &str = include_str!("page/icon.svg");
 
 /// The HTML with what the model knows.

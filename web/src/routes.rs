@@ -1,7 +1,8 @@
 //! The routes, word for word those of the front that this one replaces, so that its pages and scripts go on working.
 //!
 //! Invariants: every answer says in words what is wrong, where something is; every request ends within a bounded time,
-//! but for event streams, which are bounded in number. Knows topics and documents through [`Answers`] and [`Store`].
+//! but for event streams, which are bounded in number. Knows topics, documents and pipelines through [`Answers`],
+//! [`Store`] and [`Pipelines`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::answers::{Answers, Known, Listener, Outcome, Rejection, Verdict};
 use crate::flight::{Flight, Typed};
 use crate::follow::Reading;
 use crate::page;
+use crate::pipeline::Pipelines;
 use crate::requests::Requests;
 use crate::store::Store;
 use crate::trace::Tracer;
@@ -35,6 +37,7 @@ pub const PAGE: &str = "/flights/delays/predict_kafka";
 pub const CLASSIFY: &str = "/flights/delays/predict/classify_realtime";
 pub const RESPONSE: &str = "/flights/delays/predict/classify_realtime/response/{id}";
 pub const EVENTS: &str = "/flights/delays/predict/kafka_event_stream/{id}";
+pub const PIPELINE: &str = "/flights/delays/pipeline";
 
 const FORM_BYTES_MAX: usize = 16 << 10;
 /// Of everything but the events of an open stream.
@@ -43,11 +46,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const START_WAIT: Duration = Duration::from_secs(5);
 /// Shorter than what proxies cut off.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
                       object-src 'none'";
 
 pub struct App {
     pub page: String,
+    pub pipelines: Pipelines,
     pub answers: Arc<Answers>,
     pub requests: Requests,
     pub store: Store,
@@ -66,9 +71,12 @@ pub fn router(app: App) -> Router {
         .route("/", get(|| async { Redirect::temporary(PAGE) }))
         .route(PAGE, get(|State(app): Shared| async move { Html(app.page.clone()) }))
         .route("/assets/style.css", get(asset("text/css; charset=utf-8", page::STYLE)))
-        .route("/assets/script.js", get(asset("text/javascript; charset=utf-8", page::SCRIPT)))
+        .route("/assets/script.js", get(asset(JAVASCRIPT, page::SCRIPT)))
+        .route("/assets/pipeline.js", get(asset(JAVASCRIPT, page::PIPELINE)))
+        .route("/assets/elements.js", get(asset(JAVASCRIPT, page::ELEMENTS)))
         .route("/assets/icon.svg", get(asset("image/svg+xml", page::ICON)))
         .route("/healthz", get(health))
+        .route(PIPELINE, get(pipeline))
         .route(CLASSIFY, post(classify).layer(DefaultBodyLimit::max(FORM_BYTES_MAX)))
         .route(RESPONSE, get(response))
         .route(EVENTS, get(events))
@@ -109,6 +117,12 @@ async fn health(State(app): Shared) -> Response {
     let (code, status) =
         if app.is_read() { (StatusCode::OK, "READY") } else { (StatusCode::SERVICE_UNAVAILABLE, "STARTING") };
     (code, Json(json!({ "status": status, "topics": topics }))).into_response()
+}
+
+/// How the pipeline is, as far as it can be asked.
+async fn pipeline(State(app): Shared) -> Response {
+    let text = app.pipelines.look().await;
+    ([(CONTENT_TYPE, "application/json")], text.to_string()).into_response()
 }
 
 async fn classify(State(app): Shared, headers: HeaderMap, typed: Result<Form<Typed>, FormRejection>) -> Response {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::pipeline::Place;
+
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// Address and port that browsers reach
@@ -38,6 +40,10 @@ pub struct Settings {
     /// Send traces to this OTLP collector, over HTTP
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp: Option<String>,
+    /// Where the pipeline says how it is: its `--listen`; several with commas between
+    #[arg(long, env = "MILLRACE_PIPELINE_STATUS", value_delimiter = ',', value_name = "URL")]
+    #[arg(default_value = "http://127.0.0.1:9464")]
+    pub pipeline_status: Vec<Place>,
     /// Folder of the model: its model.toml says what can be chosen and what the classes mean
     #[arg(long, env = "MILLRACE_WEB_MODEL", default_value = "examples/flight-delay/model", value_name = "DIR")]
     pub model: PathBuf,

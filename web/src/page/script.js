@@ -1,5 +1,8 @@
 // Posts a flight and shows its answer from both sides. What is said to the person is said in words, by `show`.
 
+import { byId, element, sentence } from "./elements.js";
+import { pipelineSentence } from "./pipeline.js";
+
 const FORM_PATH = "/flights/delays/predict/classify_realtime";
 const responsePath = (id) => `${FORM_PATH}/response/${encodeURIComponent(id)}`;
 const eventsPath = (id) => `/flights/delays/predict/kafka_event_stream/${encodeURIComponent(id)}`;
@@ -16,7 +19,6 @@ const MONTHS = ["January", "February", "March", "April", "May", "June", "July", 
   "November", "December"];
 const STATES = { idle: "Idle", waiting: "Waiting", answered: "Answered", rejected: "Rejected", failed: "Failed" };
 
-const byId = (id) => document.getElementById(id);
 const form = byId("flight");
 const classes = [...document.querySelectorAll("#classes .class")].map((row) => ({
   label: row.querySelector("dt").textContent,
@@ -24,16 +26,8 @@ const classes = [...document.querySelectorAll("#classes .class")].map((row) => (
 }));
 const monthsKnown = new Set(document.body.dataset.months.split(" ").filter(Boolean).map(Number));
 
-function element(name, className, text) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 const paragraph = (className, text) => element("p", className, text);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 const monthOf = (date) => MONTHS[Number(String(date).slice(5, 7)) - 1];
 
 // --- the panels ------------------------------------------------------------------------------------------------
@@ -172,13 +166,13 @@ function follow(id, summary, sent) {
 }
 
 const again = (flight) => () => flight.live && follow(flight.id, flight.summary);
-const lateText = () => `No answer within ${WAIT_MS_MAX / 1_000} s. The flight is in Kafka and will be answered ` +
-  "when the pipeline runs again.";
-const SLOW_TEXT = "Still listening. The flight is safe in Kafka; the pipeline may be down or busy.";
+const lateText = () => `No answer within ${WAIT_MS_MAX / 1_000} s. The flight is kept in the topic and will be ` +
+  `answered.${pipelineSentence()}`;
+const slowText = () => `Still listening. The flight is kept in the topic.${pipelineSentence()}`;
 
 function listen(flight) {
   const events = new EventSource(eventsPath(flight.id));
-  const slow = setTimeout(() => kafka.waiting(SLOW_TEXT), SLOW_MS);
+  const slow = setTimeout(() => kafka.waiting(slowText()), SLOW_MS);
   const late = setTimeout(() => settle(() => kafka.failed(lateText(), again(flight))), WAIT_MS_MAX);
   const end = () => {
     [slow, late].forEach(clearTimeout);
@@ -377,9 +371,29 @@ function followAddress() {
   follow(id, recent().find((flight) => flight.id === id)?.summary);
 }
 
+/// A flight that can be asked at once, of a month that the model knows.
+function fillExample() {
+  const choose = (field, wanted) => {
+    const options = [...byId(field).options].map(({ value }) => value).filter(Boolean);
+    byId(field).value = options.includes(wanted) ? wanted : options[0];
+  };
+  choose("Origin", "EWR");
+  choose("Dest", "SFO");
+  choose("Carrier", "UA");
+  const [year] = document.body.dataset.modelDate.split("-");
+  const [month = 1] = monthsKnown;
+  byId("FlightDate").value = `${year}-${String(month).padStart(2, "0")}-15`;
+  byId("FlightNum").value = "";
+  byId("DepDelay").value = "40";
+  showFaults({});
+  hintSeason();
+  byId("send").focus();
+}
+
 form.noValidate = true;
 form.addEventListener("submit", submit);
 byId("FlightDate").addEventListener("input", hintSeason);
+byId("example").addEventListener("click", fillExample);
 byId("forget").addEventListener("click", () => keep([]));
 addEventListener("hashchange", followAddress);
 list(recent());

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::pipeline::{Played, running};
 use crate::rig::{Rig, Web};
 use crate::webdriver::{Browser, ENTER, TAB};
 
-fn page(web: &Web) -> String {
+pub fn page(web: &Web) -> String {
     format!("http://{}/flights/delays/predict_kafka", web.address)
 }
 
-async fn open(web: &Web) -> Browser {
+pub async fn open(web: &Web) -> Browser {
     let browser = Browser::start().await;
     browser.look(1440, 900, "light").await;
     // far from UTC: no day moves (mistake 6)
@@ -18,19 +19,19 @@ async fn open(web: &Web) -> Browser {
     browser
 }
 
-async fn state(browser: &Browser, panel: &str, state: &str) {
+pub async fn state(browser: &Browser, panel: &str, state: &str) {
     browser.until(&format!("document.getElementById('{panel}').dataset.state === '{state}'")).await;
 }
 
-async fn text(browser: &Browser, selector: &str) -> String {
+pub async fn text(browser: &Browser, selector: &str) -> String {
     let script = format!("return document.querySelector({selector:?})?.innerText ?? ''");
     browser.run(&script).await.as_str().expect("text").to_owned()
 }
 
 /// Fills the form by keyboard alone, from the field that has the focus when the page was opened: none.
-async fn fill(browser: &Browser) {
-    // past the link that skips to the prediction
-    for keys in [TAB, TAB, "newa", TAB, "san", TAB, "united", TAB, "12242013", TAB] {
+pub async fn fill(browser: &Browser) {
+    // past the link that skips to the prediction, and the example
+    for keys in [TAB, TAB, TAB, "newa", TAB, "san", TAB, "united", TAB, "12242013", TAB] {
         browser.keys(keys).await;
     }
     // a date has a button that opens a calendar
@@ -45,14 +46,24 @@ async fn fill(browser: &Browser) {
 async fn fits(browser: &Browser) {
     let wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
     assert_eq!(wide, 0);
+    // the pipeline's state is beside the brand, or below it
+    let apart = "const [brand, state] = ['.brand', '#pipeline-state'].map((name) => \
+                 document.querySelector(name).getBoundingClientRect()); \
+                 return state.left >= brand.right || state.top >= brand.bottom";
+    assert_eq!(browser.run(apart).await, true);
 }
 
-async fn everywhere(browser: &Browser, name: &str) {
+/// States whose colours matter are kept in both schemes at both widths, the others in one each.
+const KEPT_IN_ALL: [&str; 3] = ["first", "answered", "pipeline-waiting"];
+
+pub async fn everywhere(browser: &Browser, name: &str) {
     for (width, height) in [(1440, 900), (360, 740)] {
         for scheme in ["light", "dark"] {
             browser.look(width, height, scheme).await;
             fits(browser).await;
-            browser.screenshot(&format!("{name}-{width}-{scheme}")).await;
+            if KEPT_IN_ALL.contains(&name) || [(1440, "light"), (360, "dark")].contains(&(width, scheme)) {
+                browser.screenshot(&format!("{name}-{width}-{scheme}")).await;
+            }
         }
     }
     browser.look(1440, 900, "light").await;
@@ -60,10 +71,13 @@ async fn everywhere(browser: &Browser, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flight_is_asked_by_keyboard_and_answered_on_both_sides() {
-    let rig = Rig::new("page-answered").await;
+    let played = Played::new(running(json!(0))).await;
+    let mut rig = Rig::new("page-answered").await;
+    rig.flag("pipeline-status", &played.url());
     let web = rig.web().await;
     let browser = open(&web).await;
-    everywhere(&browser, "idle").await;
+    state(&browser, "pipeline", "running").await;
+    everywhere(&browser, "first").await;
     fill(&browser).await;
     assert_eq!(text(&browser, "#FlightDate-hint").await, "The model saw no flights of December.");
     browser.keys(ENTER).await;
@@ -75,7 +89,7 @@ async fn a_flight_is_asked_by_keyboard_and_answered_on_both_sides() {
         ["Origin", "Dest", "Carrier", "FlightDate", "FlightNum", "DepDelay"].map(|field| request[field].clone());
     assert_eq!(json!(typed), json!(["EWR", "SFO", "UA", "2013-12-24", "1519", 14.0]));
     let id = request["UUID"].as_str().expect("an id");
-    browser.screenshot("waiting-1440-light").await;
+    everywhere(&browser, "waiting").await;
 
     rig.answer(id, 2).await;
     state(&browser, "kafka", "answered").await;
@@ -160,7 +174,9 @@ fn described(tree: &Value, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_flight_is_shown_as_refused() {
-    let rig = Rig::new("page-rejected").await;
+    let played = Played::new(running(json!(0))).await;
+    let mut rig = Rig::new("page-rejected").await;
+    rig.flag("pipeline-status", &played.url());
     let web = rig.web().await;
     let browser = open(&web).await;
     fill(&browser).await;
@@ -172,7 +188,7 @@ async fn a_refused_flight_is_shown_as_refused() {
         let reason = text(&browser, &format!("#{panel} .meaning")).await;
         assert_eq!(reason, "No distance is known from JFK to SFO.");
     }
-    everywhere(&browser, "rejected").await;
+    everywhere(&browser, "refused").await;
     browser.close().await;
     web.stop().await;
 }
@@ -191,7 +207,7 @@ async fn mistake_4_a_page_does_not_wait_for_ever() {
         state(&browser, panel, "failed").await;
         assert!(text(&browser, &format!("#{panel} .meaning")).await.starts_with("No answer within 1 s."));
     }
-    everywhere(&browser, "failed").await;
+    everywhere(&browser, "no-answer").await;
     rig.answer(id, 0).await;
     rig.store(id, 0).await;
     browser.run("document.querySelector('#kafka button').focus()").await;

@@ -3,9 +3,11 @@
 mod browser;
 #[path = "../../../runtime/trace/tests/collector/mod.rs"]
 mod collector;
+mod corner;
 mod embedded;
 mod http;
 mod mistakes;
+mod pipeline;
 mod rig;
 mod routes;
 mod traces;

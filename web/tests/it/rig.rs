@@ -108,6 +108,8 @@ impl Rig {
             ("mongodb-uri", &mongodb),
             ("database", "millrace_test"),
             ("collection", &self.name),
+            // nobody's, until a test says whose
+            ("pipeline-status", "http://127.0.0.1:1"),
             ("model", &fixture("model")),
             ("names", &fixture("names.json")),
         ];

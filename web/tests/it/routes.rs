@@ -179,7 +179,7 @@ async fn the_page_is_whole_and_lets_nothing_else_in() {
         assert!(page.text.contains(part), "{part}");
     }
     assert!(page.policy.is_some_and(|policy| policy.starts_with("default-src 'self';") && !policy.contains("unsafe")));
-    for asset in ["style.css", "script.js", "icon.svg"] {
+    for asset in ["style.css", "script.js", "pipeline.js", "elements.js", "icon.svg"] {
         assert_eq!(http::get(web.address, &format!("/assets/{asset}")).await.code, 200);
     }
     assert_eq!(http::get(web.address, "/nowhere").await.said().1, "UNKNOWN");

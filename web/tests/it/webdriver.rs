@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -117,12 +118,14 @@ impl Browser {
         self.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
     }
 
-    /// The whole page, into the folder that MILLRACE_SCREENSHOTS names, if it does.
+    /// The whole page, into the folder of the repository that MILLRACE_SCREENSHOTS names, if it does.
     pub async fn screenshot(&self, name: &str) {
         let Ok(folder) = std::env::var("MILLRACE_SCREENSHOTS") else { return };
-        let shot = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true })).await;
-        let png = STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("base64");
-        std::fs::write(format!("{folder}/{name}.png"), png).expect("the folder is there");
+        let how = json!({ "captureBeyondViewport": true, "format": "webp", "quality": 60 });
+        let shot = self.devtools("Page.captureScreenshot", how).await;
+        let picture = STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("base64");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
+        std::fs::write(root.join(folder).join(format!("{name}.webp")), picture).expect("the folder is there");
     }
 
     pub async fn accessibility(&self) -> Value {
