@@ -28,13 +28,14 @@ fn package() -> Result<PathBuf, String> {
     std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).ok_or_else(|| "run this through cargo".to_owned())
 }
 
-/// The programs and tests of this package find the library where it was linked, or in `lib` beside their `bin`.
+/// The programs and tests of this package find the library where it was linked; once installed, in `lib` beside their
+/// `bin`: the library by itself, or the whole wheel, as `./dev install` puts it there.
 #[allow(dead_code)]
 pub fn rpath(manifest_up: &str) {
     match find(manifest_up) {
         Ok(folder) => {
             println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
-            println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib");
+            println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/../lib/millrace/xgboost/lib");
         }
         Err(sentence) => println!("cargo::error={sentence}"),
     }
