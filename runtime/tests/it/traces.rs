@@ -188,15 +188,16 @@ fn a_message_that_is_read_again_has_spans_of_what_is_done_again() {
 }
 
 #[test]
-fn a_session_that_ends_leaves_no_write_that_looks_done() {
+fn a_writer_that_fails_leaves_no_write_that_looks_done() {
     let collector = Collector::start();
     let mut bed = Bed::new("traced-fenced");
     bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 2");
     bed.append(&[followed(request("traced", json!({})), TRACE)]);
     let mut process = bed.start(&["--otlp", &collector.url]);
     bed.await_rows(1, &mut process);
+    process.await_word("sink is in step sink=archive");
     bed.fence_archive();
-    process.await_word("sink `archive`");
+    process.await_word("sink is down");
     bed.await_stored(1, &mut process);
     process.drain();
     let spans = collector.spans();

@@ -57,10 +57,10 @@ impl Writes {
 }
 
 impl Drop for Writes {
-    /// Whether the sink got them is for its next session to say.
+    /// Whether the sink got them is for its next writer to say.
     fn drop(&mut self) {
         for write in &mut self.open {
-            write.span.set_status(Status::error("the session ended first: the message is read again"));
+            write.span.set_status(Status::error("the writer ended first: the message is read again"));
         }
     }
 }
