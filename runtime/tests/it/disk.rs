@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use crate::embedded::Bed;
 use crate::flights::flights;
@@ -145,6 +146,12 @@ fn a_database_that_finds_no_room_goes_on_too() {
         process.must_run();
         disk.make_room();
         bed.await_rows(ids.len(), &mut process);
+        // the documents' sink tries again by itself
+        let deadline = Instant::now() + PATIENCE;
+        while bed.documents().len() < ids.len() {
+            process.must_run();
+            assert!(Instant::now() < deadline, "said:\n{}", process.said());
+        }
         process.drain();
         for rows in [bed.consume("flight-delay-ml-response"), bed.documents()] {
             let mut answered: Vec<_> = rows.iter().map(|row| row["UUID"].as_str().unwrap()).collect();
