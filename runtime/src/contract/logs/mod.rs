@@ -6,8 +6,10 @@ pub mod kafka;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::embedded::Share;
+use crate::error::Kind;
 use crate::ground::Ground;
 use crate::plan::{GroupProtocol, SourcePlan, Start};
 use crate::source::{Committed, Source};
@@ -88,7 +90,11 @@ fn plan(brokers: String, name: &str, group_protocol: GroupProtocol) -> SourcePla
 pub fn source<L: Logs>(logs: &L, share: Share) -> Source {
     let id = format!("{}-{}", logs.plan().group, share.worker);
     let mut source = logs.ground().source(logs.plan(), &id, share).unwrap();
-    source.identify(&[].into()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    // a topic that is a moment old may not be known to every broker yet: as the engine, again
+    while let Err(error) = source.identify(&[].into()) {
+        assert!(error.kind == Kind::Retry && Instant::now() < deadline, "{error}");
+    }
     source
 }
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use super::super::PATIENCE;
 use super::super::logs::{ALL, ALONE, Logs, message, source};
-use super::poll;
+use super::try_poll;
 use crate::embedded::Share;
+use crate::error::Kind;
 use crate::source::Source;
 
 struct Member {
@@ -27,7 +28,15 @@ impl Member {
         if self.held.is_empty() || self.source.changed() {
             self.take_up(next);
         }
-        let seen = poll(&self.source)?;
+        let seen = match try_poll(&self.source) {
+            Ok(seen) => seen?,
+            // a partition that is a moment old may not know its first offset yet: as the engine, from the start again
+            Err(error) if error.kind == Kind::Retry => {
+                self.held.clear();
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
         next.insert(seen.partition, seen.offset + 1);
         Some((seen.partition, seen.offset))
     }
@@ -40,7 +49,10 @@ impl Member {
         }
         self.held = self.source.committed().unwrap().into_keys().collect();
         let starts = self.held.iter().map(|partition| (*partition, next.get(partition).copied().unwrap_or(0)));
-        self.source.start(&starts.collect()).unwrap();
+        match self.source.start(&starts.collect()) {
+            Err(error) if error.kind == Kind::Retry => self.held.clear(),
+            started => started.unwrap(),
+        }
     }
 }
 
