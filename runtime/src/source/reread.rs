@@ -31,7 +31,7 @@ pub enum Found<'a> {
 
 pub enum Reread {
     Brokers(Brokers),
-    Folder(Folder),
+    Folder(Box<Folder>),
 }
 
 pub struct Brokers {
@@ -71,13 +71,13 @@ impl Reread {
         let folder = log::Folder::open(path).map_err(error)?;
         let topic = folder.topic(&log.topic).map_err(error)?.filter(|topic| topic.uuid == log.topic_id);
         let gone = || Error::stop(format!("topic `{}` was deleted, or made again, while it was read", log.topic));
-        Ok(Reread::Folder(Folder {
+        Ok(Reread::Folder(Box::new(Folder {
             topic: topic.ok_or_else(gone)?,
             folder,
             next: BTreeMap::new(),
             ahead: VecDeque::new(),
             ended: BTreeSet::new(),
-        }))
+        })))
     }
 
     pub fn extent(&self, partition: i32) -> Result<Extent> {

@@ -12,6 +12,7 @@ use crate::embedded::Share;
 use crate::error::Kind;
 use crate::ground::Ground;
 use crate::plan::{GroupProtocol, SourcePlan, Start};
+use crate::sink::Log;
 use crate::source::{Committed, Source};
 
 use super::{PATIENCE, TIMEOUT};
@@ -90,12 +91,19 @@ fn plan(brokers: String, name: &str, group_protocol: GroupProtocol) -> SourcePla
 pub fn source<L: Logs>(logs: &L, share: Share) -> Source {
     let id = format!("{}-{}", logs.plan().group, share.worker);
     let mut source = logs.ground().source(logs.plan(), &id, share).unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    // a topic that is a moment old may not be known to every broker yet: as the engine, again
-    while let Err(error) = source.identify(&[].into()) {
-        assert!(error.kind == Kind::Retry && Instant::now() < deadline, "{error}");
-    }
+    identify(&mut source);
     source
+}
+
+/// A topic that is a moment old may not be known to every broker yet: as the engine, again.
+pub fn identify(source: &mut Source) -> Log {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match source.identify(&[].into()) {
+            Ok(log) => return log,
+            Err(error) => assert!(error.kind == Kind::Retry && Instant::now() < deadline, "{error}"),
+        }
+    }
 }
 
 /// A source that holds every partition, each read from its committed offset, or from the beginning.

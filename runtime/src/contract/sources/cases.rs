@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::PATIENCE;
-use super::super::logs::{ALL, ALONE, Logs, Message, member, message, source};
+use super::super::logs::{ALL, ALONE, Logs, Message, identify, member, message, source};
 use super::{TRACE, next, poll, seen};
 use crate::error::Kind;
 use crate::source::{Committed, Extent};
@@ -171,7 +171,7 @@ pub fn a_topic_that_is_not_there<L: Logs>() {
     assert!(error.to_string().contains(&logs.plan().topic), "{error}");
     // one that is written to
     logs.make_topic(&logs.plan().topic, 1, ALL);
-    source.identify(&[].into()).unwrap();
+    identify(&mut source);
     let missing = format!("{}-missing", logs.plan().topic);
     let error = source.identify(&[missing.as_str()].into()).unwrap_err().to_string();
     assert!(error.contains(&missing) && error.contains("create"), "{error}");
@@ -180,12 +180,12 @@ pub fn a_topic_that_is_not_there<L: Logs>() {
 pub fn a_topic_made_again_is_another<L: Logs>() {
     let logs: L = logs(1);
     let topic = &logs.plan().topic;
-    let identify = || logs.ground().source(logs.plan(), "eyes", ALONE).unwrap().identify(&[].into()).unwrap();
-    let first = identify();
-    assert_eq!(first, identify());
+    let identified = || identify(&mut logs.ground().source(logs.plan(), "eyes", ALONE).unwrap());
+    let first = identified();
+    assert_eq!(first, identified());
     logs.delete_topic(topic);
     logs.make_topic(topic, 1, ALL);
-    let second = identify();
+    let second = identified();
     assert_eq!((&first.cluster, &first.topic), (&second.cluster, &second.topic));
     assert_ne!(first.topic_id, second.topic_id);
 }

@@ -11,16 +11,26 @@ use crate::embedded::Share;
 use crate::error::Kind;
 use crate::source::Source;
 
-struct Member {
+struct Member<'a> {
+    make: Box<dyn Fn() -> Source + 'a>,
     source: Source,
     held: BTreeSet<i32>,
 }
 
-impl Member {
-    fn new<L: Logs>(logs: &L, share: Share) -> Member {
-        let source = source(logs, share);
-        source.subscribe().unwrap();
-        Member { source, held: BTreeSet::new() }
+impl<'a> Member<'a> {
+    fn new<L: Logs>(logs: &'a L, share: Share) -> Member<'a> {
+        let make = move || {
+            let source = source(logs, share);
+            source.subscribe().unwrap();
+            source
+        };
+        Member { source: make(), make: Box::new(make), held: BTreeSet::new() }
+    }
+
+    /// What the engine does after an error that may pass: everything anew. A partition that is a moment old gives such.
+    fn begin_again(&mut self) {
+        self.held.clear();
+        self.source = (self.make)();
     }
 
     /// Takes up what the group asks for, and reads on. `next`: what nobody has seen, by partition.
@@ -30,9 +40,8 @@ impl Member {
         }
         let seen = match try_poll(&self.source) {
             Ok(seen) => seen?,
-            // a partition that is a moment old may not know its first offset yet: as the engine, from the start again
             Err(error) if error.kind == Kind::Retry => {
-                self.held.clear();
+                self.begin_again();
                 return None;
             }
             Err(error) => panic!("{error}"),
@@ -50,7 +59,7 @@ impl Member {
         self.held = self.source.committed().unwrap().into_keys().collect();
         let starts = self.held.iter().map(|partition| (*partition, next.get(partition).copied().unwrap_or(0)));
         match self.source.start(&starts.collect()) {
-            Err(error) if error.kind == Kind::Retry => self.held.clear(),
+            Err(error) if error.kind == Kind::Retry => self.begin_again(),
             started => started.unwrap(),
         }
     }
@@ -60,10 +69,10 @@ impl Member {
 type Sights = BTreeMap<(i32, i64), Vec<usize>>;
 
 fn run(
-    members: &mut [Member],
+    members: &mut [Member<'_>],
     next: &mut BTreeMap<i32, i64>,
     sights: &mut Sights,
-    is_done: impl Fn(&[Member], &Sights) -> bool,
+    is_done: impl Fn(&[Member<'_>], &Sights) -> bool,
 ) {
     let deadline = Instant::now() + PATIENCE;
     while !is_done(members, sights) {
