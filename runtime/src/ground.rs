@@ -10,8 +10,7 @@ use crate::embedded::{self as twins, Share};
 use crate::error::Result;
 use crate::plan::SourcePlan;
 use crate::sink::transaction::Transactions;
-use crate::sink::{Log, embedded, kafka};
-use crate::source::reread::Reread;
+use crate::sink::{embedded, kafka};
 use crate::source::{self, Source};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +42,6 @@ impl Ground {
             Ground::Services => Source::Kafka(Box::new(source::kafka::Source::new(plan, client_id)?)),
             Ground::Embedded(folder) => Source::Embedded(Box::new(source::embedded::Source::new(plan, folder, share)?)),
         })
-    }
-
-    /// The source's log, to be read again from anywhere; connects to nothing yet.
-    pub fn reread(&self, plan: &SourcePlan, log: &Log, client_id: &str) -> Result<Reread> {
-        match self {
-            Ground::Services => Reread::of_brokers(plan, client_id),
-            Ground::Embedded(folder) => Reread::of_folder(folder, log),
-        }
     }
 
     /// Fences whoever had this id, and finishes what it left.

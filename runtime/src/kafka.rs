@@ -152,6 +152,19 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
     }
 }
 
+/// Brokers are away for a while: librdkafka goes on by itself, and says so.
+pub fn is_away(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
+}
+
 /// Offsets of one topic, by partition.
 pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::TopicPartitionList, Error> {
     let mut list = rdkafka::TopicPartitionList::with_capacity(offsets.len());

@@ -9,7 +9,7 @@ use clap::Args;
 use millrace::error::Error;
 use millrace::json::decode::Message;
 use millrace::json::time::format_timestamp;
-use millrace::topic::{Begin, Event, Reader};
+use millrace::topic::{Begin, Event, Manner, Reader};
 use serde_json::{Map, Value};
 
 use super::ground::Ground;
@@ -64,7 +64,7 @@ impl From<Error> for Failed {
 }
 
 fn read(options: &Options) -> Result<(), Failed> {
-    let mut reader = Reader::open(&options.ground.place(), &options.topic, "millrace-consume")?;
+    let mut reader = Reader::open(&options.ground.place(), &options.topic, Manner::looking("millrace-consume"))?;
     let starts = reader.begins(options.from)?;
     if !options.follow {
         let mut written = Ok(());

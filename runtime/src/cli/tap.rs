@@ -13,7 +13,7 @@ use millrace::json::decode::Message;
 use millrace::json::time::format_timestamp;
 use millrace::plan::Plan;
 use millrace::probe::{self, Probe};
-use millrace::topic::{Begin, Event, Place, Reader};
+use millrace::topic::{Begin, Event, Manner, Place, Reader};
 use serde_json::{Value, json};
 
 use super::ground;
@@ -63,7 +63,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let mut probe = Probe::new(plan, stages).map_err(failed)?;
     let place = Place::of(&ground::of(options.embedded.as_ref()), &plan.source);
     let interrupt = Interrupt::watch()?;
-    let mut reader = Reader::open(&place, &plan.source.topic, "millrace-tap").map_err(failed)?;
+    let mut reader = Reader::open(&place, &plan.source.topic, Manner::looking("millrace-tap")).map_err(failed)?;
     let begins = reader.begins(options.from).map_err(failed)?;
     reader.start(&begins).map_err(failed)?;
     let from: Vec<_> = begins.iter().map(|(partition, offset)| format!("{partition}:{offset}")).collect();

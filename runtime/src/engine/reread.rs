@@ -22,7 +22,7 @@ use crate::json::decode::Message;
 use crate::observe::trace::Tracer;
 use crate::plan::Plan;
 use crate::sink::{Log, Outbound, Positions};
-use crate::source::reread::{Found, Reread};
+use crate::topic::{Dropped, Event, Manner, Place, Reader};
 
 /// How late the end of the wish for rows is seen.
 const POLL: Duration = Duration::from_millis(50);
@@ -89,7 +89,7 @@ impl Rereader {
 type Giver = mpsc::Sender<Result<Given>>;
 
 fn serve(material: &Material, wanted: &std_mpsc::Receiver<Stretch>, giver: &Giver) -> Result<()> {
-    let mut log = material.ground.reread(&material.plan.source, &material.log, &material.client_id)?;
+    let mut log = open(material)?;
     let mut stages = Stages::default();
     while let Ok(stretch) = wanted.recv() {
         let end = match gap(&log, &stretch)? {
@@ -106,7 +106,17 @@ fn serve(material: &Material, wanted: &std_mpsc::Receiver<Stretch>, giver: &Give
     Ok(())
 }
 
-fn gap(log: &Reread, stretch: &Stretch) -> Result<Option<Gap>> {
+fn open(material: &Material) -> Result<Reader> {
+    let source = &material.plan.source;
+    let manner = Manner { who: &material.client_id, timeout: source.timeout, dropped: Dropped::AnError };
+    let log = Reader::open(&Place::of(&material.ground, source), &source.topic, manner)?;
+    match log.identify()? == material.log {
+        true => Ok(log),
+        false => Err(Error::stop(format!("topic `{}` was deleted, or made again, while it was read", source.topic))),
+    }
+}
+
+fn gap(log: &Reader, stretch: &Stretch) -> Result<Option<Gap>> {
     for (&partition, &from) in &stretch.from {
         let first = log.extent(partition)?.first;
         if first > from {
@@ -133,12 +143,12 @@ impl<'a> Pass<'a> {
     }
 
     /// False: nobody wants rows any more.
-    fn run(mut self, log: &mut Reread, stages: &mut Stages) -> Result<bool> {
+    fn run(mut self, log: &mut Reader, stages: &mut Stages) -> Result<bool> {
         let from = self.open.keys().filter_map(|&partition| Some((partition, self.cut.read_to(partition)?)));
         log.start(&from.collect())?;
         while !self.open.is_empty() {
             let end = match log.poll(POLL)? {
-                Some(Found::Message(message)) => match self.to(message.partition()) {
+                Event::Message(message) => match self.to(message.partition()) {
                     Some(to) if message.offset() < to => {
                         let (partition, is_last) = (message.partition(), message.offset() + 1 == to);
                         if !self.push(&message, stages)? {
@@ -149,8 +159,8 @@ impl<'a> Pass<'a> {
                     Some(_) => Some(message.partition()),
                     None => None,
                 },
-                Some(Found::End(partition)) => self.to(partition).map(|_| partition),
-                None => None,
+                Event::End(partition) => self.to(partition).map(|_| partition),
+                Event::Nothing => None,
             };
             if let Some(partition) = end {
                 self.end(partition, log)?;
@@ -167,7 +177,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Offsets up to the end without a message are covered too.
-    fn end(&mut self, partition: i32, log: &mut Reread) -> Result<()> {
+    fn end(&mut self, partition: i32, log: &mut Reader) -> Result<()> {
         if let Some(to) = self.open.remove(&partition) {
             self.cut.advance(partition, to);
             log.leave(partition)?;

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::plan::{Plan, StageKind};
 use crate::probe::{self, Probe, SOURCE};
-use crate::topic::{Place, Reader};
+use crate::topic::{Manner, Place, Reader};
 
 /// How this client is known to the brokers.
 const WHO: &str = "millrace-explain";
@@ -62,7 +62,7 @@ pub struct Rejected {
 /// `handle`: of a runtime with several threads; this must not run on it.
 pub fn explain(plan: &Plan, ground: &Ground, handle: &Handle, wanted: &Wanted, options: Options) -> Result<Explained> {
     let place = Place::of(ground, &plan.source);
-    let mut reader = Reader::open(&place, &plan.source.topic, WHO)?;
+    let mut reader = Reader::open(&place, &plan.source.topic, Manner::looking(WHO))?;
     let log = reader.identify()?;
     let (message, owned) = message::find(plan, &mut reader, wanted, options)?;
     let owner = Owner::of(plan, &mut reader, &log, &message)?;

@@ -18,7 +18,7 @@ use crate::plan::{HdfsPlan, Plan, SinkKind, SinkPlan};
 use crate::probe;
 use crate::sink::{Context, Found, FoundRow, Log, embedded, hdfs, mongodb};
 use crate::topic::search::{self, Searched};
-use crate::topic::{Place, Reader};
+use crate::topic::{Manner, Place, Reader};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,7 +241,7 @@ impl Look<'_> {
         if self.owner.is_ahead() {
             return Ok(self.said(State::NotYet, None));
         }
-        let mut reader = Reader::open(self.place, topic, WHO)?;
+        let mut reader = Reader::open(self.place, topic, Manner::looking(WHO))?;
         let Searched { hits, offsets, to_the_beginning } =
             search::backwards(&mut reader, self.options.look_back_messages_max, |record| {
                 is_it(record.key(), record.value().unwrap_or_default())

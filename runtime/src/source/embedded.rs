@@ -41,7 +41,7 @@ struct Ahead {
     wake: Wake,
 }
 
-pub struct Record(pub(super) embedded::Message);
+pub struct Record(embedded::Message);
 
 impl Record {
     pub(crate) fn new(message: embedded::Message) -> Record {

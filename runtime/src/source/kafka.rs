@@ -270,19 +270,14 @@ impl Source {
         match self.consumer.poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Record(message))),
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::OperationTimedOut,
-                ) => {
-                    tracing::debug!(%error, "the brokers are away");
-                    Ok(None)
-                }
-                Some(RDKafkaErrorCode::AutoOffsetReset) => self.look_again(error).map(|()| None),
-                _ => Err(kafka::error(format!("reading `{}`", self.topic), error)),
-            },
+            Some(Err(error)) if kafka::is_away(&error) => {
+                tracing::debug!(%error, "the brokers are away");
+                Ok(None)
+            }
+            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                self.look_again(error).map(|()| None)
+            }
+            Some(Err(error)) => Err(kafka::error(format!("reading `{}`", self.topic), error)),
         }
     }
 
@@ -352,7 +347,7 @@ impl Drop for Source {
 }
 
 /// A message of the topic.
-pub struct Record<'a>(pub(super) BorrowedMessage<'a>);
+pub struct Record<'a>(BorrowedMessage<'a>);
 
 impl<'a> Record<'a> {
     pub(crate) fn new(message: BorrowedMessage<'a>) -> Record<'a> {

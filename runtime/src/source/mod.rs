@@ -3,11 +3,10 @@
 //! Invariant: no message is handed out before the engine has said where to begin in its partition, and partitions are
 //! given back only when the engine says so. Offsets are never committed from here.
 
-mod broker;
+pub(crate) mod broker;
 pub mod embedded;
 pub mod group;
 pub mod kafka;
-pub mod reread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use millrace_embedded::{self as embedded, Folder, Topic, Wake};
 
-use super::Event;
+use super::{Dropped, Event, Manner};
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::sink::Log;
@@ -24,10 +24,11 @@ pub struct Reader {
     next: BTreeMap<i32, i64>,
     /// Partitions whose end was said.
     ended: BTreeSet<i32>,
+    dropped: Dropped,
 }
 
 impl Reader {
-    pub fn open(path: &Path, topic: &str) -> Result<Reader> {
+    pub fn open(path: &Path, topic: &str, manner: Manner<'_>) -> Result<Reader> {
         if !Folder::is_one(path) {
             return Err(Error::stop(format!(
                 "{} is no embedded folder: `millrace run FILE --embedded {}` makes it, and so does `millrace produce`",
@@ -38,12 +39,12 @@ impl Reader {
         let folder = Folder::open(path).map_err(error)?;
         let wake = folder.wake().map_err(error)?;
         let topic = folder.topic(topic).map_err(error)?.ok_or_else(|| {
-            Error::stop(
+            Error::retry(
                 "it is not there: `millrace run` with this folder makes its topics, and so does `millrace produce`",
             )
         })?;
         let (ahead, next, ended) = (VecDeque::new(), BTreeMap::new(), BTreeSet::new());
-        Ok(Reader { folder, topic, wake, ahead, next, ended })
+        Ok(Reader { folder, topic, wake, ahead, next, ended, dropped: manner.dropped })
     }
 
     pub fn partitions(&self) -> i32 {
@@ -72,6 +73,11 @@ impl Reader {
         self.next.clone_from(starts);
     }
 
+    pub fn leave(&mut self, partition: i32) {
+        self.next.remove(&partition);
+        self.ahead.retain(|message| message.partition != partition);
+    }
+
     pub fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -97,6 +103,13 @@ impl Reader {
         for (&partition, next) in &mut self.next {
             let read = self.folder.read(&self.topic, partition, *next, AHEAD_ROWS_MAX, AHEAD_BYTES_MAX);
             let read = read.map_err(error)?;
+            if let Some(first) = read.first().filter(|first| first.offset != *next && self.dropped == Dropped::AnError)
+            {
+                return Err(Error::retry(format!(
+                    "partition {partition}: rows {next} to {} were dropped while they were read",
+                    first.offset - 1
+                )));
+            }
             match read.last() {
                 Some(last) => {
                     *next = last.offset + 1;

@@ -1,29 +1,32 @@
 //! A Kafka topic, assigned and never subscribed to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
 
-use super::Event;
+use super::{Dropped, Event, Manner};
 use crate::error::{Error, Result};
 use crate::kafka::{self, Quiet};
 use crate::sink::Log;
-use crate::source::{Committed, Extent, Record, kafka as source};
-
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::source::{Committed, Extent, Record, broker, kafka as source};
 
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
     brokers: String,
     topic: String,
     partitions: i32,
+    timeout: Duration,
 }
 
 /// A consumer that joins no group: `group` is only asked about.
-fn consumer(brokers: &str, group: &str) -> Result<BaseConsumer<Quiet>> {
+fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer<Quiet>> {
+    let reset = match dropped {
+        Dropped::PassedOver => "earliest",
+        Dropped::AnError => "error",
+    };
     let mut config = kafka::client_config(brokers, group);
     config
         .set("group.id", group)
@@ -34,23 +37,26 @@ fn consumer(brokers: &str, group: &str) -> Result<BaseConsumer<Quiet>> {
         .set("fetch.queue.backoff.ms", "5")
         // a new start waits for the fetch that is under way at the log's end
         .set("fetch.wait.max.ms", "100")
-        // what retention drops before it was read is passed over
-        .set("auto.offset.reset", "earliest");
+        .set("queued.max.messages.kbytes", "8192")
+        .set("auto.offset.reset", reset);
     config.create_with_context(Quiet).map_err(|cause| kafka::error("the consumer's settings", cause))
 }
 
 impl Reader {
-    pub fn open(brokers: &str, topic: &str, who: &str) -> Result<Reader> {
-        let consumer = consumer(brokers, who)?;
+    pub fn open(brokers: &str, topic: &str, manner: Manner<'_>) -> Result<Reader> {
+        let (consumer, timeout) = (consumer(brokers, manner.who, manner.dropped)?, manner.timeout);
         let metadata = consumer
-            .fetch_metadata(Some(topic), TIMEOUT)
+            .fetch_metadata(Some(topic), timeout)
             .map_err(|cause| kafka::error("the brokers did not answer", cause))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let partitions = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
         if partitions == 0 {
-            return Err(Error::stop("it is not there: `millrace topics create` makes the topics of a pipeline's file"));
+            return Err(Error::retry(
+                "it is not there: `millrace topics create` makes the topics of a pipeline's file",
+            ));
         }
-        Ok(Reader { consumer, brokers: brokers.to_owned(), topic: topic.to_owned(), partitions: partitions as i32 })
+        let (brokers, topic, partitions) = (brokers.to_owned(), topic.to_owned(), partitions as i32);
+        Ok(Reader { consumer, brokers, topic, partitions, timeout })
     }
 
     pub fn partitions(&self) -> i32 {
@@ -58,37 +64,17 @@ impl Reader {
     }
 
     pub fn identify(&self) -> Result<Log> {
-        let client = self.consumer.client();
-        let cluster = client
-            .fetch_cluster_id(TIMEOUT)
-            .ok_or_else(|| Error::retry(format!("the brokers named no cluster id within {TIMEOUT:?}")))?;
-        let topic_id = millrace_native::topic_id::topic_id(client, &self.topic, TIMEOUT)
-            .map_err(|cause| Error::retry(format!("the id of topic `{}`", self.topic)).caused_by(cause))?;
-        Ok(Log { cluster, topic: self.topic.clone(), topic_id })
+        broker::log(&self.consumer, &self.brokers, &self.topic, self.timeout)
     }
 
     pub fn extent(&self, partition: i32) -> Result<Extent> {
-        let (first, end) = self
-            .consumer
-            .fetch_watermarks(&self.topic, partition, TIMEOUT)
-            .map_err(|cause| kafka::error(format!("the first and last offset of partition {partition}"), cause))?;
-        Ok(Extent { first, end })
+        broker::extent(&self.consumer, &self.topic, partition, self.timeout)
     }
 
     pub fn committed(&self, group: &str, partition: i32) -> Result<Committed> {
-        let what = || format!("what group `{group}` committed of partition {partition}");
-        // a list that outlives its consumer hangs the drop
-        let consumer = consumer(&self.brokers, group)?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, partition);
-        let list = consumer.committed_offsets(list, TIMEOUT).map_err(|cause| kafka::error(what(), cause))?;
-        let nothing = Committed { offset: None, metadata: String::new() };
-        let Some(element) = list.elements().into_iter().next() else { return Ok(nothing) };
-        element.error().map_err(|cause| kafka::error(what(), cause))?;
-        match element.offset() {
-            Offset::Offset(offset) => Ok(Committed { offset: Some(offset), metadata: element.metadata().to_owned() }),
-            _ => Ok(nothing),
-        }
+        let consumer = consumer(&self.brokers, group, Dropped::PassedOver)?;
+        let mut found = broker::committed(&consumer, &self.topic, &BTreeSet::from([partition]), self.timeout)?;
+        Ok(found.remove(&partition).unwrap_or_else(|| Committed { offset: None, metadata: String::new() }))
     }
 
     pub fn start(&mut self, starts: &BTreeMap<i32, i64>) -> Result<()> {
@@ -97,20 +83,20 @@ impl Reader {
         assigned.map_err(|cause| kafka::error(format!("reading from {starts:?}"), cause))
     }
 
+    pub fn leave(&mut self, partition: i32) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        let left = self.consumer.incremental_unassign(&list);
+        left.map_err(|cause| kafka::error(format!("leaving partition {partition}"), cause))
+    }
+
     pub fn poll(&mut self, timeout: Duration) -> Result<Event<'_>> {
         match self.consumer.poll(timeout) {
             None => Ok(Event::Nothing),
             Some(Ok(message)) => Ok(Event::Message(Record::Kafka(source::Record::new(message)))),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Event::End(partition)),
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::OperationTimedOut,
-                ) => Ok(Event::Nothing),
-                _ => Err(kafka::error(format!("reading `{}`", self.topic), error)),
-            },
+            Some(Err(error)) if kafka::is_away(&error) => Ok(Event::Nothing),
+            Some(Err(error)) => Err(kafka::error(format!("reading `{}`", self.topic), error)),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A topic looked at from outside: its messages from offsets that the caller names, for people who want to see inside.
 //!
 //! Invariant: joins no consumer group, commits nothing, and makes no topic or folder, so that it can disturb nobody.
-//! Only committed messages are seen. Knows nothing of pipelines.
+//! Only committed messages are seen. Knows nothing of pipelines. Used by people who look, and by the engine, where a
+//! sink that is behind reads its rows again.
 
 mod embedded;
 mod kafka;
@@ -23,6 +24,31 @@ use crate::source::{Committed, Extent, Record};
 /// Whoever waits for the end of a log gives up when nothing came for so long.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(500);
+const LOOKING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What becomes of offsets that retention drops before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    PassedOver,
+    AnError,
+}
+
+/// How a topic is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'a> {
+    /// As the brokers know this client.
+    pub who: &'a str,
+    /// For each question to the brokers.
+    pub timeout: Duration,
+    pub dropped: Dropped,
+}
+
+impl<'a> Manner<'a> {
+    /// Of people who look.
+    pub fn looking(who: &'a str) -> Manner<'a> {
+        Manner { who, timeout: LOOKING_TIMEOUT, dropped: Dropped::PassedOver }
+    }
+}
 
 /// Where topics are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +125,15 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// The topic must be there. `who`: as the brokers know this client.
-    pub fn open(place: &Place, topic: &str, who: &str) -> Result<Reader> {
+    /// The topic must be there.
+    pub fn open(place: &Place, topic: &str, manner: Manner<'_>) -> Result<Reader> {
         let opened = match place {
-            Place::Brokers(brokers) => kafka::Reader::open(brokers, topic, who).map(|it| Reader::Kafka(Box::new(it))),
-            Place::Folder(folder) => embedded::Reader::open(folder, topic).map(|it| Reader::Embedded(Box::new(it))),
+            Place::Brokers(brokers) => {
+                kafka::Reader::open(brokers, topic, manner).map(|it| Reader::Kafka(Box::new(it)))
+            }
+            Place::Folder(folder) => {
+                embedded::Reader::open(folder, topic, manner).map(|it| Reader::Embedded(Box::new(it)))
+            }
         };
         opened.map_err(|error| error.at(format!("topic `{topic}` {place}")))
     }
@@ -151,6 +181,17 @@ impl Reader {
             Reader::Kafka(reader) => reader.start(starts),
             Reader::Embedded(reader) => {
                 reader.start(starts);
+                Ok(())
+            }
+        }
+    }
+
+    /// No more of this partition.
+    pub fn leave(&mut self, partition: i32) -> Result<()> {
+        match self {
+            Reader::Kafka(reader) => reader.leave(partition),
+            Reader::Embedded(reader) => {
+                reader.leave(partition);
                 Ok(())
             }
         }
