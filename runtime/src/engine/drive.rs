@@ -6,6 +6,7 @@
 //! the position; before that the group is asked whether the partitions are still this worker's, or two workers would
 //! take them from each other for ever. A sink's error ends nobody else's work.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -63,11 +64,8 @@ impl Link {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn committed(&self, outbound: &Arc<Outbound>) {
-        let Batch { spans, origins, columns, .. } = &outbound.batch;
-        let (rows, bytes) = (origins.len().max(columns.num_rows()), columns.get_array_memory_size());
-        let bytes = bytes + origins.values.bytes_total() + origins.keys.bytes_total();
-        self.lane().committed(Queued { spans: spans.clone(), rows, bytes, batch: outbound.clone() });
+    pub fn committed(&self, queued: Queued<Arc<Outbound>>) {
+        self.lane().committed(queued);
         self.changed.notify_one();
     }
 
@@ -82,8 +80,9 @@ impl Link {
         self.changed.notify_one();
     }
 
-    pub fn state(&self) -> State {
-        self.lane().state()
+    /// Why the sink has stopped for good, if it has.
+    pub fn stopped(&self) -> Option<String> {
+        self.lane().stopped().map(str::to_owned)
     }
 
     /// The first offset of a partition that is not durable, as far as anybody knows; None: nobody does.
@@ -94,21 +93,16 @@ impl Link {
 }
 
 /// Sinks ask the head for a commit that the group has not fenced.
+#[derive(Default)]
 pub struct Proofs {
-    asked: watch::Sender<u64>,
+    asked: AtomicU64,
     given: watch::Sender<u64>,
-}
-
-impl Default for Proofs {
-    fn default() -> Proofs {
-        Proofs { asked: watch::Sender::new(0), given: watch::Sender::new(0) }
-    }
 }
 
 impl Proofs {
     /// For a commit that begins now: to be handed to [`Proofs::give`] once it is known to have happened.
     pub fn asked(&self) -> u64 {
-        *self.asked.borrow()
+        self.asked.load(Ordering::Acquire)
     }
 
     pub fn is_wanted(&self) -> bool {
@@ -120,11 +114,7 @@ impl Proofs {
     }
 
     async fn ask(&self) {
-        let mut ticket = 0;
-        self.asked.send_modify(|asked| {
-            *asked += 1;
-            ticket = *asked;
-        });
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         // its sender is here: it is never closed
         let _ = self.given.subscribe().wait_for(|given| *given >= ticket).await;
     }
@@ -200,7 +190,7 @@ impl Driver {
             return Err(Error::stop("it has no position of its own"));
         };
         let positions = Box::pin(writer.open(&self.starts)).await?;
-        self.durable(tools, &positions);
+        self.durable(&mut tools.writes, &positions);
         tools.writes = Some(Writes::new(&self.sink.name));
         let opened = self.link.lane().opened(positions);
         opened.map_err(|Beyond { partition, position, head }| {
@@ -240,8 +230,7 @@ impl Driver {
         if writer.deadline().is_some_and(|deadline| deadline <= now) {
             Box::pin(writer.roll(now)).await?;
         }
-        let positions = writer.durable().clone();
-        self.durable(tools, &positions);
+        self.durable(&mut tools.writes, writer.durable());
         Ok(())
     }
 
@@ -321,11 +310,11 @@ impl Driver {
         }
     }
 
-    fn durable(&self, tools: &mut Tools, positions: &Positions) {
+    fn durable(&self, writes: &mut Option<Writes>, positions: &Positions) {
         let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.as_ref() != Some(positions) {
             self.metrics.durable(positions);
-            tools.writes.iter_mut().for_each(|writes| writes.durable(positions));
+            writes.iter_mut().for_each(|writes| writes.durable(positions));
             *durable = Some(positions.clone());
         }
     }
@@ -338,7 +327,7 @@ impl Driver {
         let state = match state {
             State::Opening => SinkState::Opening,
             State::InStep => SinkState::InStep,
-            State::CatchingUp { behind } => {
+            State::CatchingUp => {
                 let began = *tools.began.get_or_insert(Began { at: Instant::now(), behind, taken });
                 catching_up(began, behind, taken)
             }
@@ -348,11 +337,11 @@ impl Driver {
             },
             State::Stopped { why } => SinkState::Stopped { why },
         };
-        if !matches!(state, SinkState::CatchingUp { .. }) {
+        let catches_up = matches!(state, SinkState::CatchingUp { .. });
+        if !catches_up {
             tools.began = None;
         }
         let is_in_step = matches!(state, SinkState::InStep);
-        let catches_up = matches!(state, SinkState::CatchingUp { .. });
         let is_news = self.metrics.state(self.worker, state);
         // why it is down or has stopped is said where that is known
         if is_news && is_in_step {
@@ -365,16 +354,12 @@ impl Driver {
 
     async fn finish(&self, tools: &mut Tools) -> Result<()> {
         if let Some(writer) = tools.writer.as_mut() {
-            let finished = Box::pin(writer.finish()).await.map(|()| writer.durable().clone());
-            match finished {
-                Ok(positions) => self.durable(tools, &positions),
+            match Box::pin(writer.finish()).await {
+                Ok(()) => self.durable(&mut tools.writes, writer.durable()),
                 Err(error) => self.failed(&error),
             }
         }
-        match self.link.state() {
-            State::Stopped { why } => Err(Error::stop(why)),
-            _ => Ok(()),
-        }
+        self.link.stopped().map_or(Ok(()), |why| Err(Error::stop(why)))
     }
 }
 

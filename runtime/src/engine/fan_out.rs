@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::batch::Batch;
 use crate::engine::drive::{Driver, Link, Proofs};
 use crate::engine::ended::Ended;
-use crate::engine::lane::State;
+use crate::engine::lane::Queued;
 use crate::engine::reread::Material;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
@@ -73,7 +74,14 @@ impl FanOut {
 
     /// The head has committed this.
     pub fn committed(&self, outbound: &Arc<Outbound>) {
-        self.lanes.iter().for_each(|lane| lane.link.committed(outbound));
+        if self.lanes.is_empty() {
+            return;
+        }
+        let Batch { spans, origins, columns, .. } = &outbound.batch;
+        let rows = origins.len().max(columns.num_rows());
+        let bytes = columns.get_array_memory_size() + origins.values.bytes_total() + origins.keys.bytes_total();
+        let queued = Queued { spans: spans.clone(), rows, bytes, batch: outbound.clone() };
+        self.lanes.iter().for_each(|lane| lane.link.committed(queued.clone()));
     }
 
     pub fn proofs(&self) -> &Proofs {
@@ -93,9 +101,9 @@ impl FanOut {
 
     /// A sink has stopped that the pipeline cannot be without.
     pub fn must_go_on(&self) -> Result<()> {
-        let stopped = |lane: &Lane| match lane.link.state() {
-            State::Stopped { why } => Some((lane.required, Error::stop(why).at(format!("sink `{}`", lane.name)))),
-            _ => None,
+        let stopped = |lane: &Lane| {
+            let error = Error::stop(lane.link.stopped()?).at(format!("sink `{}`", lane.name));
+            Some((lane.required, error))
         };
         let stopped: Vec<_> = self.lanes.iter().filter_map(stopped).collect();
         let none_is_left = self.are_all && stopped.len() == self.lanes.len();

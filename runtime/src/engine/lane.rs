@@ -75,7 +75,7 @@ struct Down {
 pub enum State {
     Opening,
     InStep,
-    CatchingUp { behind: i64 },
+    CatchingUp,
     Down { why: String, next_try: Instant },
     Stopped { why: String },
 }
@@ -276,11 +276,19 @@ impl<B> Lane<B> {
         self.ending = true;
     }
 
+    /// Why it has stopped for good, if it has.
+    pub fn stopped(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Stopped(why) => Some(why),
+            Phase::Opening | Phase::Open | Phase::Down(_) => None,
+        }
+    }
+
     pub fn state(&self) -> State {
         match &self.phase {
             Phase::Opening => State::Opening,
             Phase::Open if self.joined && !self.is_behind_queue() => State::InStep,
-            Phase::Open => State::CatchingUp { behind: self.behind() },
+            Phase::Open => State::CatchingUp,
             Phase::Down(down) => State::Down { why: down.why.clone(), next_try: down.until },
             Phase::Stopped(why) => State::Stopped { why: why.clone() },
         }

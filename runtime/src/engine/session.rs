@@ -1,9 +1,9 @@
 //! A worker's work on the partitions that it holds, from the moment when every position is known until the group, a
-//! signal or an error ends it. Restart, redeploy, rebalance and recovery are this same act: fence, read each position,
-//! replay from the lowest.
+//! signal or an error ends it. Restart, redeploy, rebalance and recovery are this same act: fence, read what the head
+//! committed, go on from there; each other sink does the same with its own position, in its lane.
 //!
 //! Threads: the caller reads and decodes; one computes the stages; one is the head; the other sinks are tasks. The
-//! channels between them are bounded, so that the slowest sets the pace.
+//! channels between the first three are bounded; the head waits for no sink that is not `required`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
