@@ -1,26 +1,16 @@
 //! Who is in a group, of either protocol, against the real broker.
 
+mod broker;
+
 use std::time::{Duration, Instant};
 
+use broker::{config, unique};
 use millrace_native::members::{Member, members};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-fn config() -> ClientConfig {
-    let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `./dev test`");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    config
-}
-
-fn unique(name: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
-    format!("{name}-{}-{}", std::process::id(), now.as_nanos())
-}
 
 /// Polls until the group is as wanted.
 fn settled(asked: &BaseConsumer, polled: Option<&BaseConsumer>, group: &str, done: impl Fn(&[Member]) -> bool) {

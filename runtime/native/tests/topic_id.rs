@@ -1,7 +1,10 @@
 //! Identity of topics and clusters, against the real broker.
 
+mod broker;
+
 use std::time::Duration;
 
+use broker::{config, unique};
 use millrace_native::topic_id::{IdentityError, cluster_id, topic_id};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -9,18 +12,6 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-fn config() -> ClientConfig {
-    let brokers = std::env::var("KAFKA_BROKERS").expect("KAFKA_BROKERS is not set: run `./dev test`");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
-    config
-}
-
-fn unique(name: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
-    format!("{name}-{}-{}", std::process::id(), now.as_nanos())
-}
 
 fn consumer() -> BaseConsumer {
     config().create().expect("a consumer")

@@ -122,3 +122,25 @@ pub fn wait_for_partitions(source: &mut Source) {
     let patient = || std::time::Instant::now() > deadline;
     assert!(source.wait_for_partitions(patient).unwrap(), "the group gave no partition");
 }
+
+/// Every case of a suite, for each log: a line for one.
+macro_rules! on_each_log {
+    ($cases:tt) => {
+        on_log!(on_kafka: crate::contract::logs::kafka::Kafka; $cases);
+        on_log!(on_kafka_with_a_classic_group: crate::contract::logs::kafka::KafkaClassic; $cases);
+        on_log!(embedded: crate::contract::logs::embedded::Embedded; $cases);
+    };
+}
+
+macro_rules! on_log {
+    ($connector:ident: $logs:ty; { $($file:ident::$case:ident)+ }) => {
+        mod $connector {
+            use super::*;
+
+            $(#[test]
+            fn $case() {
+                $file::$case::<$logs>();
+            })+
+        }
+    };
+}

@@ -1,6 +1,6 @@
 //! The suite of sources: what [`Source`] promises of a replayable log.
 //!
-//! A log gets all of it by one line of `contract!`.
+//! A log gets all of it by one line of `on_each_log!`.
 
 mod cases;
 mod members;
@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::logs::Message;
-use super::logs::embedded::Embedded;
-use super::logs::kafka::{Kafka, KafkaClassic};
 use crate::error::Result;
 use crate::json::decode::Message as _;
 use crate::source::Source;
@@ -70,40 +68,18 @@ fn seen(partition: i32, offset: i64, message: &Message) -> Seen {
     }
 }
 
-/// Every case of the suite, for each log.
-macro_rules! contract {
-    ($($connector:ident: $logs:ty;)+) => {
-        $(mod $connector {
-            use super::*;
-
-            contract!(@cases $logs:
-                cases::an_empty_topic
-                cases::messages_come_as_they_went_in
-                cases::large_messages
-                cases::many_messages_in_order
-                cases::reading_begins_where_it_is_told
-                cases::reading_begins_at_the_end
-                cases::committed_offsets_come_with_their_metadata
-                cases::rows_that_were_dropped
-                cases::a_topic_that_is_not_there
-                cases::a_topic_made_again_is_another
-                cases::a_service_that_is_gone_is_named
-                members::two_members_share_the_partitions
-                members::a_partition_that_was_added_is_read
-            );
-        })+
-    };
-    (@cases $logs:ty: $($file:ident::$case:ident)+) => {
-        $(#[test]
-        fn $case() {
-            $file::$case::<$logs>();
-        })+
-    };
-}
-
-// a line for a connector
-contract! {
-    on_kafka: Kafka;
-    on_kafka_with_a_classic_group: KafkaClassic;
-    embedded: Embedded;
-}
+on_each_log!({
+    cases::an_empty_topic
+    cases::messages_come_as_they_went_in
+    cases::large_messages
+    cases::many_messages_in_order
+    cases::reading_begins_where_it_is_told
+    cases::reading_begins_at_the_end
+    cases::committed_offsets_come_with_their_metadata
+    cases::rows_that_were_dropped
+    cases::a_topic_that_is_not_there
+    cases::a_topic_made_again_is_another
+    cases::a_service_that_is_gone_is_named
+    members::two_members_share_the_partitions
+    members::a_partition_that_was_added_is_read
+});

@@ -1,14 +1,12 @@
 //! The suite of the head's transactions: rows, rejects and the source's offsets, all or nothing.
 //!
-//! A log gets all of it by one line of `contract!`.
+//! A log gets all of it by one line of `on_each_log!`.
 
 mod cases;
 mod zombies;
 
 use std::collections::BTreeMap;
 
-use super::logs::embedded::Embedded;
-use super::logs::kafka::{Kafka, KafkaClassic};
 use super::logs::{ALL, ALONE, Logs};
 use crate::error::{Error, Kind, Result};
 use crate::sink::transaction::{Advance, Transactions};
@@ -76,38 +74,16 @@ fn must_be_retry(error: &Error) {
     assert_eq!(error.kind, Kind::Retry, "{error}");
 }
 
-/// Every case of the suite, for each log.
-macro_rules! contract {
-    ($($connector:ident: $logs:ty;)+) => {
-        $(mod $connector {
-            use super::*;
-
-            contract!(@cases $logs:
-                cases::offsets_alone_are_a_transaction
-                cases::rows_and_offsets_are_seen_at_once
-                cases::many_rows_keep_their_order
-                cases::a_large_record
-                cases::a_record_that_is_refused_leaves_the_others
-                cases::what_was_not_committed_never_was
-                cases::whatever_became_of_the_last_one_the_next_goes_on
-                cases::a_topic_that_is_not_there
-                cases::a_service_that_is_gone_is_named
-                zombies::whatever_the_order_each_row_is_there_once
-                zombies::who_lost_its_partitions_commits_nothing
-            );
-        })+
-    };
-    (@cases $logs:ty: $($file:ident::$case:ident)+) => {
-        $(#[test]
-        fn $case() {
-            $file::$case::<$logs>();
-        })+
-    };
-}
-
-// a line for a connector
-contract! {
-    on_kafka: Kafka;
-    on_kafka_with_a_classic_group: KafkaClassic;
-    embedded: Embedded;
-}
+on_each_log!({
+    cases::offsets_alone_are_a_transaction
+    cases::rows_and_offsets_are_seen_at_once
+    cases::many_rows_keep_their_order
+    cases::a_large_record
+    cases::a_record_that_is_refused_leaves_the_others
+    cases::what_was_not_committed_never_was
+    cases::whatever_became_of_the_last_one_the_next_goes_on
+    cases::a_topic_that_is_not_there
+    cases::a_service_that_is_gone_is_named
+    zombies::whatever_the_order_each_row_is_there_once
+    zombies::who_lost_its_partitions_commits_nothing
+});

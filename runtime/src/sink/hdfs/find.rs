@@ -4,14 +4,13 @@
 //! what is there a moment later, never newer.
 
 use super::files::{FileError, ReadFiles};
-use super::name::{self, Marker, Published};
+use super::ledger::stands;
+use super::name::Published;
 use super::token::Place;
 use crate::error::{Error, Result};
 use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow};
 
 const READ_BYTES: usize = 1 << 20;
-/// Take-overs in a row that the marker vanished in.
-const LOOKS_MAX: usize = 8;
 
 /// `is_row`: what a line of the message looks like.
 pub async fn find<F: ReadFiles>(
@@ -23,7 +22,10 @@ pub async fn find<F: ReadFiles>(
 ) -> Result<Found> {
     let place = Place::new(files, context, directory)?;
     // the marker moves after the files: read before them, it is never ahead of what is listed
-    let marker = marker(&place, partition).await?;
+    let marker = place.look(partition).await?;
+    if let Some(said) = marker.as_ref().and_then(|marker| place.of_another_log(marker)) {
+        return Err(Error::stop(said));
+    }
     let (mut last, mut covering) = (None, None);
     let each = |name: &str| {
         let Some(file) = Published::parse(name, &place.topic).filter(|file| file.partition == partition) else {
@@ -38,32 +40,14 @@ pub async fn find<F: ReadFiles>(
         Ok(()) | Err(FileError::Missing(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let stands_at = marker.max(last.map(|last| last + 1));
+    let stands_at = match &marker {
+        Some(marker) => Some(stands(marker, last)),
+        None => last.map(|last| last + 1),
+    };
     let Some(name) = covering else { return Ok(Found { stands_at, rows: Vec::new(), file: None }) };
     let path = format!("{}/{name}", place.directory);
     let rows = lines(&*place.files, &path, is_row).await?;
     Ok(Found { stands_at, rows, file: Some(path) })
-}
-
-/// How far the partition's marker is; None: the sink never opened it.
-async fn marker<F: ReadFiles>(place: &Place<F>, partition: i32) -> Result<Option<i64>> {
-    let path = format!("{}/{}", place.folder, name::partition(&place.topic, partition));
-    for _ in 0..LOOKS_MAX {
-        let Some(tokens) = place.children(&path).await? else { return Ok(None) };
-        for token in tokens {
-            let names = place.children(&format!("{path}/{token}")).await?.unwrap_or_default();
-            let Some(marker) = names.iter().find_map(|name| Marker::parse(name)) else { continue };
-            return match *marker.topic_id == *place.topic_id {
-                true => Ok(Some(marker.next)),
-                false => Err(Error::stop(format!(
-                    "{path} is about a topic of id {}, and the id of `{}` is {} now: the topic was made anew",
-                    marker.topic_id, place.topic, place.topic_id
-                ))),
-            };
-        }
-        // it was renamed while it was looked at: look again
-    }
-    Err(Error::retry(format!("no marker could be read in {path}: its token was taken over {LOOKS_MAX} times")))
 }
 
 async fn lines<F: ReadFiles>(files: &F, path: &str, is_row: impl Fn(&str) -> bool) -> Result<Vec<FoundRow>> {

@@ -11,7 +11,7 @@ use super::files::{FileError, Files};
 use super::local::Local;
 use super::name::{Marker, Published};
 use super::native::NameNode;
-use super::token::{Place, TAKES_MAX, no_token};
+use super::token::Place;
 use crate::error::{Error, Result};
 use crate::plan::HdfsPlan;
 use crate::sink::Context;
@@ -46,25 +46,6 @@ impl<F: Files> Ledger<F> {
     #[cfg(test)]
     pub async fn floor(&self, partition: i32) -> Result<i64> {
         Ok(self.place.last_published().await?.get(&partition).map_or(0, |last| last + 1))
-    }
-
-    /// None: the partition has no folder.
-    async fn marker(&self, partition: i32) -> Result<Option<Marker>> {
-        let path = self.place.partition_path(partition);
-        let mut last = Error::retry(format!("{path} was taken over again and again while it was read"));
-        for _ in 0..TAKES_MAX {
-            let Some(tokens) = self.place.children(&path).await? else { return Ok(None) };
-            let [token] = tokens.as_slice() else {
-                last = no_token(&path, tokens.len());
-                continue;
-            };
-            match self.place.contents(&format!("{path}/{token}")).await {
-                Ok(Some((marker, _leftovers))) => return Ok(Some(marker)),
-                Ok(None) => {}
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     fn entry(&self, partition: i32, marker: Option<Marker>, published: Option<i64>) -> Entry {
@@ -125,7 +106,7 @@ impl<F: Files> Ledger<F> {
 }
 
 /// A partition's position, from its marker and the last offset of its files.
-fn stands(marker: &Marker, published: Option<i64>) -> i64 {
+pub(super) fn stands(marker: &Marker, published: Option<i64>) -> i64 {
     published.map_or(marker.next, |last| marker.next.max(last + 1))
 }
 
@@ -142,7 +123,7 @@ impl<F: Files> crate::sink::ledger::Ledger for Ledger<F> {
         let others = self.place.claimed_by_others().await?;
         let mut markers = BTreeMap::new();
         for &partition in partitions {
-            markers.insert(partition, self.marker(partition).await);
+            markers.insert(partition, self.place.look(partition).await);
         }
         let published = self.place.last_published().await?;
         let entry = |(partition, marker): (i32, Result<Option<Marker>>)| {

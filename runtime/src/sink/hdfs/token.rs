@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::sink::{Context, Positions};
 
 /// Take-overs in a row that another writer was quicker at.
-pub(super) const TAKES_MAX: usize = 8;
+const TAKES_MAX: usize = 8;
 
 /// Where a sink's files and tokens are. Cheap to clone, for work in the background.
 pub struct Place<F> {
@@ -213,6 +213,26 @@ impl<F: Files> Place<F> {
         }
     }
 
+    /// The marker, looked at without taking the token; a living writer may rename it meanwhile. None: the partition has no
+    /// folder.
+    pub(super) async fn look(&self, partition: i32) -> Result<Option<Marker>> {
+        let path = self.partition_path(partition);
+        let mut last = Error::retry(format!("{path} was taken over again and again while it was read"));
+        for _ in 0..TAKES_MAX {
+            let Some(tokens) = self.children(&path).await? else { return Ok(None) };
+            let [token] = tokens.as_slice() else {
+                last = no_token(&path, tokens.len());
+                continue;
+            };
+            match self.contents(&format!("{path}/{token}")).await {
+                Ok(Some((marker, _leftovers))) => return Ok(Some(marker)),
+                Ok(None) => {}
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     /// Deletes what an earlier holder left, and answers the marker's position.
     async fn clean(&self, token: &str) -> Result<i64> {
         let gone = || Error::retry(format!("fenced: {token} was taken over while it was cleaned"));
@@ -282,7 +302,7 @@ impl<F: Files> Place<F> {
     }
 }
 
-pub(super) fn no_token(path: &str, entries: usize) -> Error {
+fn no_token(path: &str, entries: usize) -> Error {
     Error::stop(format!(
         "{path} holds {entries} entries instead of its one token directory: it was changed by hand. Leave the one that \
          holds a file `position-…`, or move {path} and the partition's files away to begin anew"

@@ -1,23 +1,9 @@
 //! From start to end: services that are late or silent, signals, summary.
 
-use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::net::TcpListener;
 
 use super::rig::{Rig, flights, request, setting};
-
-/// Carries connections to `target`, from its start on.
-pub fn forward(listener: TcpListener, target: String) {
-    thread::spawn(move || {
-        for near in listener.incoming().map_while(Result::ok) {
-            let Ok(far) = TcpStream::connect(&target) else { continue };
-            let (mut near_in, mut far_in) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-            let (mut near_out, mut far_out) = (near, far);
-            thread::spawn(move || io::copy(&mut near_in, &mut far_out));
-            thread::spawn(move || io::copy(&mut far_in, &mut near_out));
-        }
-    });
-}
+use super::wire::Wire;
 
 /// An address where nobody listens, yet.
 pub fn free_address() -> String {
@@ -64,7 +50,7 @@ fn a_store_that_is_not_there_is_said_and_waited_for() {
     process.await_word("sink is down");
     let target = setting("MONGODB_URI").trim_start_matches("mongodb://").split('/').next().unwrap().to_owned();
     rig.await_records("response", ids.len(), &mut process);
-    forward(TcpListener::bind(&address).unwrap(), target);
+    Wire::on(TcpListener::bind(&address).unwrap(), target);
     rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);

@@ -6,8 +6,9 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::life::{forward, free_address};
+use super::life::free_address;
 use super::rig::{Rig, flights, repository, request, setting};
+use super::wire::Wire;
 
 /// Answers to requests, in their order.
 fn answers(rig: &Rig, requests: &[Vec<u8>]) -> Vec<Value> {
@@ -153,7 +154,7 @@ fn mistake_9_it_crashed_until_the_broker_was_up() {
     let mut process = rig.start();
     process.await_word("not running");
     assert!(process.said().contains(&address), "{}", process.said());
-    forward(TcpListener::bind(&address).unwrap(), setting("KAFKA_BROKERS"));
+    Wire::on(TcpListener::bind(&address).unwrap(), setting("KAFKA_BROKERS"));
     rig.await_records("response", ids.len(), &mut process);
     let said = process.drain();
     assert!(said.contains("20 messages"), "{said}");

@@ -28,7 +28,10 @@ pub struct Wire {
 impl Wire {
     /// To `target`, `host:port`.
     pub fn to(target: String) -> Wire {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Wire::on(TcpListener::bind("127.0.0.1:0").unwrap(), target)
+    }
+
+    pub fn on(listener: TcpListener, target: String) -> Wire {
         let address = listener.local_addr().unwrap().to_string();
         let shared =
             Arc::new(Shared { state: Mutex::new(State::Flows), changed: Condvar::new(), open: Mutex::default() });
