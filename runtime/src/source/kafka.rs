@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
@@ -91,8 +91,6 @@ pub struct Source {
     held: BTreeSet<i32>,
     /// Of these, the ones that the client has not been told to fetch.
     fresh: BTreeSet<i32>,
-    /// Where each was told to begin.
-    starts: BTreeMap<i32, i64>,
 }
 
 fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
@@ -142,7 +140,6 @@ impl Source {
             timeout: plan.timeout,
             held: BTreeSet::new(),
             fresh: BTreeSet::new(),
-            starts: BTreeMap::new(),
         })
     }
 
@@ -248,15 +245,10 @@ impl Source {
             self.assign(&fresh)?;
         }
         self.fresh.clear();
-        self.starts.clone_from(starts);
-        self.seek(&known)
-    }
-
-    fn seek(&self, known: &BTreeMap<i32, i64>) -> Result<()> {
         if known.is_empty() {
             return Ok(());
         }
-        let list = kafka::offsets(&self.topic, known)?;
+        let list = kafka::offsets(&self.topic, &known)?;
         let what = || format!("going to {known:?}");
         let list = self.consumer.seek_partitions(list, self.timeout).map_err(|cause| kafka::error(what(), cause))?;
         for element in list.elements() {
@@ -274,40 +266,8 @@ impl Source {
                 tracing::debug!(%error, "the brokers are away");
                 Ok(None)
             }
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
-                self.look_again(error).map(|()| None)
-            }
             Some(Err(error)) => Err(kafka::error(format!("reading `{}`", self.topic), error)),
         }
-    }
-
-    /// A partition that is a moment old answers "offset out of range" to an offset that it has: asked once more, it
-    /// knows. An offset that the log does not hold stays an error.
-    fn look_again(&self, error: KafkaError) -> Result<()> {
-        let mut positions = self.starts.clone();
-        positions.retain(|partition, _| self.held.contains(partition));
-        let read = self.consumer.position().map_err(|cause| kafka::error("the consumer's positions", cause))?;
-        for element in read.elements() {
-            if let (Offset::Offset(offset), Some(position)) =
-                (element.offset(), positions.get_mut(&element.partition()))
-            {
-                *position = offset;
-            }
-        }
-        for (&partition, position) in &positions {
-            let Extent { first, end } = self.extent(partition)?;
-            if !(first..=end).contains(position) {
-                return Err(kafka::error(
-                    format!(
-                        "reading `{}` partition {partition} at offset {position}; the log holds {first} to {end}",
-                        self.topic
-                    ),
-                    error,
-                ));
-            }
-        }
-        tracing::debug!(%error, ?positions, "the log holds these offsets: asking again");
-        self.seek(&positions)
     }
 
     /// Keeps the membership alive while nothing more can be taken in.

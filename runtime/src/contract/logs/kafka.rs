@@ -72,7 +72,10 @@ impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
 
     /// Retention by rows is not Kafka's.
     fn make_topic(&self, topic: &str, partitions: i32, _rows_max: u64) {
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "10000000");
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+            .set("max.message.bytes", "10000000")
+            // the messages' timestamps are years old: the broker's retention would drop them while they are read
+            .set("retention.ms", "-1");
         let deadline = Instant::now() + PATIENCE;
         loop {
             let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();

@@ -6,31 +6,20 @@ use std::time::Instant;
 
 use super::super::PATIENCE;
 use super::super::logs::{ALL, ALONE, Logs, message, source};
-use super::try_poll;
+use super::poll;
 use crate::embedded::Share;
-use crate::error::Kind;
 use crate::source::Source;
 
-struct Member<'a> {
-    make: Box<dyn Fn() -> Source + 'a>,
+struct Member {
     source: Source,
     held: BTreeSet<i32>,
 }
 
-impl<'a> Member<'a> {
-    fn new<L: Logs>(logs: &'a L, share: Share) -> Member<'a> {
-        let make = move || {
-            let source = source(logs, share);
-            source.subscribe().unwrap();
-            source
-        };
-        Member { source: make(), make: Box::new(make), held: BTreeSet::new() }
-    }
-
-    /// What the engine does after an error that may pass: everything anew. A partition that is a moment old gives such.
-    fn begin_again(&mut self) {
-        self.held.clear();
-        self.source = (self.make)();
+impl Member {
+    fn new<L: Logs>(logs: &L, share: Share) -> Member {
+        let source = source(logs, share);
+        source.subscribe().unwrap();
+        Member { source, held: BTreeSet::new() }
     }
 
     /// Takes up what the group asks for, and reads on. `next`: what nobody has seen, by partition.
@@ -38,14 +27,7 @@ impl<'a> Member<'a> {
         if self.held.is_empty() || self.source.changed() {
             self.take_up(next);
         }
-        let seen = match try_poll(&self.source) {
-            Ok(seen) => seen?,
-            Err(error) if error.kind == Kind::Retry => {
-                self.begin_again();
-                return None;
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let seen = poll(&self.source)?;
         next.insert(seen.partition, seen.offset + 1);
         Some((seen.partition, seen.offset))
     }
@@ -58,10 +40,7 @@ impl<'a> Member<'a> {
         }
         self.held = self.source.committed().unwrap().into_keys().collect();
         let starts = self.held.iter().map(|partition| (*partition, next.get(partition).copied().unwrap_or(0)));
-        match self.source.start(&starts.collect()) {
-            Err(error) if error.kind == Kind::Retry => self.begin_again(),
-            started => started.unwrap(),
-        }
+        self.source.start(&starts.collect()).unwrap();
     }
 }
 
@@ -69,10 +48,10 @@ impl<'a> Member<'a> {
 type Sights = BTreeMap<(i32, i64), Vec<usize>>;
 
 fn run(
-    members: &mut [Member<'_>],
+    members: &mut [Member],
     next: &mut BTreeMap<i32, i64>,
     sights: &mut Sights,
-    is_done: impl Fn(&[Member<'_>], &Sights) -> bool,
+    is_done: impl Fn(&[Member], &Sights) -> bool,
 ) {
     let deadline = Instant::now() + PATIENCE;
     while !is_done(members, sights) {

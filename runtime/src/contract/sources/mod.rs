@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 use super::logs::Message;
-use crate::error::Result;
 use crate::json::decode::Message as _;
 use crate::source::Source;
 
@@ -30,19 +29,15 @@ struct Seen {
 }
 
 fn poll(source: &Source) -> Option<Seen> {
-    try_poll(source).unwrap()
-}
-
-fn try_poll(source: &Source) -> Result<Option<Seen>> {
-    let record = source.poll(LOOK)?;
-    Ok(record.map(|record| Seen {
+    let record = source.poll(LOOK).unwrap()?;
+    Some(Seen {
         partition: record.partition(),
         offset: record.offset(),
         timestamp_ms: record.timestamp_ms(),
         key: record.key().map(<[u8]>::to_vec),
         value: record.value().map(<[u8]>::to_vec),
         trace: record.header(TRACE).map(<[u8]>::to_vec),
-    }))
+    })
 }
 
 fn next(source: &Source) -> Seen {

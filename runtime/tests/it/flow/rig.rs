@@ -76,7 +76,8 @@ impl Rig {
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) {
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        // messages may have timestamps that are years old, and are not for the broker's retention to drop
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
         let made = self.runtime.block_on(self.admin().create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
