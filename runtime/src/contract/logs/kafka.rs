@@ -107,7 +107,9 @@ impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
     }
 
     fn produce(&self, topic: &str, partition: i32, messages: &[Message]) {
-        let producer: BaseProducer = config().set("acks", "all").set("message.max.bytes", "10000000").create().unwrap();
+        // a message that is sent again keeps its place
+        let producer: BaseProducer =
+            config().set("enable.idempotence", "true").set("message.max.bytes", "10000000").create().unwrap();
         for message in messages {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(message.timestamp_ms);
             record.key = message.key.as_deref();

@@ -34,6 +34,12 @@ pub struct Rig {
     environment: Vec<(String, String)>,
 }
 
+/// A message that is sent again keeps its place, and is there once.
+fn producer() -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", setting("KAFKA_BROKERS")).set("enable.idempotence", "true").create().unwrap()
+}
+
 impl Rig {
     /// The shipped pipeline under names of its own, with topics made.
     pub fn new(test: &str, partitions: i32) -> Rig {
@@ -89,8 +95,7 @@ impl Rig {
 
     /// Spreads messages over the partitions in turn; they are in the log when this returns.
     pub fn produce(&self, messages: &[Vec<u8>]) {
-        let producer: BaseProducer =
-            ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("acks", "all").create().unwrap();
+        let producer = producer();
         let topic = self.topic("request");
         for (index, message) in messages.iter().enumerate() {
             let partition = index as i32 % self.partitions;
@@ -117,8 +122,7 @@ impl Rig {
 
     /// One message into the first partition, as a sender that is in a trace.
     pub fn produce_traced(&self, message: &[u8], traceparent: &str) {
-        let producer: BaseProducer =
-            ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("acks", "all").create().unwrap();
+        let producer = producer();
         let topic = self.topic("request");
         let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(traceparent) });
         let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(message).headers(headers);

@@ -11,7 +11,12 @@ use super::rig::{PATIENCE, Rig, flights, request, setting};
 
 fn producer(compression: &str) -> BaseProducer {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", setting("KAFKA_BROKERS")).set("compression.type", compression).create().unwrap()
+    config
+        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
+        .set("enable.idempotence", "true")
+        .set("compression.type", compression)
+        .create()
+        .unwrap()
 }
 
 #[test]
