@@ -13,9 +13,9 @@ use crate::sink::{Positions, Writer};
 pub async fn an_empty_batch_moves_the_position<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
-    assert_eq!(writer.write(batch_of(vec![span(0, 0..7)], &[])).await.unwrap(), 0);
+    assert_eq!(writer.write(batch_of(vec![span(0, 0..7)], &[])).await.unwrap().rows, 0);
     // nothing at all is no batch of rows either
-    assert_eq!(writer.write(batch_of(Vec::new(), &[])).await.unwrap(), 0);
+    assert_eq!(writer.write(batch_of(Vec::new(), &[])).await.unwrap().rows, 0);
     writer.finish().await.unwrap();
     assert_eq!(*writer.durable(), Positions::from([(0, 7)]));
     assert_eq!(medium.published().await, []);
@@ -26,7 +26,7 @@ pub async fn an_empty_batch_moves_the_position<M: Medium>() {
 pub async fn one_row<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, position) = open(&medium, 0).await;
-    assert_eq!((position, writer.write(batch(0, 0..1)).await.unwrap()), (0, 1));
+    assert_eq!((position, writer.write(batch(0, 0..1)).await.unwrap().rows), (0, 1));
     writer.finish().await.unwrap();
     assert_eq!(writer.durable()[&0], 1);
     assert_exactly(&medium, 0, 1).await;
@@ -42,7 +42,7 @@ pub async fn many_rows_of_two_partitions<M: Medium>() {
         let (offsets, mut both) = (from..from + 1500, rows(0, from..from + 1500));
         both.extend(rows(3, offsets.clone()));
         let spans = vec![span(0, offsets.clone()), span(3, offsets)];
-        rows_taken += writer.write(batch_of(spans, &both)).await.unwrap();
+        rows_taken += writer.write(batch_of(spans, &both)).await.unwrap().rows;
     }
     writer.finish().await.unwrap();
     assert_eq!(*writer.durable(), Positions::from([(0, END), (3, END)]));
@@ -60,7 +60,7 @@ pub async fn a_large_row<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
     let all = [large(0, 1), large(1, M::TEXT_BYTES_LARGE), large(2, 1)];
-    assert_eq!(writer.write(batch_of(vec![span(0, 0..3)], &all)).await.unwrap(), 3);
+    assert_eq!(writer.write(batch_of(vec![span(0, 0..3)], &all)).await.unwrap().rows, 3);
     writer.finish().await.unwrap();
     assert!(published(&medium, 0).await == all, "the large row is not as it was");
 }
@@ -77,7 +77,7 @@ pub async fn a_row_that_is_refused_stops_before_it<M: Medium>() {
     let some = [large(4, 1), large(5, bytes), large(6, 1)];
     let written = writer.write(batch_of(vec![span(0, 4..7)], &some)).await;
     if M::TEXT_BYTES_REFUSED.is_none() {
-        assert_eq!(written.unwrap(), 3);
+        assert_eq!(written.unwrap().rows, 3);
         writer.finish().await.unwrap();
         return assert_eq!(published(&medium, 0).await.len(), rows(0, 0..4).len() + 3);
     }
@@ -93,14 +93,14 @@ pub async fn a_batch_given_again_is_known<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
     writer.write(batch(0, 0..6)).await.unwrap();
-    assert_eq!(writer.write(batch(0, 0..6)).await.unwrap(), 0);
-    assert_eq!(writer.write(batch(0, 2..9)).await.unwrap() as usize, rows(0, 6..9).len());
+    assert_eq!(writer.write(batch(0, 0..6)).await.unwrap().rows, 0);
+    assert_eq!(writer.write(batch(0, 2..9)).await.unwrap().rows as usize, rows(0, 6..9).len());
     writer.finish().await.unwrap();
     drop(writer);
     // and by another one, from the beginning of the log
     let (mut writer, position) = open(&medium, 0).await;
-    assert_eq!((position, writer.write(batch(0, 0..9)).await.unwrap()), (9, 0));
-    assert_eq!(writer.write(batch(0, 1..12)).await.unwrap() as usize, rows(0, 9..12).len());
+    assert_eq!((position, writer.write(batch(0, 0..9)).await.unwrap().rows), (9, 0));
+    assert_eq!(writer.write(batch(0, 1..12)).await.unwrap().rows as usize, rows(0, 9..12).len());
     writer.finish().await.unwrap();
     assert_exactly(&medium, 0, 12).await;
 }

@@ -14,7 +14,7 @@ use std::any::Any;
 use super::rows::{COLUMNS, Row, batch, rows};
 use super::{TIMEOUT, fresh_name};
 use crate::error::{Error, Kind, Result};
-use crate::sink::{Context, Log, Positions, Writer};
+use crate::sink::{Context, Log, Of, Positions, Writer};
 
 /// Openings after which a writer that nobody disturbs must have come through.
 const TRIES_MAX: usize = 5;
@@ -55,6 +55,7 @@ fn context() -> Context {
         pipeline: fresh_name().into(),
         sink: "s".into(),
         log: Log { cluster: "c".into(), topic: "t".into(), topic_id: "AbC+/9".into() },
+        of: Of::Rows,
         columns: COLUMNS.map(str::to_owned).into(),
         timeout: TIMEOUT,
     }
