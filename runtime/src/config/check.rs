@@ -20,13 +20,8 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
     let base = folder(path);
     let Checked { schema, stages, sinks, rejects } = whole(cx, base, &file, Purpose::Run)?;
     let source = source_plan(&file)?;
-    let parts = Generation {
-        source: &source,
-        stages: &stages.settings,
-        schema: &schema,
-        sinks: &sinks,
-        rejects: &rejects,
-    };
+    let parts =
+        Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
     let generation = parts.digest();
     Ok(Plan {
         name: file.name?.value,

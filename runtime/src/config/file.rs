@@ -12,8 +12,8 @@ use super::diagnostics::Diagnostic;
 use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
-use crate::rejects;
 use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, OnGap, SinkStart, Start};
+use crate::rejects;
 use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
 

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind};
 use crate::rejects::{self, Encoders};
-use crate::sink::refusals::{self, Epochs, Refusals, ToRejects};
+use crate::sink::refusals::{self, Destination, Epochs, Refusals, ToRejects};
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
 use crate::sink::{Log, Outbound, Positions};
 use crate::source::Membership;
@@ -274,7 +274,7 @@ impl<'a> Head<'a> {
             let limit = self.transactions.record_bytes_max(&topic);
             let who = format!("{}.{}.{limit}", refusals::who(&sink), outbound.generation);
             let Context { ground, plan, .. } = self.context;
-            let fresh = || ToRejects::new(ground, plan, &sink, who.clone(), self.log);
+            let fresh = || ToRejects::new(Destination::of(ground, plan, self.log), &sink, who.clone());
             let refusals = self.refusals.entry(who.clone()).or_insert_with(fresh);
             let rejects = self.context.handle.block_on(refusals.take(&outbound, &Epochs::new(), refused))?;
             self.count(&outbound, &rejects);

@@ -262,9 +262,7 @@ impl Look<'_> {
             (true, true) => State::NotFound,
             (true, false) => State::NotYet,
         };
-        let row = |FoundRow { place, row }| {
-            Row { place, generation: text(&row, "generation"), as_computed: None, row }
-        };
+        let row = |FoundRow { place, row }| Row { place, generation: text(&row, "generation"), as_computed: None, row };
         Ok(Said { state, stands_at, detail: None, rows: found.into_iter().map(row).collect() })
     }
 

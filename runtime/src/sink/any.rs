@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::ground::Ground;
-use crate::plan::{Plan, SinkKind, SinkPlan, SourcePlan};
-use crate::sink::refusals::{self, Nowhere, Refusals, ToRejects};
+use crate::plan::{Plan, SinkKind, SinkPlan};
+use crate::sink::refusals::{self, Destination, Nowhere, Refusals, ToRejects};
 use crate::sink::{Context, Log, Of, Outbound, Positions, Taken, Writer, embedded, hdfs, mongodb, topic};
 
 pub enum AnyWriter {
@@ -40,26 +40,19 @@ impl AnyWriter {
         let refusals: Box<dyn Refusals> = match context.of {
             Of::Rejects => Box::new(Nowhere),
             Of::Rows => {
-                Box::new(ToRejects::new(ground, plan, &sink.name, refusals::who(&sink.name), log))
+                let to = Destination::of(ground, plan, log);
+                Box::new(ToRejects::new(to, &sink.name, refusals::who(&sink.name)))
             }
         };
         AnyWriter::apart(ground, context, &sink.kind, refusals).map(Some)
     }
 
     /// Of the rejects of one sink, `who`: apart from all others', with a position of their own.
-    pub fn of_rejects(
-        ground: &Ground,
-        pipeline: &str,
-        source: &SourcePlan,
-        rejects: &SinkPlan,
-        who: &str,
-        log: &Log,
-    ) -> Result<AnyWriter> {
+    pub fn of_rejects(to: &Destination, who: &str) -> Result<AnyWriter> {
+        let Destination { ground, pipeline, source, rejects, log } = to;
         let context = Context::of_rejects(pipeline, who.into(), rejects, log.clone());
         match rejects.kind.apart(who) {
-            SinkKind::Kafka { topic, .. } => {
-                Ok(AnyWriter::Topic(topic::Writer::new(context, ground, source, &topic)))
-            }
+            SinkKind::Kafka { topic, .. } => Ok(AnyWriter::Topic(topic::Writer::new(context, ground, source, &topic))),
             kind => AnyWriter::apart(ground, context, &kind, Box::new(Nowhere)),
         }
     }

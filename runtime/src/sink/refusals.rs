@@ -46,47 +46,62 @@ pub fn who(sink: &str) -> String {
 pub struct Nowhere;
 
 impl Refusals for Nowhere {
-    fn take<'a>(&'a mut self, outbound: &'a Outbound, _: &'a Epochs, refused: Vec<Refused>) -> Pending<'a, Vec<Reject>> {
+    fn take<'a>(
+        &'a mut self,
+        outbound: &'a Outbound,
+        _: &'a Epochs,
+        refused: Vec<Refused>,
+    ) -> Pending<'a, Vec<Reject>> {
         Box::pin(async move {
             let Some(Refused { row, code, reason }) = refused.into_iter().next() else { return Ok(Vec::new()) };
             let origins = &outbound.batch.origins;
             let message = outbound.batch.lineage[row] as usize;
             let (partition, offset) = (origins.partitions[message], origins.offsets[message]);
             Err(Error::stop(format!(
-                "the reject of partition {partition}, offset {offset} was refused itself ({code}): {reason}. Rejects need \
-                 a place that takes them"
+                "partition {partition}, offset {offset} was refused ({code}), and nothing takes it: {reason}. Rejects need a \
+                 place that takes every one"
             )))
         })
     }
 }
 
-/// A pipeline's rejects, seen from one of its sinks.
-pub struct ToRejects {
-    ground: Ground,
-    pipeline: String,
-    source: SourcePlan,
-    rejects: SinkPlan,
-    log: Log,
-    place: Place,
-    sink: Arc<str>,
-    /// A word that tells this sink's rejects from all others.
-    who: String,
-    open: BTreeMap<(i32, u64), AnyWriter>,
+/// Where a pipeline's rejects go.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub ground: Ground,
+    pub pipeline: String,
+    pub source: SourcePlan,
+    pub rejects: SinkPlan,
+    pub log: Log,
 }
 
-impl ToRejects {
-    pub fn new(ground: &Ground, plan: &Plan, sink: &Arc<str>, who: String, log: &Log) -> ToRejects {
-        ToRejects {
+impl Destination {
+    pub fn of(ground: &Ground, plan: &Plan, log: &Log) -> Destination {
+        Destination {
             ground: ground.clone(),
             pipeline: plan.name.clone(),
             source: plan.source.clone(),
             rejects: plan.rejects.clone(),
             log: log.clone(),
-            place: Place::of(plan),
-            sink: sink.clone(),
-            who,
-            open: BTreeMap::new(),
         }
+    }
+}
+
+/// A pipeline's rejects, seen from one of its sinks.
+pub struct ToRejects {
+    to: Destination,
+    place: Place,
+    sink: Arc<str>,
+    who: String,
+    /// By partition and epoch.
+    open: BTreeMap<(i32, u64), AnyWriter>,
+}
+
+impl ToRejects {
+    /// `who`: a word that tells this sink's rejects from all others.
+    pub fn new(to: Destination, sink: &Arc<str>, who: String) -> ToRejects {
+        let place = Place { pipeline: to.pipeline.as_str().into(), topic: to.source.topic.as_str().into() };
+        ToRejects { to, place, sink: sink.clone(), who, open: BTreeMap::new() }
     }
 
     async fn take_all(&mut self, outbound: &Outbound, epochs: &Epochs, refused: Vec<Refused>) -> Result<Vec<Reject>> {
@@ -127,8 +142,7 @@ impl ToRejects {
 
     async fn open(&mut self, partition: i32, epoch: u64, start: i64) -> Result<AnyWriter> {
         let who = if epoch == 0 { self.who.clone() } else { format!("{}.{epoch}", self.who) };
-        let mut writer =
-            AnyWriter::of_rejects(&self.ground, &self.pipeline, &self.source, &self.rejects, &who, &self.log)?;
+        let mut writer = AnyWriter::of_rejects(&self.to, &who)?;
         writer.open(&Positions::from([(partition, start)])).await?;
         Ok(writer)
     }

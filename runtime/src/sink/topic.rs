@@ -171,12 +171,14 @@ impl Inner {
         let forms = [Some(&self.encoder), self.smaller.as_ref()].into_iter().flatten();
         let forms = forms.map(|encoder| encoder.batch(&batch.columns)).collect::<Result<Vec<_>>>()?;
         let mut rows = 0;
-        for (row, (partition, offset, index)) in batch.positions().enumerate() {
+        for (row, (partition, offset, _index)) in batch.positions().enumerate() {
             if to.contains_key(&partition) && from.get(&partition).is_some_and(|&position| offset >= position) {
                 let transactions = opened(&mut open.transactions, partition)?;
                 if !send(transactions, &self.topic, batch, row, &forms)? {
-                    let id = self.context.row_id(partition, offset, index);
-                    return Err(Error::stop(format!("row {id} is larger than a record of topic `{}` may be", self.topic)));
+                    return Err(Error::stop(format!(
+                        "partition {partition}, offset {offset}: the row is larger than a record of topic `{}` may be",
+                        self.topic
+                    )));
                 }
                 rows += 1;
             }

@@ -45,7 +45,8 @@ struct Inner {
 impl Writer {
     /// `collection`: with its database, as people name it. `refusals`: what becomes of rows that are too large.
     pub fn new(context: Context, folder: PathBuf, collection: String, refusals: Box<dyn Refusals>) -> Writer {
-        let (encoder, smaller) = (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
+        let (encoder, smaller) =
+            (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
         let inner = Inner { context, path: folder, collection, encoder, smaller, folder: None };
         Writer { inner: Some(inner), refusals, positions: Positions::new(), epochs: Epochs::new() }
     }

@@ -19,7 +19,7 @@ use super::name::Published;
 use super::*;
 use crate::batch::{Origins, Span};
 use crate::sink::ledger::Ledger as _;
-use crate::sink::{Log, Writer as _};
+use crate::sink::{Log, Of, Writer as _};
 
 const DIRECTORY: &str = "/out";
 const TOPIC: &str = "t";

@@ -52,7 +52,8 @@ pub fn batch_bytes(key: Option<&[u8]>, value: &[u8], headers: &[(String, Vec<u8>
     let sized = |length: usize| varint_bytes(length) + length;
     let headers_bytes: usize = headers.iter().map(|(name, value)| sized(name.len()) + sized(value.len())).sum();
     // attributes, and two distances from the batch's first record
-    let record = 3 + key.map_or(1, |key| sized(key.len())) + sized(value.len()) + varint_bytes(headers.len()) + headers_bytes;
+    let record =
+        3 + key.map_or(1, |key| sized(key.len())) + sized(value.len()) + varint_bytes(headers.len()) + headers_bytes;
     BATCH_BYTES + sized(record)
 }
 

@@ -49,8 +49,11 @@ impl Store {
         let ids: Vec<&str> = suspects.iter().map(|(failure, _)| chunk.ids[failure.index].as_str()).collect();
         let there = self.ids_among(&ids).await?;
         let bad = suspects.into_iter().filter(|(failure, _)| !there.contains(&chunk.ids[failure.index]));
-        let refused =
-            |(failure, code): (&IndexedWriteError, _)| Refused { row: chunk.rows[failure.index], code, reason: reason(failure) };
+        let refused = |(failure, code): (&IndexedWriteError, _)| Refused {
+            row: chunk.rows[failure.index],
+            code,
+            reason: reason(failure),
+        };
         Ok(bad.map(refused).collect())
     }
 

@@ -257,8 +257,12 @@ impl Store {
         if let Some(cursor) = self.cursor(&id).await? {
             return self.checked(context, &cursor);
         }
-        if let Some(error) = self.rows_without_cursor(context, partition, &id).await? {
-            return Err(error);
+        let rows = self.rows_without_cursor(context, partition, &id).await?;
+        // another writer may have set it up, and written, since it was looked for
+        match (rows, self.cursor(&id).await?) {
+            (_, Some(cursor)) => return self.checked(context, &cursor),
+            (Some(error), None) => return Err(error),
+            (None, None) => {}
         }
         self.set_up(context, &id, start).await?;
         // whoever was first has set it up, and `start` may have been another one there
