@@ -387,11 +387,11 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let entries = cx.entries(value, &format!("`{place}`"))?;
     let name = names::identifier(cx, name.map(str::to_owned), "a sink's name").and_then(|name| names::sink(cx, name));
     let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
-    let kind = sink_kind(&sink, KAFKA_KEYS)?;
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
     let columns = sink.names_maybe("columns");
-    Ok(Sink { start, columns, ..whatever_its_rows(&sink, name?, kind) })
+    let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS))?;
+    Ok(Sink { start, columns, ..common })
 }
 
 /// `kafka`: the keys of one that is a topic.
@@ -409,16 +409,11 @@ fn sink_kind(sink: &Table, kafka: &'static [&'static str]) -> Read<SinkKind> {
     })
 }
 
-fn whatever_its_rows(sink: &Table, name: At<String>, kind: SinkKind) -> Sink {
-    Sink {
-        name,
-        columns: Ok(None),
-        start: Ok(SinkStart::Head),
-        timeout: timeout(sink),
-        required: sink.flag("required", false),
-        on_gap: sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop),
-        kind,
-    }
+fn whatever_its_rows(sink: &Table, name: Read<At<String>>, kind: Read<SinkKind>) -> Read<Sink> {
+    let (timeout, required) = (timeout(sink), sink.flag("required", false));
+    let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
+    let (columns, start) = (Ok(None), Ok(SinkStart::Head));
+    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind: kind? })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {
@@ -453,9 +448,9 @@ fn hdfs_sink(table: &Table) -> Hdfs {
 
 fn rejects(top: &Table) -> Read<Sink> {
     let table = top.table("rejects", REJECTS_KEYS)?;
-    let kind = sink_kind(&table, REJECTS_KAFKA_KEYS)?;
     let place = top.key_span("rejects").unwrap_or(table.span.clone());
-    Ok(whatever_its_rows(&table, At::new(rejects::SINK.to_owned(), place), kind))
+    let name = At::new(rejects::SINK.to_owned(), place);
+    whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS))
 }
 
 /// Absent: the source's.

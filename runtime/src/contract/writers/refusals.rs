@@ -143,7 +143,7 @@ impl Refusals for BreaksOff {
 async fn broken_off_around_its_rejects<M: Refusing, R: Rejects>() {
     let (medium, rejects) = (M::ruled().await, R::fresh().await);
     // the batches are others each time, as they are when a log is read again
-    for (after, step) in [(false, END), (true, END), (true, 5), (false, 3), (true, 1)] {
+    for (after, step) in [(false, END), (true, 5), (true, END), (false, 3), (true, 1)] {
         let (context, refusals) = rejects.refusals(medium.context());
         let broken = Box::new(BreaksOff(refusals, after));
         must_be_retry(&session(&medium, (context, broken), 0, END, step).await.unwrap_err());
