@@ -74,6 +74,12 @@ impl Origins {
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
     }
+
+    /// A message's key, where it has one.
+    pub fn key(&self, message: u32) -> Option<&[u8]> {
+        let message = message as usize;
+        self.has_key[message].then(|| self.keys.get(message))
+    }
 }
 
 /// A row that goes no further, and why. `code` is from the stage's closed list (a plugin's own codes apart).
@@ -83,6 +89,14 @@ pub struct Reject {
     pub origin: u32,
     pub stage: Arc<str>,
     pub code: Cow<'static, str>,
+    pub reason: String,
+}
+
+/// A row of a batch that a stage or a sink refuses: its index in the batch, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub row: usize,
+    pub code: &'static str,
     pub reason: String,
 }
 
@@ -105,6 +119,11 @@ impl Batch {
 
     pub fn rows(&self) -> usize {
         self.columns.num_rows()
+    }
+
+    /// A refused row as a reject of `stage`, which may be a sink.
+    pub fn reject(&self, stage: &Arc<str>, Refused { row, code, reason }: Refused) -> Reject {
+        Reject { origin: self.lineage[row], stage: stage.clone(), code: Cow::Borrowed(code), reason }
     }
 
     /// Partition, offset and index (among the rows of the same message) of every row.

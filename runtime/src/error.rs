@@ -1,7 +1,8 @@
 //! What can go wrong with a service or a file, and what to do about it.
 //!
-//! A row that is bad is no error: it is a [`crate::batch::Reject`]. A file that is wrong is a
-//! [`crate::config::Diagnostic`]. What remains is one of two kinds, decided where the driver's error is known.
+//! A row that is bad is no error: it is [`crate::batch::Refused`], and becomes a reject. A file that is wrong is a
+//! [`crate::config::Diagnostic`]. What remains is one of two kinds. Which it is, is decided where the driver's error is
+//! known.
 
 use std::error::Error as StdError;
 use std::fmt;

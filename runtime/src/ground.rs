@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing but the connectors knows which.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use millrace_embedded::Hold;
@@ -44,10 +45,16 @@ impl Ground {
         })
     }
 
-    /// Fences whoever had this id, and finishes what it left.
-    pub fn transactions(&self, plan: &SourcePlan, transactional_id: &str, share: Share) -> Result<Transactions> {
+    /// Fences whoever had this id, and finishes what it left. `topics`: those that will be written.
+    pub fn transactions(
+        &self,
+        plan: &SourcePlan,
+        topics: &BTreeSet<&str>,
+        transactional_id: &str,
+        share: Share,
+    ) -> Result<Transactions> {
         Ok(match self {
-            Ground::Services => Transactions::Kafka(kafka::Transactions::init(plan, transactional_id)?),
+            Ground::Services => Transactions::Kafka(kafka::Transactions::init(plan, transactional_id, topics)?),
             Ground::Embedded(folder) => Transactions::Embedded(embedded::Transactions::new(plan, folder, share)?),
         })
     }

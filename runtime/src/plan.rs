@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Diagnostics;
+use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::{lookup, model, plugin};
 
@@ -26,7 +27,8 @@ pub struct Plan {
     /// 16 hex digits of the content hash of fields, stages with their artifacts, and the sinks' columns.
     pub generation: Arc<str>,
     pub sinks: Vec<SinkPlan>,
-    pub rejects: RejectsPlan,
+    /// A sink like any other, whose rows are rejects. On Kafka it is part of the head's transaction.
+    pub rejects: SinkPlan,
     /// Files that the generation is made of (component, booster, tables), to be kept until every sink has passed.
     pub artifacts: Vec<PathBuf>,
     /// What the file says about training; nothing but `millrace train` reads it.
@@ -38,11 +40,17 @@ pub struct Plan {
 impl Plan {
     /// Topics of the Kafka sinks and of the rejects.
     pub fn topics_written(&self) -> BTreeSet<&str> {
-        let sinks = self.sinks.iter().filter_map(|sink| match &sink.kind {
-            SinkKind::Kafka { topic, .. } => Some(topic.as_str()),
-            SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
-        });
-        sinks.chain([self.rejects.topic.as_str()]).collect()
+        self.sinks.iter().chain([&self.rejects]).filter_map(SinkPlan::topic).collect()
+    }
+
+    /// The sinks, and the rejects where they are one with a position of its own: what is told of each.
+    pub fn sinks_seen(&self) -> impl Iterator<Item = &SinkPlan> {
+        self.sinks.iter().chain(Some(&self.rejects).filter(|rejects| rejects.topic().is_none()))
+    }
+
+    /// The sinks that keep a position of their own, the rejects among them where they do.
+    pub fn sinks_apart(&self) -> impl Iterator<Item = &SinkPlan> {
+        self.sinks_seen().filter(|sink| sink.topic().is_none())
     }
 }
 
@@ -148,6 +156,32 @@ pub struct SinkPlan {
     pub kind: SinkKind,
 }
 
+impl SinkPlan {
+    pub fn is_rejects(&self) -> bool {
+        *self.name == *rejects::SINK
+    }
+
+    /// Of a sink in the head's transaction.
+    pub fn topic(&self) -> Option<&str> {
+        match &self.kind {
+            SinkKind::Kafka { topic, .. } => Some(topic),
+            SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
+        }
+    }
+}
+
+impl SinkKind {
+    /// Where the rejects of one sink are, among all that go to this place: files of one writer are a folder's.
+    pub fn apart(&self, who: &str) -> SinkKind {
+        match self {
+            SinkKind::Hdfs(plan) => {
+                SinkKind::Hdfs(HdfsPlan { directory: format!("{}/{who}", plan.directory), ..plan.clone() })
+            }
+            kind => kind.clone(),
+        }
+    }
+}
+
 /// Where a sink begins that has no position yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkStart {
@@ -193,11 +227,6 @@ pub struct HdfsPlan {
     pub roll_rows_max: u64,
     pub roll_bytes_max: u64,
     pub roll_max: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct RejectsPlan {
-    pub topic: String,
 }
 
 /// `[train]`: how the pipeline's model is made.

@@ -12,14 +12,17 @@ use super::flow::{Flow, Who};
 use super::generation::Generation;
 use super::reader::{At, Context, Read};
 use super::stages::{self, Purpose, Stages};
-use crate::plan::{self, HdfsPlan, MongodbPlan, Plan, RejectsPlan, SinkPlan, SourcePlan, Training};
+use crate::plan::{self, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
+use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 
 pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
     let base = folder(path);
-    let Checked { schema, stages, sinks } = whole(cx, base, &file, Purpose::Run)?;
+    let Checked { schema, stages, sinks, rejects } = whole(cx, base, &file, Purpose::Run)?;
     let source = source_plan(&file)?;
-    let generation = Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks }.digest();
+    let parts =
+        Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
+    let generation = parts.digest();
     Ok(Plan {
         name: file.name?.value,
         file: path.to_owned(),
@@ -31,7 +34,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         generation_column: file.generation_column?.value,
         generation,
         sinks,
-        rejects: RejectsPlan { topic: file.rejects?.topic?.value },
+        rejects,
         artifacts: stages.artifacts,
         train: file.train?.map(|train| train.plan(base)),
         warnings: Diagnostics::default(),
@@ -70,6 +73,7 @@ struct Checked {
     schema: Schema,
     stages: Stages,
     sinks: Vec<SinkPlan>,
+    rejects: SinkPlan,
 }
 
 /// Goes through all of the file, whatever it meets.
@@ -80,13 +84,17 @@ fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Check
     let sinks = file.sinks.as_ref().map_err(|reported| *reported);
     let known: &[Sink] = sinks.map_or(&[], Vec::as_slice);
     let plans: Vec<_> = known.iter().map(|sink| sink_plan(cx, &mut flow, sink)).collect();
-    one_cluster(cx, file, known);
-    own_places(cx, file, known);
+    let rejects = file.rejects.as_ref().map_err(|reported| *reported);
+    let rejects_plan = rejects.and_then(|rejects| sink_plan_of(cx, &mut flow, rejects, Vec::new()));
+    let everywhere: Vec<&Sink> = known.iter().chain(rejects.ok()).collect();
+    one_cluster(cx, file, &everywhere);
+    own_places(cx, file, &everywhere);
     if !cx.report.has_errors() {
         warn_unused(cx, &flow);
     }
     sinks?;
-    Ok(Checked { schema: flow.schema(), stages: stages?, sinks: plans.into_iter().collect::<Read<_>>()? })
+    let sinks = plans.into_iter().collect::<Read<_>>()?;
+    Ok(Checked { schema: flow.schema(), stages: stages?, sinks, rejects: rejects_plan? })
 }
 
 fn source_columns(cx: &Context, file: &File) -> Flow {
@@ -131,13 +139,18 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
 
 fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
     let columns = sink_columns(cx, flow, sink);
-    let kind = sink_kind(cx, flow, sink);
     if let (SinkKind::Mongodb { .. }, Ok(columns)) = (&sink.kind, &columns) {
         mongodb_names(cx, sink, &flow.schema(), columns)?;
     }
+    let plan = sink_plan_of(cx, flow, sink, Vec::new())?;
+    Ok(SinkPlan { columns: columns?, ..plan })
+}
+
+fn sink_plan_of(cx: &Context, flow: &mut Flow, sink: &Sink, columns: Vec<usize>) -> Read<SinkPlan> {
+    let kind = sink_kind(cx, flow, sink);
     Ok(SinkPlan {
         name: Arc::from(sink.name.value.as_str()),
-        columns: columns?,
+        columns,
         start: sink.start?,
         timeout: sink.timeout?,
         required: sink.required?,
@@ -146,8 +159,16 @@ fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
     })
 }
 
+/// A sink, for people.
+fn said(sink: &Sink) -> String {
+    match sink.name.value.as_str() {
+        rejects::SINK => "`rejects`".to_owned(),
+        name => format!("sink `{name}`"),
+    }
+}
+
 fn who(sink: &Sink, at: &At<String>) -> Who {
-    At::new(format!("sink `{}`", sink.name.value), at.span.clone())
+    At::new(said(sink), at.span.clone())
 }
 
 /// Columns that an earlier mistake may hide are left out; the plan is lost anyway.
@@ -215,14 +236,13 @@ fn mongodb_names(cx: &Context, sink: &Sink, schema: &Schema, columns: &[usize]) 
 }
 
 /// Kafka sinks and the rejects share the head's transaction, which spans one cluster.
-fn one_cluster(cx: &Context, file: &File, sinks: &[Sink]) {
+fn one_cluster(cx: &Context, file: &File, sinks: &[&Sink]) {
     let Ok(Ok(source)) = file.source.as_ref().map(|kafka| kafka.brokers.as_ref()) else { return };
     let sinks = sinks.iter().filter_map(|sink| match &sink.kind {
-        SinkKind::Kafka { brokers, .. } => Some((format!("sink `{}`", sink.name.value), brokers.as_ref())),
+        SinkKind::Kafka { brokers, .. } => Some((said(sink), brokers.as_ref())),
         _ => None,
     });
-    let rejects = file.rejects.iter().map(|rejects| ("`rejects`".to_owned(), rejects.brokers.as_ref()));
-    for (what, brokers) in sinks.chain(rejects) {
+    for (what, brokers) in sinks {
         let Ok(Some(brokers)) = brokers else { continue };
         if cluster(&brokers.value) != cluster(&source.value) {
             let other = Diagnostic::error(format!("{what} is on another cluster than the source")).at(&brokers.span);
@@ -239,14 +259,12 @@ fn cluster(brokers: &str) -> BTreeSet<&str> {
 }
 
 /// No two writers write to one place, and none to where the source reads.
-fn own_places(cx: &Context, file: &File, sinks: &[Sink]) {
+fn own_places(cx: &Context, file: &File, sinks: &[&Sink]) {
     let mut places: Vec<(String, String, &At<String>)> = Vec::new();
     let topic = |topic: &At<String>| format!("topic `{}`", topic.value);
     if let Ok(Ok(source)) = file.source.as_ref().map(|kafka| kafka.topic.as_ref()) {
         places.push((topic(source), "the source reads".to_owned(), source));
     }
-    let rejects = file.rejects.iter().filter_map(|rejects| rejects.topic.as_ref().ok());
-    let rejects = rejects.map(|rejects| (topic(rejects), "the rejects go to".to_owned(), rejects));
     let sinks = sinks.iter().filter_map(|sink| {
         let (place, at) = match &sink.kind {
             SinkKind::Kafka { topic: Ok(name), .. } => (topic(name), name),
@@ -261,9 +279,13 @@ fn own_places(cx: &Context, file: &File, sinks: &[Sink]) {
             }
             _ => return None,
         };
-        Some((place, format!("sink `{}` writes to", sink.name.value), at))
+        let does = match sink.name.value.as_str() {
+            rejects::SINK => "the rejects go to".to_owned(),
+            name => format!("sink `{name}` writes to"),
+        };
+        Some((place, does, at))
     });
-    for (place, does, at) in sinks.chain(rejects) {
+    for (place, does, at) in sinks {
         match places.iter().find(|(there, ..)| *there == place) {
             Some((_, first_does, first)) => {
                 let name = place.split('\0').next().unwrap_or_default();

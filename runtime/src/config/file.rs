@@ -13,6 +13,7 @@ use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
 use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, OnGap, SinkStart, Start};
+use crate::rejects;
 use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
 
@@ -66,7 +67,8 @@ const ROLL_BYTES_BOUNDS: RangeInclusive<u64> = 1..=1 << 40;
 const ROLL_SECONDS_MAX: u64 = 60;
 const ROLL_SECONDS_BOUNDS: RangeInclusive<u64> = 1..=86_400;
 
-pub(super) const REJECTS_KEYS: &[&str] = &["kafka"];
+/// A sink's keys, apart from those that say which rows it gets.
+pub(super) const REJECTS_KEYS: &[&str] = &["timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic"];
 
 pub struct File {
@@ -82,7 +84,7 @@ pub struct File {
     pub stages: Vec<Stage>,
     pub stages_whole: bool,
     pub sinks: Read<Vec<Sink>>,
-    pub rejects: Read<Rejects>,
+    pub rejects: Read<Sink>,
     pub train: Read<Option<train::Train>>,
 }
 
@@ -171,11 +173,6 @@ pub struct Hdfs {
     pub roll_rows_max: Read<u64>,
     pub roll_bytes_max: Read<u64>,
     pub roll_max: Read<Duration>,
-}
-
-pub struct Rejects {
-    pub brokers: Read<Option<At<String>>>,
-    pub topic: Read<At<String>>,
 }
 
 impl File {
@@ -386,40 +383,45 @@ fn sinks(top: &Table) -> Read<Vec<Sink>> {
 }
 
 fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
+    let place = format!("sinks.{}", name.value);
+    let entries = cx.entries(value, &format!("`{place}`"))?;
+    let name = names::identifier(cx, name.map(str::to_owned), "a sink's name").and_then(|name| names::sink(cx, name));
+    let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
+    let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
+    let start = sink.choice("start", &starts, SinkStart::Head);
+    let columns = sink.names_maybe("columns");
+    let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS))?;
+    Ok(Sink { start, columns, ..common })
+}
+
+/// `kafka`: the keys of one that is a topic.
+fn sink_kind(sink: &Table, kafka: &'static [&'static str]) -> Read<SinkKind> {
     #[derive(Clone, Copy)]
     enum Kind {
         Kafka,
         Mongodb,
         Hdfs,
     }
-    let place = format!("sinks.{}", name.value);
-    let entries = cx.entries(value, &format!("`{place}`"))?;
-    let name = names::identifier(cx, name.map(str::to_owned), "a sink's name");
-    let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
-    let kind = sink.one_of(&[("kafka", Kind::Kafka), ("mongodb", Kind::Mongodb), ("hdfs", Kind::Hdfs)])?;
-    let table = match kind {
-        Kind::Kafka => sink.table("kafka", KAFKA_KEYS),
-        Kind::Mongodb => sink.table("mongodb", MONGODB_KEYS),
-        Kind::Hdfs => sink.table("hdfs", HDFS_KEYS),
-    }?;
-    let kind = match kind {
-        Kind::Kafka => kafka_sink(&table),
-        Kind::Mongodb => mongodb_sink(&table),
-        Kind::Hdfs => SinkKind::Hdfs(hdfs_sink(&table)),
-    };
-    let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
-    let start = sink.choice("start", &starts, SinkStart::Head);
-    let (columns, timeout) = (sink.names_maybe("columns"), timeout(&sink));
-    let required = sink.flag("required", false);
+    Ok(match sink.one_of(&[("kafka", Kind::Kafka), ("mongodb", Kind::Mongodb), ("hdfs", Kind::Hdfs)])? {
+        Kind::Kafka => kafka_sink(&sink.table("kafka", kafka)?),
+        Kind::Mongodb => mongodb_sink(&sink.table("mongodb", MONGODB_KEYS)?),
+        Kind::Hdfs => SinkKind::Hdfs(hdfs_sink(&sink.table("hdfs", HDFS_KEYS)?)),
+    })
+}
+
+fn whatever_its_rows(sink: &Table, name: Read<At<String>>, kind: Read<SinkKind>) -> Read<Sink> {
+    let (timeout, required) = (timeout(sink), sink.flag("required", false));
     let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
-    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind })
+    let (columns, start) = (Ok(None), Ok(SinkStart::Head));
+    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind: kind? })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {
     SinkKind::Kafka {
         brokers: brokers_maybe(table),
         topic: table.name("topic").and_then(|topic| names::topic(table.cx, topic)),
-        key: table.name_maybe("key"),
+        // rejects have their message's
+        key: if table.knows("key") { table.name_maybe("key") } else { Ok(None) },
     }
 }
 
@@ -444,11 +446,11 @@ fn hdfs_sink(table: &Table) -> Hdfs {
     }
 }
 
-fn rejects(top: &Table) -> Read<Rejects> {
-    let rejects = top.table("rejects", REJECTS_KEYS)?;
-    let table = rejects.table("kafka", REJECTS_KAFKA_KEYS)?;
-    let topic = table.name("topic").and_then(|topic| names::topic(table.cx, topic));
-    Ok(Rejects { brokers: brokers_maybe(&table), topic })
+fn rejects(top: &Table) -> Read<Sink> {
+    let table = top.table("rejects", REJECTS_KEYS)?;
+    let place = top.key_span("rejects").unwrap_or(table.span.clone());
+    let name = At::new(rejects::SINK.to_owned(), place);
+    whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS))
 }
 
 /// Absent: the source's.

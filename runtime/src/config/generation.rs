@@ -20,6 +20,7 @@ pub struct Generation<'a> {
     pub stages: &'a [Value],
     pub schema: &'a Schema,
     pub sinks: &'a [SinkPlan],
+    pub rejects: &'a SinkPlan,
 }
 
 impl Generation<'_> {
@@ -44,7 +45,12 @@ impl Generation<'_> {
             |sink: &SinkPlan| sink.columns.iter().map(|&column| &self.schema.0[column].name).collect::<Vec<_>>();
         let mut sinks: Vec<_> = self.sinks.iter().map(|sink| (&sink.name, names(sink))).collect();
         sinks.sort();
-        sinks.into_iter().map(|(name, columns)| json!([**name, columns])).collect()
+        let mut sinks: Vec<_> = sinks.into_iter().map(|(name, columns)| json!([**name, columns])).collect();
+        // a sink with a position of its own begins with its generation
+        if self.rejects.topic().is_none() {
+            sinks.push(json!([*self.rejects.name, null]));
+        }
+        sinks
     }
 }
 

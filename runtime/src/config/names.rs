@@ -8,6 +8,7 @@ use mongodb::options::ConnectionString;
 use super::diagnostics::{Diagnostic, choices};
 use super::reader::{At, Context, Read};
 use crate::plan::Metadata;
+use crate::rejects;
 use crate::schema::{Kind, Type};
 
 /// Names of the pipeline, of stages and of sinks are parts of ids, folders and transactions.
@@ -33,6 +34,12 @@ pub fn identifier(cx: &Context, name: At<String>, what: &str) -> Read<At<String>
         && !text.ends_with('-')
         && text.len() <= IDENTIFIER_CHARS_MAX;
     check(cx, name, right, what, &format!("a-z, 0-9 and hyphens within, at most {IDENTIFIER_CHARS_MAX}"))
+}
+
+/// Where the rejects go is a sink too, and its name is taken.
+pub fn sink(cx: &Context, name: At<String>) -> Read<At<String>> {
+    let right = name.value != rejects::SINK;
+    check(cx, name, right, "a sink's name", "another name: the pipeline's rejects have it")
 }
 
 pub fn topic(cx: &Context, name: At<String>) -> Read<At<String>> {

@@ -221,6 +221,11 @@ impl<'c, 'a> Table<'c, 'a> {
         if self.path.is_empty() { format!("`{key}`") } else { format!("`{}.{key}`", self.path) }
     }
 
+    /// Is it a key that the table may have?
+    pub fn knows(&self, key: &str) -> bool {
+        self.keys.contains(&key)
+    }
+
     pub fn get(&self, key: &str) -> Option<&'c Value<'a>> {
         debug_assert!(self.keys.contains(&key), "{key} is not among the table's keys");
         self.entries.get(key)

@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn it_knows_the_keys_that_the_reader_knows() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
-        let known: [(&str, &[&str]); 16] = [
+        let known: [(&str, &[&str]); 18] = [
             ("", file::KEYS),
             ("/properties/source", file::SOURCE_KEYS),
             ("/properties/source/properties/kafka", file::SOURCE_KAFKA_KEYS),
@@ -37,6 +37,8 @@ mod tests {
             ("/properties/sinks/additionalProperties/properties/hdfs", file::HDFS_KEYS),
             ("/properties/rejects", file::REJECTS_KEYS),
             ("/properties/rejects/properties/kafka", file::REJECTS_KAFKA_KEYS),
+            ("/properties/rejects/properties/mongodb", file::MONGODB_KEYS),
+            ("/properties/rejects/properties/hdfs", file::HDFS_KEYS),
             ("/properties/train", train::KEYS),
         ];
         for (path, reader) in known {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::batch::{Batch, Origins, Span};
 use crate::sink::Outbound;
 
+pub const GENERATION: &str = "0123456789abcdef";
 pub const COLUMNS: [&str; 4] = ["partition", "offset", "index", "text"];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -56,10 +57,28 @@ pub fn batch_of(spans: Vec<Span>, rows: &[Row]) -> Arc<Outbound> {
         }
         lineage.push(message as u32);
     }
-    let origins = Origins {
+    let origins = Arc::new(origins(&messages));
+    let batch = Batch { columns, lineage, origins, spans, rejects: Vec::new() };
+    Arc::new(Outbound { batch, generation: GENERATION.into() })
+}
+
+/// Each message has a key, and a value that says where it is.
+fn origins(messages: &[(i32, i64)]) -> Origins {
+    let mut origins = Origins {
         partitions: messages.iter().map(|message| message.0).collect(),
         offsets: messages.iter().map(|message| message.1).collect(),
+        timestamps_ms: vec![1_367_824_089_000; messages.len()],
+        has_key: vec![true; messages.len()],
         ..Origins::default()
     };
-    Arc::new(Outbound { batch: Batch { columns, lineage, origins: Arc::new(origins), spans, rejects: Vec::new() } })
+    for &(partition, offset) in messages {
+        origins.keys.push(b"key");
+        origins.values.push(original(partition, offset).as_bytes());
+    }
+    origins
+}
+
+/// A message's value.
+pub fn original(partition: i32, offset: i64) -> String {
+    format!("message {partition}/{offset}")
 }

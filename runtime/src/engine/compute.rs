@@ -42,7 +42,7 @@ impl Stages {
             told(&plan.name, rows, since.elapsed());
             passing.into_iter().for_each(|passing| passing.end(&batch, &plan.name));
         }
-        Ok(Arc::new(Outbound { batch: stamp(batch, generation)? }))
+        Ok(Arc::new(Outbound { batch: stamp(batch, generation)?, generation: generation.generation.clone() }))
     }
 }
 

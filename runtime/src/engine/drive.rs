@@ -21,6 +21,7 @@ use crate::observe::trace::Writes;
 use crate::observe::{SinkMetrics, SinkState};
 use crate::plan::{OnGap, SinkPlan};
 use crate::positions;
+use crate::rejects;
 use crate::sink::{AnyWriter, Outbound, Positions, Writer};
 
 /// Memory of rows that wait for one sink; beyond it the sink reads the log again.
@@ -217,9 +218,17 @@ impl Driver {
         if let Some(writes) = &mut tools.writes {
             writes.begin(&outbound.batch, writer.durable());
         }
+        let rows = match self.sink.is_rejects() {
+            true => Arc::new(rejects::Place::of(&self.material.plan).of_stages(&outbound)?),
+            false => outbound.clone(),
+        };
         let since = Instant::now();
-        let rows = Box::pin(writer.write(outbound.clone())).await?;
-        self.metrics.wrote(rows, since.elapsed());
+        let taken = Box::pin(writer.write(rows)).await?;
+        self.metrics.wrote(taken.rows, since.elapsed());
+        for refused in &taken.refused {
+            self.metrics.rejected(refused);
+            outbound.batch.origins.traces.refused(refused);
+        }
         self.link.lane().took(&outbound.batch.spans);
         self.roll(tools).await
     }
@@ -278,7 +287,8 @@ impl Driver {
             OnGap::Skip => {
                 tracing::error!(sink = %self.sink.name, partition, from, to = to - 1, "{said}; on_gap = \"skip\": it goes on without them");
                 let batch = Batch::empty(self.material.plan.schema.arrow(), vec![Span { partition, from, to }]);
-                self.give(tools, Arc::new(Outbound { batch })).await
+                let generation = self.material.plan.generation.clone();
+                self.give(tools, Arc::new(Outbound { batch, generation })).await
             }
         }
     }

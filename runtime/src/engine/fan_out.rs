@@ -17,7 +17,8 @@ use crate::engine::lane::Queued;
 use crate::engine::reread::Material;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
-use crate::plan::{SinkKind, SinkPlan};
+use crate::plan::SinkPlan;
+use crate::rejects;
 use crate::sink::{Outbound, Positions};
 
 /// How late the head sees anything else while it waits for a required sink.
@@ -48,7 +49,6 @@ impl FanOut {
         mut starts: BTreeMap<Arc<str>, Positions>,
     ) -> FanOut {
         let proofs = Arc::new(Proofs::default());
-        let of_its_own = |sink: &&SinkPlan| !matches!(sink.kind, SinkKind::Kafka { .. });
         let lane = |sink: &SinkPlan| {
             let link = Arc::new(Link::new(heads.clone()));
             let driver = Driver {
@@ -68,8 +68,9 @@ impl FanOut {
             });
             Lane { name: sink.name.clone(), required: sink.required, link, task }
         };
-        let lanes: Vec<_> = context.plan.sinks.iter().filter(of_its_own).map(lane).collect();
-        FanOut { are_all: lanes.len() == context.plan.sinks.len(), lanes, proofs, handle: context.handle.clone() }
+        let lanes = context.plan.sinks_apart().map(lane).collect();
+        let are_all = context.plan.sinks.iter().all(|sink| sink.topic().is_none());
+        FanOut { are_all, lanes, proofs, handle: context.handle.clone() }
     }
 
     /// The head has committed this.
@@ -101,14 +102,12 @@ impl FanOut {
 
     /// A sink has stopped that the pipeline cannot be without.
     pub fn must_go_on(&self) -> Result<()> {
-        let stopped = |lane: &Lane| {
-            let error = Error::stop(lane.link.stopped()?).at(format!("sink `{}`", lane.name));
-            Some((lane.required, error))
-        };
-        let stopped: Vec<_> = self.lanes.iter().filter_map(stopped).collect();
-        let none_is_left = self.are_all && stopped.len() == self.lanes.len();
-        match stopped.into_iter().find(|(required, _)| *required || none_is_left) {
-            Some((_, error)) => Err(error),
+        let mut stopped = self.lanes.iter().filter_map(|lane| Some((lane, lane.link.stopped()?)));
+        let has_rows = |lane: &&Lane| *lane.name != *rejects::SINK;
+        let none_is_left = || self.lanes.iter().filter(has_rows).all(|lane| lane.link.stopped().is_some());
+        let none_is_left = self.are_all && none_is_left();
+        match stopped.find(|(lane, _)| lane.required || none_is_left) {
+            Some((lane, why)) => Err(Error::stop(why).at(format!("sink `{}`", lane.name))),
             None => Ok(()),
         }
     }

@@ -36,7 +36,7 @@ impl Generations {
     /// whose files are missing counts as having it, for rows are never skipped in silence.
     pub fn sink_since(&self, sink: &str, history: &History) -> i64 {
         let has =
-            |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks.iter().any(|known| *known.name == *sink));
+            |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks_apart().any(|known| *known.name == *sink));
         let mut since = history.end();
         for (from, hash) in history.entries().iter().rev() {
             if !has(hash) {

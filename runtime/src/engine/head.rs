@@ -1,7 +1,10 @@
 //! The head: what is in step with the log. Rows and rejects go to Kafka, and with them, in one transaction, how far
 //! the source was read and which generation owns which offsets.
 //!
-//! Invariant (decide first): a batch reaches the other sinks only after a commit that is known to have happened.
+//! Invariants: decide first: a batch reaches the other sinks only after a commit that is known to have happened. Where
+//! rejects go elsewhere, a stage's are a sink's to write, after the commit; those of rows that are too large for their
+//! topic are durable before it, and a repeat is known for one: which rows these are follows from the generation and the
+//! topic's limit, and what is known belongs to both.
 //! Knows nothing of how the other sinks keep their positions.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,16 +15,17 @@ use std::time::{Duration, Instant, SystemTime};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 
-use crate::batch::Reject;
+use crate::batch::{Refused, Reject};
 use crate::engine::fan_out::FanOut;
 use crate::engine::history::History;
-use crate::engine::reject;
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind};
+use crate::rejects::{self, Encoders};
+use crate::sink::refusals::{self, Destination, Epochs, Refusals, ToRejects};
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
-use crate::sink::{Outbound, Positions};
+use crate::sink::{Log, Outbound, Positions};
 use crate::source::Membership;
 
 /// How late a sink's question to the group is seen while nothing is read.
@@ -59,8 +63,19 @@ fn lanes(plan: &Plan) -> Vec<Lane> {
     plan.sinks.iter().filter_map(lane).collect()
 }
 
+/// Rows of one sink that are too large for its topic.
+struct TooLargeRows {
+    sink: Arc<str>,
+    topic: String,
+    outbound: Arc<Outbound>,
+    refused: Vec<Refused>,
+}
+
 pub struct Head<'a> {
     context: &'a Context<'a>,
+    log: &'a Log,
+    place: rejects::Place,
+    encoders: Encoders,
     transactions: Transactions,
     fan_out: FanOut,
     committed: Positions,
@@ -70,6 +85,10 @@ pub struct Head<'a> {
     lanes: HashMap<Arc<str>, Vec<Lane>>,
     pending: Vec<Computed>,
     pending_rows: usize,
+    /// Of the open transaction, where rejects are no part of it.
+    too_large: Vec<TooLargeRows>,
+    /// What takes these, by who they are.
+    refusals: HashMap<String, ToRejects>,
     /// Who read the rows that were committed last.
     member: Membership,
     committed_at: Instant,
@@ -80,6 +99,7 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     pub fn new(
         context: &'a Context<'a>,
+        log: &'a Log,
         transactions: Transactions,
         fan_out: FanOut,
         positions: Positions,
@@ -88,6 +108,9 @@ impl<'a> Head<'a> {
     ) -> Head<'a> {
         Head {
             context,
+            log,
+            place: rejects::Place::of(context.plan),
+            encoders: Encoders::new(),
             transactions,
             fan_out,
             committed: positions.clone(),
@@ -96,6 +119,8 @@ impl<'a> Head<'a> {
             lanes: HashMap::new(),
             pending: Vec::new(),
             pending_rows: 0,
+            too_large: Vec::new(),
+            refusals: HashMap::new(),
             member,
             committed_at: Instant::now(),
             value: Vec::new(),
@@ -150,7 +175,7 @@ impl<'a> Head<'a> {
     fn take(&mut self, computed: Computed) -> Result<()> {
         self.pending_rows += computed.outbound.batch.origins.len();
         self.send_rows(&computed)?;
-        self.send_rejects(&computed, &computed.outbound.batch.rejects)?;
+        self.reject(&computed.outbound, &computed.outbound.batch.rejects)?;
         for span in &computed.outbound.batch.spans {
             let position = self.positions.get_mut(&span.partition).filter(|position| **position == span.from);
             let position = position.ok_or_else(|| {
@@ -167,9 +192,8 @@ impl<'a> Head<'a> {
         let batch = &computed.outbound.batch;
         let generation = &computed.generation;
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
-        let mut too_large = Vec::new();
         for lane in &lanes {
-            let (since, mut rows_sent) = (Instant::now(), 0);
+            let (since, mut refused) = (Instant::now(), Vec::new());
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for row in 0..batch.rows() {
@@ -177,51 +201,83 @@ impl<'a> Head<'a> {
                 rows.row(row, &mut self.value);
                 let headers = batch.origins.traces.headers(batch.lineage[row]);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
-                match self.transactions.send(&lane.topic, key, &self.value, headers)? {
-                    Ok(()) => rows_sent += 1,
-                    Err(TooLarge) => too_large.push(Reject {
-                        origin: batch.lineage[row],
-                        stage: lane.sink.clone(),
-                        code: "record_too_large".into(),
-                        reason: format!(
-                            "the row is {} bytes as JSON, more than a record of topic `{}` may have",
-                            self.value.len(),
-                            lane.topic
-                        ),
-                    }),
+                if let Err(TooLarge) = self.transactions.send(&lane.topic, key, &self.value, headers)? {
+                    let bytes = self.value.len() + key.unwrap_or_default().len();
+                    refused.push(too_large(row, bytes, &lane.topic, self.transactions.record_bytes_max(&lane.topic)));
                 }
             }
-            self.context.metrics.sink(&lane.sink).wrote(rows_sent, since.elapsed());
+            let rows_sent = batch.rows() - refused.len();
+            self.context.metrics.sink(&lane.sink).wrote(rows_sent as u64, since.elapsed());
+            self.refuse(lane, &computed.outbound, refused)?;
         }
         self.lanes.insert(generation.generation.clone(), lanes);
-        self.send_rejects(computed, &too_large)
+        Ok(())
     }
 
-    fn send_rejects(&mut self, computed: &Computed, rejects: &[Reject]) -> Result<()> {
-        let origins = &computed.outbound.batch.origins;
-        let plan = self.context.plan;
-        let topic = &plan.rejects.topic;
-        let place = reject::Place {
-            pipeline: &plan.name,
-            generation: &computed.generation.generation,
-            topic: &plan.source.topic,
-        };
-        for refused in rejects {
-            let message = refused.origin as usize;
-            let key = origins.has_key[message].then(|| origins.keys.get(message));
-            let headers = origins.traces.headers(refused.origin);
-            reject::render(place, refused, origins, true, &mut self.value)?;
-            if let Err(TooLarge) = self.transactions.send(topic, key, &self.value, headers)? {
-                reject::render(place, refused, origins, false, &mut self.value)?;
-                if let Err(TooLarge) = self.transactions.send(topic, None, &self.value, headers)? {
-                    return Err(Error::stop(format!(
-                        "a reject of {} bytes does not fit into topic `{topic}`",
-                        self.value.len()
-                    )));
-                }
+    fn refuse(&mut self, lane: &Lane, outbound: &Arc<Outbound>, refused: Vec<Refused>) -> Result<()> {
+        if self.context.plan.rejects.topic().is_some() {
+            let reject = |refused| outbound.batch.reject(&lane.sink, refused);
+            return self.reject(outbound, &refused.into_iter().map(reject).collect::<Vec<_>>());
+        }
+        if !refused.is_empty() {
+            let (sink, topic, outbound) = (lane.sink.clone(), lane.topic.clone(), outbound.clone());
+            self.too_large.push(TooLargeRows { sink, topic, outbound, refused });
+        }
+        Ok(())
+    }
+
+    /// Into the transaction, if that is where they go; and into the figures.
+    fn reject(&mut self, outbound: &Outbound, rejects: &[Reject]) -> Result<()> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        if let Some(topic) = self.context.plan.rejects.topic() {
+            self.send_rejects(topic, &self.place.of_some(outbound, rejects, Vec::new())?)?;
+        }
+        self.count(outbound, rejects);
+        Ok(())
+    }
+
+    fn count(&self, outbound: &Outbound, rejects: &[Reject]) {
+        for reject in rejects {
+            self.context.metrics.reject(reject);
+            outbound.batch.origins.traces.refused(reject);
+        }
+    }
+
+    fn send_rejects(&mut self, topic: &str, rejects: &Outbound) -> Result<()> {
+        let batch = &rejects.batch;
+        let whole = self.encoders.whole.batch(&batch.columns)?;
+        let without_message = self.encoders.without_message.batch(&batch.columns)?;
+        for (row, &message) in batch.lineage.iter().enumerate() {
+            let headers = batch.origins.traces.headers(message);
+            self.value.clear();
+            whole.row(row, &mut self.value);
+            if self.transactions.send(topic, batch.origins.key(message), &self.value, headers)?.is_ok() {
+                continue;
             }
-            self.context.metrics.reject(refused);
-            origins.traces.refused(refused);
+            self.value.clear();
+            without_message.row(row, &mut self.value);
+            if let Err(TooLarge) = self.transactions.send(topic, None, &self.value, headers)? {
+                return Err(Error::stop(format!(
+                    "a reject of {} bytes does not fit into topic `{topic}`",
+                    self.value.len()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rejects that are no part of the transaction are durable before it.
+    fn settle_too_large(&mut self) -> Result<()> {
+        for TooLargeRows { sink, topic, outbound, refused } in std::mem::take(&mut self.too_large) {
+            let limit = self.transactions.record_bytes_max(&topic);
+            let who = format!("{}.{}.{limit}", refusals::who(&sink), outbound.generation);
+            let Context { ground, plan, .. } = self.context;
+            let fresh = || ToRejects::new(Destination::of(ground, plan, self.log), &sink, who.clone());
+            let refusals = self.refusals.entry(who.clone()).or_insert_with(fresh);
+            let rejects = self.context.handle.block_on(refusals.take(&outbound, &Epochs::new(), refused))?;
+            self.count(&outbound, &rejects);
         }
         Ok(())
     }
@@ -232,6 +288,7 @@ impl<'a> Head<'a> {
         }
         let from = |partition| self.committed.get(&partition).copied();
         let advances = advances(from, &self.positions, &self.histories)?;
+        self.settle_too_large()?;
         // asked before the commit begins, so that the answer is younger than the question
         let (since, began, proof) = (Instant::now(), SystemTime::now(), self.fan_out.proofs().asked());
         self.transactions.commit(&advances, &self.member)?;
@@ -248,6 +305,11 @@ impl<'a> Head<'a> {
         self.pending.drain(..).for_each(|computed| self.fan_out.committed(&computed.outbound));
         Ok(())
     }
+}
+
+fn too_large(row: usize, bytes: usize, topic: &str, limit: usize) -> Refused {
+    let reason = format!("the row is {bytes} bytes as JSON, and a record of topic `{topic}` may have {limit}");
+    Refused { row, code: "record_too_large", reason }
 }
 
 /// Offsets with their generation lists beside them.

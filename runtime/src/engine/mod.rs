@@ -13,7 +13,6 @@ mod head;
 pub(crate) mod history;
 mod lane;
 mod reader;
-mod reject;
 mod reread;
 mod session;
 mod stop;

@@ -96,7 +96,7 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
     let ended = Ended::default();
     let reader = Reader::new(context, &ended, &heads);
     let fan_out = FanOut::start(context, &ended, &material, &heads, starts);
-    let head = Head::new(context, transactions, fan_out, heads, histories, source.membership()?);
+    let head = Head::new(context, log, transactions, fan_out, heads, histories, source.membership()?);
     mill(context, &ended, source, reader, head)
 }
 
@@ -104,7 +104,8 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
 fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<Standing> {
     let plan = context.plan;
     // before the positions are read: the reverse repeats rows
-    let mut transactions = context.ground.transactions(&plan.source, &context.slot.transactional_id, context.share)?;
+    let (id, topics) = (&context.slot.transactional_id, plan.topics_written());
+    let mut transactions = context.ground.transactions(&plan.source, &topics, id, context.share)?;
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
     let committed = source.committed()?;
@@ -195,7 +196,7 @@ fn starts(
             histories.iter().map(since).collect()
         }
     };
-    context.plan.sinks.iter().map(|sink| (sink.name.clone(), of(sink))).collect()
+    context.plan.sinks_apart().map(|sink| (sink.name.clone(), of(sink))).collect()
 }
 
 fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {

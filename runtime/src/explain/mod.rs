@@ -71,7 +71,7 @@ pub fn explain(plan: &Plan, ground: &Ground, handle: &Handle, wanted: &Wanted, o
     let batch = probe.stamped(batch)?;
     let look = sinks::Look { plan, ground, place: &place, log: &log, owner: &owner, message: &message, batch, options };
     let sinks = plan.sinks.iter().map(|sink| look.sink(handle, sink, &owned)).collect::<Result<_>>()?;
-    let rejects = look.rejects()?;
+    let rejects = look.rejects(handle)?;
     Ok(Explained {
         pipeline: plan.name.clone(),
         generation: plan.generation.to_string(),

@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::json::decode::Message as _;
 use crate::json::encode::Encoder;
-use crate::plan::{HdfsPlan, Plan, SinkKind, SinkPlan};
+use crate::plan::{Plan, SinkKind, SinkPlan};
 use crate::probe;
-use crate::sink::{Context, Found, FoundRow, Log, embedded, hdfs, mongodb};
+use crate::sink::{Context, Found, FoundRow, Log, embedded, hdfs, mongodb, refusals};
 use crate::topic::search::{self, Searched};
 use crate::topic::{Manner, Place, Reader};
 
@@ -98,12 +98,7 @@ impl Look<'_> {
             SinkKind::Kafka { topic, key } => self.records(topic, key.is_some(), &sought),
             _ => self.stored(handle, sink, &sought),
         };
-        let (kind, place) = match &sink.kind {
-            SinkKind::Kafka { topic, .. } => ("kafka", topic.clone()),
-            SinkKind::Mongodb(mongodb) => ("mongodb", format!("{}.{}", mongodb.database, mongodb.collection)),
-            SinkKind::Hdfs(hdfs) => ("hdfs", hdfs.directory.clone()),
-        };
-        Ok(said.unwrap_or_else(Said::no_answer).named(sink.name.to_string(), kind, place))
+        Ok(said.unwrap_or_else(Said::no_answer).named(sink))
     }
 
     fn sought(&self, sink: &SinkPlan, message: &Owned) -> Result<Sought> {
@@ -129,28 +124,40 @@ impl Look<'_> {
         value.get(column)?.as_str().map(str::to_owned)
     }
 
-    fn context(&self, sink: &SinkPlan) -> Context {
-        Context::new(&self.plan.name, &self.plan.schema, sink, self.log.clone())
-    }
-
     /// Sinks that keep a position of their own.
     fn stored(&self, handle: &Handle, sink: &SinkPlan, sought: &Sought) -> Result<Said> {
-        let (context, at) = (self.context(sink), (self.message.partition, self.message.offset));
-        let found = match (&sink.kind, self.ground) {
-            (SinkKind::Mongodb(plan), Ground::Services) => {
-                handle.block_on(mongodb::find(&context, plan, at.0, at.1))?
-            }
-            (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
-                let collection = format!("{}.{}", plan.database, plan.collection);
-                embedded::find(&context, folder, &collection, at.0, at.1)?
-            }
-            (SinkKind::Hdfs(plan), ground) => handle.block_on(files(ground, &context, plan, at, sought))?,
-            (SinkKind::Kafka { .. }, _) => return Err(Error::stop("the head's sinks have no position of their own")),
-        };
+        let context = Context::of_sink(self.plan, sink, self.log);
+        let found = self.found(handle, &context, &sink.kind, |line| sought.is(line))?;
         // BSON has types that JSON has not
         let comparable = !matches!((&sink.kind, self.ground), (SinkKind::Mongodb(_), Ground::Services));
         let rows = self.rows(found.rows, if comparable { &sought.lines } else { &[] });
         Ok(self.judged(found.stands_at, found.file, rows))
+    }
+
+    fn found(
+        &self,
+        handle: &Handle,
+        context: &Context,
+        kind: &SinkKind,
+        is_row: impl Fn(&str) -> bool,
+    ) -> Result<Found> {
+        let at = (self.message.partition, self.message.offset);
+        match (kind, self.ground) {
+            (SinkKind::Mongodb(plan), Ground::Services) => handle.block_on(mongodb::find(context, plan, at.0, at.1)),
+            (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
+                let collection = format!("{}.{}", plan.database, plan.collection);
+                embedded::find(context, folder, &collection, at.0, at.1)
+            }
+            (SinkKind::Hdfs(plan), Ground::Services) => {
+                let files = hdfs::NameNode::new(plan, context.timeout)?;
+                handle.block_on(hdfs::find(files, context, &plan.directory, at, is_row))
+            }
+            (SinkKind::Hdfs(plan), Ground::Embedded(folder)) => {
+                let files = hdfs::Local::new(folder.join("hdfs"));
+                handle.block_on(hdfs::find(files, context, &plan.directory, at, is_row))
+            }
+            (SinkKind::Kafka { .. }, _) => Err(Error::stop("the head's sinks have no position of their own")),
+        }
     }
 
     fn rows(&self, found: Vec<FoundRow>, lines: &[String]) -> Vec<Row> {
@@ -214,18 +221,12 @@ impl Look<'_> {
         self.rows(found.collect(), lines)
     }
 
-    /// A reject says where it comes from.
-    pub fn rejects(&self) -> Result<InSink> {
-        let topic = &self.plan.rejects.topic;
-        let (source, partition, offset) = (&self.message.topic, self.message.partition, self.message.offset);
-        let said = self.look_through(topic, |_, value| {
-            let reject: Value = serde_json::from_slice(value).ok()?;
-            let is_ours = reject["pipeline"] == *self.plan.name
-                && reject["topic"] == **source
-                && reject["partition"] == partition
-                && reject["offset"] == offset;
-            is_ours.then_some(reject)
-        });
+    pub fn rejects(&self, handle: &Handle) -> Result<InSink> {
+        let rejects = &self.plan.rejects;
+        let said = match rejects.topic() {
+            Some(topic) => self.look_through(topic, |_, value| self.reject(value)),
+            None => self.stored_rejects(handle, rejects),
+        };
         let said = said.map(|said| match said.state {
             // a row that was answered is none of theirs
             State::NotFound if self.batch.is_some() && self.owner.is(self.plan) => {
@@ -233,7 +234,36 @@ impl Look<'_> {
             }
             _ => said,
         });
-        Ok(said.unwrap_or_else(Said::no_answer).named("rejects".into(), "kafka", topic.clone()))
+        Ok(said.unwrap_or_else(Said::no_answer).named(rejects))
+    }
+
+    /// A reject says where it comes from.
+    fn reject(&self, record: &[u8]) -> Option<Value> {
+        let reject: Value = serde_json::from_slice(record).ok()?;
+        let is_ours = reject["pipeline"] == *self.plan.name
+            && reject["topic"] == *self.message.topic
+            && reject["partition"] == self.message.partition
+            && reject["offset"] == self.message.offset;
+        is_ours.then_some(reject)
+    }
+
+    /// Those of the stages, and of each sink that keeps its own apart.
+    fn stored_rejects(&self, handle: &Handle, rejects: &SinkPlan) -> Result<Said> {
+        let is_ours = |line: &str| self.reject(line.as_bytes()).is_some();
+        let of_stages = Context::of_sink(self.plan, rejects, self.log);
+        let Found { stands_at, rows: mut found, .. } = self.found(handle, &of_stages, &rejects.kind, is_ours)?;
+        for sink in self.plan.sinks.iter().filter(|sink| sink.topic().is_none()) {
+            let who = refusals::who(&sink.name);
+            let context = Context::of_rejects(&self.plan.name, who.as_str().into(), rejects, self.log.clone());
+            found.extend(self.found(handle, &context, &rejects.kind.apart(&who), is_ours)?.rows);
+        }
+        let state = match (found.is_empty(), stands_at.is_some_and(|position| position > self.message.offset)) {
+            (false, _) => State::There,
+            (true, true) => State::NotFound,
+            (true, false) => State::NotYet,
+        };
+        let row = |FoundRow { place, row }| Row { place, generation: text(&row, "generation"), as_computed: None, row };
+        Ok(Said { state, stands_at, detail: None, rows: found.into_iter().map(row).collect() })
     }
 
     /// Records of a topic of the head's cluster, from its end backwards.
@@ -273,20 +303,6 @@ fn text(row: &Value, field: &str) -> Option<String> {
     row.get(field)?.as_str().map(str::to_owned)
 }
 
-async fn files(ground: &Ground, context: &Context, plan: &HdfsPlan, at: (i32, i64), sought: &Sought) -> Result<Found> {
-    let is_row = |line: &str| sought.is(line);
-    match ground {
-        Ground::Services => {
-            let files = hdfs::NameNode::new(plan, context.timeout)?;
-            hdfs::find(files, context, &plan.directory, at, is_row).await
-        }
-        Ground::Embedded(folder) => {
-            let files = hdfs::Local::new(folder.join("hdfs"));
-            hdfs::find(files, context, &plan.directory, at, is_row).await
-        }
-    }
-}
-
 struct Said {
     state: State,
     stands_at: Option<i64>,
@@ -299,8 +315,13 @@ impl Said {
         Said { state: State::NoAnswer, stands_at: None, detail: Some(error.to_string()), rows: Vec::new() }
     }
 
-    fn named(self, sink: String, kind: &'static str, place: String) -> InSink {
+    fn named(self, sink: &SinkPlan) -> InSink {
+        let (kind, place) = match &sink.kind {
+            SinkKind::Kafka { topic, .. } => ("kafka", topic.clone()),
+            SinkKind::Mongodb(mongodb) => ("mongodb", format!("{}.{}", mongodb.database, mongodb.collection)),
+            SinkKind::Hdfs(hdfs) => ("hdfs", hdfs.directory.clone()),
+        };
         let Said { state, stands_at, detail, rows } = self;
-        InSink { sink, kind, place, state, stands_at, detail, rows }
+        InSink { sink: sink.name.to_string(), kind, place, state, stands_at, detail, rows }
     }
 }

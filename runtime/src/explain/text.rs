@@ -23,7 +23,7 @@ impl fmt::Display for Explained {
             writeln!(f, "\nsink  `{}` to {} `{}`", sink.sink, sink.kind, sink.place)?;
             in_sink(f, sink)?;
         }
-        writeln!(f, "\nrejects  kafka `{}`", self.rejects.place)?;
+        writeln!(f, "\nrejects  {} `{}`", self.rejects.kind, self.rejects.place)?;
         in_sink(f, &self.rejects)
     }
 }

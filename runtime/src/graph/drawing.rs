@@ -38,7 +38,7 @@ fn drawing(plan: &Plan) -> (Vec<Node>, Vec<Edge>) {
         let label = if index == 0 { new_columns(&before, &now) } else { String::new() };
         edges.push(Edge { from: last.clone(), to: id, label });
     }
-    nodes.push(node("rejects".into(), format!("rejects: kafka {}", plan.rejects.topic)));
+    nodes.push(node("rejects".into(), format!("rejects: {}", place(&plan.rejects))));
     edges.push(Edge { from: last, to: "rejects".into(), label: "refused, with the reason".into() });
     (nodes, edges)
 }

@@ -15,7 +15,7 @@ struct Graph<'a> {
     /// After the last stage: what sinks choose from.
     columns: &'a [Field],
     sinks: Vec<Sink<'a>>,
-    rejects: Rejects<'a>,
+    rejects: Place<'a>,
 }
 
 #[derive(Serialize)]
@@ -52,12 +52,6 @@ enum Place<'a> {
     Hdfs { directory: &'a str },
 }
 
-#[derive(Serialize)]
-struct Rejects<'a> {
-    kind: &'static str,
-    topic: &'a str,
-}
-
 pub fn json(plan: &Plan) -> String {
     let mut before = plan.source.schema();
     let stages = plan.stages.iter().map(|plan| {
@@ -74,7 +68,7 @@ pub fn json(plan: &Plan) -> String {
         stages,
         columns: &plan.schema.0,
         sinks: plan.sinks.iter().map(|it| sink(plan, it)).collect(),
-        rejects: Rejects { kind: "kafka", topic: &plan.rejects.topic },
+        rejects: place(plan, &plan.rejects),
     };
     // names and types are text: nothing in it that JSON does not have
     serde_json::to_string_pretty(&graph).map(|text| text + "\n").unwrap_or_default()
@@ -93,12 +87,15 @@ fn stage<'a>(plan: &'a StagePlan, before: &Schema) -> Stage<'a> {
 }
 
 fn sink<'a>(plan: &'a Plan, sink: &'a SinkPlan) -> Sink<'a> {
+    let columns = sink.columns.iter().map(|&index| plan.schema.0[index].name.as_str()).collect();
+    Sink { name: &sink.name, place: place(plan, sink), columns }
+}
+
+fn place<'a>(plan: &'a Plan, sink: &'a SinkPlan) -> Place<'a> {
     let name = |index: usize| plan.schema.0[index].name.as_str();
-    let place = match &sink.kind {
+    match &sink.kind {
         SinkKind::Kafka { topic, key } => Place::Kafka { topic, key: key.map(name) },
         SinkKind::Mongodb(it) => Place::Mongodb { database: &it.database, collection: &it.collection },
         SinkKind::Hdfs(it) => Place::Hdfs { directory: &it.directory },
-    };
-    let columns = sink.columns.iter().map(|&index| name(index)).collect();
-    Sink { name: &sink.name, place, columns }
+    }
 }

@@ -21,7 +21,7 @@ pub fn render(plan: &Plan) -> String {
     for sink in &plan.sinks {
         out.sink(plan, sink);
     }
-    out.node(&format!("rejects  kafka `{}`", plan.rejects.topic));
+    out.node(&format!("rejects  {}", place(&plan.rejects)));
     out.0
 }
 

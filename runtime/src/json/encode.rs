@@ -22,6 +22,7 @@ use arrow_schema::{DataType, TimeUnit};
 #[derive(Clone, Debug)]
 pub struct Encoder {
     columns: Vec<Column>,
+    writes_nulls: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -42,26 +43,32 @@ impl Encoder {
             name: name.to_owned(),
             prefix: format!("{}{}:", if index == 0 { '{' } else { ',' }, serde_json::Value::from(name)).into_bytes(),
         });
-        Encoder { columns: columns.collect() }
+        Encoder { columns: columns.collect(), writes_nulls: true }
+    }
+
+    /// A value that is absent is left out of its row. The first column must have one.
+    pub fn without_nulls(self) -> Encoder {
+        Encoder { writes_nulls: false, ..self }
     }
 
     /// Finds the columns in a batch by name, and looks at their types once for all of its rows.
     pub fn batch<'a>(&'a self, batch: &'a RecordBatch) -> Result<BoundEncoder<'a>> {
         let cells =
             self.columns.iter().map(|column| Ok((column.prefix.as_slice(), Cells::named(batch, &column.name)?)));
-        Ok(BoundEncoder { cells: cells.collect::<Result<_>>()? })
+        Ok(BoundEncoder { cells: cells.collect::<Result<_>>()?, writes_nulls: self.writes_nulls })
     }
 }
 
 /// An [`Encoder`] and the columns of one batch.
 pub struct BoundEncoder<'a> {
     cells: Vec<(&'a [u8], Cells<'a>)>,
+    writes_nulls: bool,
 }
 
 impl BoundEncoder<'_> {
     /// Appends `{…}` without a newline.
     pub fn row(&self, row: usize, out: &mut Vec<u8>) {
-        for (prefix, cells) in &self.cells {
+        for (prefix, cells) in self.cells.iter().filter(|(_, cells)| self.writes_nulls || !cells.is_null(row)) {
             out.extend_from_slice(prefix);
             write_cell(cells, row, out);
         }

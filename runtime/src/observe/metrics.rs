@@ -76,7 +76,7 @@ pub struct Metrics {
     transactions: Counter,
     unknown_fields: Counter,
     restarts: Counter,
-    rejects: Family<RejectLabels, Counter>,
+    rejects: Rejects,
     stage_rows: Family<StageLabels, Counter>,
     stage_seconds: Histograms<StageLabels>,
     commit_seconds: Histogram,
@@ -94,10 +94,31 @@ pub struct SinkMetrics {
     positions: Family<PositionLabels, Gauge>,
     failures: Counter,
     states: Family<StateLabels, Gauge>,
+    rejects: Rejects,
     status: Arc<Status>,
 }
 
+/// Of all of a pipeline's rejects, by stage and code; a sink's own are among them.
+#[derive(Clone)]
+struct Rejects {
+    counts: Family<RejectLabels, Counter>,
+    status: Arc<Status>,
+}
+
+impl Rejects {
+    fn count(&self, reject: &Reject) {
+        let labels = RejectLabels { stage: reject.stage.to_string(), code: reject.code.to_string() };
+        self.counts.get_or_create(&labels).inc();
+        self.status.reject(&reject.stage, &reject.code);
+    }
+}
+
 impl SinkMetrics {
+    /// Rows that the sink's medium refused.
+    pub fn rejected(&self, reject: &Reject) {
+        self.rejects.count(reject);
+    }
+
     pub fn wrote(&self, rows: u64, time: Duration) {
         self.rows.inc_by(rows);
         self.seconds.observe(time.as_secs_f64());
@@ -142,8 +163,11 @@ impl Metrics {
         registry.register("build", "What runs here", Info::new(build));
         registry.register_collector(Box::new(Asked::new(plan, traces.clone())));
         let status = Arc::new(Status::new(plan));
+        let counts = family(&mut registry, "rejects", "Messages or rows refused, by stage and code", Family::default());
+        let rejects = Rejects { counts, status: status.clone() };
         Metrics {
-            sinks: sinks(&mut registry, plan, &status),
+            sinks: sinks(&mut registry, plan, &rejects),
+            rejects,
             status,
             traces,
             held: Mutex::default(),
@@ -157,7 +181,6 @@ impl Metrics {
                 "Fields of messages that the pipeline does not take",
             ),
             restarts: counter(&mut registry, "restarts", "Times that a worker began again after an error"),
-            rejects: family(&mut registry, "rejects", "Messages or rows refused, by stage and code", Family::default()),
             stage_rows: family(&mut registry, "stage_rows", "Rows that a stage was given", Family::default()),
             stage_seconds: family(&mut registry, "stage_seconds", "Time that a stage took for a batch", timed()),
             commit_seconds: family(&mut registry, "commit_seconds", "Time that a commit of the head took", seconds()),
@@ -248,9 +271,7 @@ impl Metrics {
     }
 
     pub fn reject(&self, reject: &Reject) {
-        let labels = RejectLabels { stage: reject.stage.to_string(), code: reject.code.to_string() };
-        self.rejects.get_or_create(&labels).inc();
-        self.status.reject(&reject.stage, &reject.code);
+        self.rejects.count(reject);
     }
 }
 
@@ -275,7 +296,7 @@ fn timed<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
     Family::new_with_constructor(seconds)
 }
 
-fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap<Arc<str>, Arc<SinkMetrics>> {
+fn sinks(registry: &mut Registry, plan: &Plan, rejects: &Rejects) -> BTreeMap<Arc<str>, Arc<SinkMetrics>> {
     let rows: Family<SinkLabels, Counter> = family(
         registry,
         "sink_rows",
@@ -299,10 +320,11 @@ fn sinks(registry: &mut Registry, plan: &Plan, status: &Arc<Status>) -> BTreeMap
             positions: positions.clone(),
             failures: failures.get_or_create_owned(&labels),
             states: states.clone(),
-            status: status.clone(),
+            rejects: rejects.clone(),
+            status: rejects.status.clone(),
         })
     };
-    plan.sinks.iter().map(|sink| (sink.name.clone(), one(&sink.name))).collect()
+    plan.sinks_seen().map(|sink| (sink.name.clone(), one(&sink.name))).collect()
 }
 
 /// For the end of a run.

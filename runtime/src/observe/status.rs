@@ -141,7 +141,7 @@ impl Status {
             started: now(),
             ready: false,
             workers: BTreeMap::new(),
-            sinks: plan.sinks.iter().map(|known| (known.name.to_string(), sink(kind(&known.kind)))).collect(),
+            sinks: plan.sinks_seen().map(|known| (known.name.to_string(), sink(kind(&known.kind)))).collect(),
             rejects: BTreeMap::new(),
         }))
     }

@@ -15,7 +15,7 @@ use super::view::{View, Viewer};
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
-use crate::plan::{Plan, SinkKind};
+use crate::plan::Plan;
 use crate::sink::ledger::Ledger;
 use crate::sink::transaction::Advance;
 use crate::source::group::Offsets;
@@ -201,13 +201,13 @@ impl Viewer<'_> {
 /// Is the sink one that has a position of its own?
 fn refused(plan: &Plan, target: &Target) -> Option<String> {
     let Target::Sink(name) = target else { return None };
-    match plan.sinks.iter().find(|sink| sink.name == *name) {
-        Some(sink) if matches!(sink.kind, SinkKind::Kafka { .. }) => Some(format!(
+    match plan.sinks_seen().find(|sink| sink.name == *name) {
+        Some(sink) if sink.topic().is_some() => Some(format!(
             "sink `{name}` is written in the head's transaction and has no position of its own: --head moves it"
         )),
         Some(_) => None,
         None => {
-            let names: Vec<_> = plan.sinks.iter().map(|sink| format!("`{}`", sink.name)).collect();
+            let names: Vec<_> = plan.sinks_seen().map(|sink| format!("`{}`", sink.name)).collect();
             Some(format!("the pipeline has no sink `{name}`: it has {}", names.join(", ")))
         }
     }

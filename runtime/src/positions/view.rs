@@ -69,7 +69,7 @@ impl<'a> Viewer<'a> {
         let group = Group::new(ground, &plan.source, offsets).map_err(place)?;
         let log = group.log().map_err(place)?;
         let mut ledgers = BTreeMap::new();
-        for sink in &plan.sinks {
+        for sink in plan.sinks_apart() {
             let ledger = AnyLedger::new(ground, plan, sink, &log);
             if let Some(ledger) = ledger.map_err(|error| error.at(format!("sink `{}`", sink.name)))? {
                 ledgers.insert(sink.name.clone(), ledger);

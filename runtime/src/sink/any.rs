@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::plan::{Plan, SinkKind, SinkPlan};
-use crate::sink::{Context, Log, Outbound, Positions, Writer, embedded, hdfs, mongodb};
+use crate::sink::refusals::{self, Destination, Nowhere, Refusals, ToRejects};
+use crate::sink::{Context, Log, Of, Outbound, Positions, Taken, Writer, embedded, hdfs, mongodb, topic};
 
 pub enum AnyWriter {
     Mongodb(mongodb::Writer),
     Hdfs(hdfs::Writer<hdfs::NameNode>),
     Documents(embedded::Writer),
     Directory(hdfs::Writer<hdfs::Local>),
+    Topic(topic::Writer),
 }
 
 /// The writer inside, whichever it is.
@@ -23,27 +25,52 @@ macro_rules! each {
             AnyWriter::Hdfs($writer) => $act,
             AnyWriter::Documents($writer) => $act,
             AnyWriter::Directory($writer) => $act,
+            AnyWriter::Topic($writer) => $act,
         }
     };
 }
 
 impl AnyWriter {
-    /// None: the sink is part of the head's transaction.
+    /// None: the sink is part of the head's transaction. The pipeline's rejects are such a sink too.
     pub fn new(ground: &Ground, plan: &Plan, sink: &SinkPlan, log: &Log) -> Result<Option<AnyWriter>> {
-        let context = Context::new(&plan.name, &plan.schema, sink, log.clone());
-        Ok(match (&sink.kind, ground) {
-            (SinkKind::Kafka { .. }, _) => None,
-            (SinkKind::Mongodb(plan), Ground::Services) => {
-                Some(AnyWriter::Mongodb(mongodb::Writer::new(context, plan)?))
+        if sink.topic().is_some() {
+            return Ok(None);
+        }
+        let context = Context::of_sink(plan, sink, log);
+        let refusals: Box<dyn Refusals> = match context.of {
+            Of::Rejects => Box::new(Nowhere),
+            Of::Rows => {
+                let to = Destination::of(ground, plan, log);
+                Box::new(ToRejects::new(to, &sink.name, refusals::who(&sink.name)))
             }
-            (SinkKind::Hdfs(plan), Ground::Services) => Some(AnyWriter::Hdfs(hdfs::Writer::new(context, plan)?)),
+        };
+        AnyWriter::apart(ground, context, &sink.kind, refusals).map(Some)
+    }
+
+    /// Of the rejects of one sink, `who`: apart from all others', with a position of their own.
+    pub fn of_rejects(to: &Destination, who: &str) -> Result<AnyWriter> {
+        let Destination { ground, pipeline, source, rejects, log } = to;
+        let context = Context::of_rejects(pipeline, who.into(), rejects, log.clone());
+        match rejects.kind.apart(who) {
+            SinkKind::Kafka { topic, .. } => Ok(AnyWriter::Topic(topic::Writer::new(context, ground, source, &topic))),
+            kind => AnyWriter::apart(ground, context, &kind, Box::new(Nowhere)),
+        }
+    }
+
+    fn apart(ground: &Ground, context: Context, kind: &SinkKind, refusals: Box<dyn Refusals>) -> Result<AnyWriter> {
+        Ok(match (kind, ground) {
+            (SinkKind::Mongodb(plan), Ground::Services) => {
+                AnyWriter::Mongodb(mongodb::Writer::new(context, plan, refusals)?)
+            }
+            (SinkKind::Hdfs(plan), Ground::Services) => AnyWriter::Hdfs(hdfs::Writer::new(context, plan)?),
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
                 let collection = format!("{}.{}", plan.database, plan.collection);
-                Some(AnyWriter::Documents(embedded::Writer::new(context, folder.clone(), collection)))
+                AnyWriter::Documents(embedded::Writer::new(context, folder.clone(), collection, refusals))
             }
             (SinkKind::Hdfs(plan), Ground::Embedded(folder)) => {
-                Some(AnyWriter::Directory(hdfs::Writer::in_folder(context, plan, folder.join("hdfs"))?))
+                AnyWriter::Directory(hdfs::Writer::in_folder(context, plan, folder.join("hdfs"))?)
             }
+            (SinkKind::Kafka { .. }, _) => return Err(Error::stop("a topic is written in the head's transaction")),
         })
     }
 }
@@ -53,7 +80,7 @@ impl Writer for AnyWriter {
         each!(self, writer => writer.open(starts).await)
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
         each!(self, writer => writer.write(outbound).await)
     }
 

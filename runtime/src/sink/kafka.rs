@@ -4,7 +4,9 @@
 //! fences it and aborts what it left. "Abort and go on" would let a late message into the next transaction.
 //! Knows nothing of batches.
 
-use std::collections::BTreeMap;
+mod limits;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,10 +23,14 @@ use crate::sink::transaction::{Advance, TooLarge};
 
 /// A worker that was killed holds back read-committed readers, and its successor, for this long.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of memory for records that are not acknowledged; a single one that is larger is taken all the same.
+const QUEUE_KBYTES_MAX: usize = 32_768;
 /// Between two looks at what is in flight.
 const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
 
 pub struct Transactions {
+    /// Of each topic that is written.
+    limits: BTreeMap<String, usize>,
     producer: BaseProducer<Deliveries>,
     brokers: String,
     /// The topic that the offsets are about.
@@ -34,8 +40,11 @@ pub struct Transactions {
 }
 
 impl Transactions {
-    /// Fences whoever had this id, and finishes what it left.
-    pub fn init(plan: &SourcePlan, transactional_id: &str) -> Result<Transactions> {
+    /// Fences whoever had this id, and finishes what it left. `topics`: those that will be written.
+    pub fn init(plan: &SourcePlan, transactional_id: &str, topics: &BTreeSet<&str>) -> Result<Transactions> {
+        let limits = limits::ask(&plan.brokers, topics, plan.timeout)?;
+        let largest = limits.values().copied().max().unwrap_or(limits::BATCH_BYTES_DEFAULT);
+        let smallest = limits.values().copied().min().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let (mut config, timeout) = (kafka::client_config(&plan.brokers, transactional_id), plan.timeout);
         config
             .set("transactional.id", transactional_id)
@@ -43,7 +52,10 @@ impl Transactions {
             .set("message.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
             .set("linger.ms", "0.5")
             .set("queue.buffering.max.messages", "100000")
-            .set("queue.buffering.max.kbytes", "32768")
+            .set("queue.buffering.max.kbytes", (largest / 1024 + 1).max(QUEUE_KBYTES_MAX).to_string())
+            // one record may be as large as its topic takes; a batch of several is never larger than any topic takes
+            .set("message.max.bytes", largest.clamp(1_000, 1_000_000_000).to_string())
+            .set("batch.size", smallest.min(limits::BATCH_BYTES_DEFAULT).to_string())
             // thousands of reports a transaction that say nothing else
             .set("delivery.report.only.error", "true");
         let producer: BaseProducer<Deliveries> = config
@@ -53,7 +65,7 @@ impl Transactions {
             kafka::error(format!("taking transactional id `{transactional_id}` at {}", plan.brokers), cause)
         })?;
         let (brokers, source) = (plan.brokers.clone(), plan.topic.clone());
-        Ok(Transactions { producer, brokers, source, timeout, open: false })
+        Ok(Transactions { limits, producer, brokers, source, timeout, open: false })
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -72,6 +84,9 @@ impl Transactions {
         headers: &[(String, Vec<u8>)],
     ) -> Result<Result<(), TooLarge>> {
         self.begin()?;
+        if limits::batch_bytes(key, value, headers) > self.record_bytes_max(topic) {
+            return Ok(Err(TooLarge));
+        }
         let deadline = Instant::now() + self.timeout;
         let mut record = BaseRecord::to(topic).payload(value);
         record.key = key;
@@ -91,6 +106,10 @@ impl Transactions {
                 Err((cause, _)) => return Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
             }
         }
+    }
+
+    pub fn record_bytes_max(&self, topic: &str) -> usize {
+        self.limits.get(topic).copied().unwrap_or(limits::BATCH_BYTES_DEFAULT)
     }
 
     /// Everything sent since the last commit, and these offsets, become visible at once. `group`: who the consumer

@@ -70,7 +70,7 @@ macro_rules! each {
 impl AnyLedger {
     /// Connects to nothing yet. None: the sink's position is the head's.
     pub fn new(ground: &Ground, plan: &Plan, sink: &SinkPlan, log: &Log) -> Result<Option<AnyLedger>> {
-        let context = Context::new(&plan.name, &plan.schema, sink, log.clone());
+        let context = Context::of_sink(plan, sink, log);
         Ok(match (&sink.kind, ground) {
             (SinkKind::Kafka { .. }, _) => None,
             (SinkKind::Mongodb(plan), Ground::Services) => {

@@ -10,6 +10,8 @@ pub mod hdfs;
 pub mod kafka;
 pub mod ledger;
 pub mod mongodb;
+pub mod refusals;
+pub mod topic;
 pub mod transaction;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,11 @@ use std::time::{Duration, Instant};
 
 pub use any::AnyWriter;
 
-use crate::batch::{Batch, Span};
+use crate::batch::{Batch, Reject, Span};
 use crate::error::{Error, Result};
-use crate::plan::SinkPlan;
+use crate::json::encode::Encoder;
+use crate::plan::{Plan, SinkPlan};
+use crate::rejects;
 use crate::schema::Schema;
 
 /// The log that positions are about. Two topics of one name, one after the other, are not the same log.
@@ -45,6 +49,16 @@ pub type Positions = BTreeMap<i32, i64>;
 #[derive(Debug)]
 pub struct Outbound {
     pub batch: Batch,
+    pub generation: Arc<str>,
+}
+
+/// What the rows are that a writer writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// A pipeline's rows, known by the pipeline and their position.
+    Rows,
+    /// Rejects, known by who refused them besides; a value that is absent is left out.
+    Rejects,
 }
 
 /// Whose rows a writer writes, and how.
@@ -53,6 +67,7 @@ pub struct Context {
     pub pipeline: Arc<str>,
     pub sink: Arc<str>,
     pub log: Log,
+    pub of: Of,
     /// Names, in the order in which they are written. Found by name in each batch: generations differ in their columns.
     pub columns: Vec<String>,
     /// For each call to the service.
@@ -66,8 +81,32 @@ impl Context {
             pipeline: pipeline.into(),
             sink: sink.name.clone(),
             log,
+            of: Of::Rows,
             columns: sink.columns.iter().map(|&index| schema.0[index].name.clone()).collect(),
             timeout: sink.timeout,
+        }
+    }
+
+    /// Of one of the pipeline's sinks; the rejects may be one.
+    pub fn of_sink(plan: &Plan, sink: &SinkPlan, log: &Log) -> Context {
+        match sink.is_rejects() {
+            true => Context::of_rejects(&plan.name, sink.name.clone(), sink, log.clone()),
+            false => Context::new(&plan.name, &plan.schema, sink, log.clone()),
+        }
+    }
+
+    /// `sink`: whose rejects, as part of names. `rejects`: where they go.
+    pub fn of_rejects(pipeline: &str, sink: Arc<str>, rejects: &SinkPlan, log: Log) -> Context {
+        let (pipeline, columns) = (pipeline.into(), rejects::columns());
+        Context { pipeline, sink, log, of: Of::Rejects, columns, timeout: rejects.timeout }
+    }
+
+    /// For sinks that write JSON.
+    fn encoder(&self) -> Encoder {
+        let encoder = Encoder::of_names(self.columns.iter().map(String::as_str));
+        match self.of {
+            Of::Rows => encoder,
+            Of::Rejects => encoder.without_nulls(),
         }
     }
 
@@ -79,7 +118,10 @@ impl Context {
 
     /// What the id of every row of a partition begins with.
     fn rows_prefix(&self, partition: i32) -> String {
-        format!("{}/{}/{partition}/", self.pipeline, self.log.topic_id)
+        match self.of {
+            Of::Rows => format!("{}/{}/{partition}/", self.pipeline, self.log.topic_id),
+            Of::Rejects => format!("{}/{}/{}/{partition}/", self.pipeline, self.sink, self.log.topic_id),
+        }
     }
 }
 
@@ -103,6 +145,20 @@ pub struct FoundRow {
     pub row: serde_json::Value,
 }
 
+/// What became of a batch's rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    pub rows: u64,
+    /// In the order of their rows.
+    pub refused: Vec<Reject>,
+}
+
+impl Taken {
+    pub fn all(rows: u64) -> Taken {
+        Taken { rows, refused: Vec::new() }
+    }
+}
+
 /// A writer that answered an error, or whose future was dropped before its end, is of no more use: drop it, and open
 /// another, which goes on from what is durable.
 pub trait Writer: Send {
@@ -113,8 +169,9 @@ pub trait Writer: Send {
     fn open(&mut self, starts: &Positions) -> impl Future<Output = Result<Positions>> + Send;
 
     /// Takes the batch's rows at or above the writer's position; those below it are there already. Rows may be
-    /// durable only after [`Writer::roll`] or [`Writer::finish`]. Answers how many rows it took.
-    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<u64>> + Send;
+    /// durable only after [`Writer::roll`] or [`Writer::finish`]. A row that the medium refuses is a durable reject
+    /// before the writer's position passes it.
+    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<Taken>> + Send;
 
     /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
     fn deadline(&self) -> Option<Instant>;

@@ -41,6 +41,14 @@ impl Transactions {
         }
     }
 
+    /// Bytes of a record's key and value, with what surrounds them.
+    pub fn record_bytes_max(&self, topic: &str) -> usize {
+        match self {
+            Transactions::Kafka(transactions) => transactions.record_bytes_max(topic),
+            Transactions::Embedded(_) => embedded::RECORD_BYTES_MAX,
+        }
+    }
+
     /// Everything sent since the last commit, and these offsets. `member`: who read the rows.
     pub fn commit(&mut self, advances: &BTreeMap<i32, Advance>, member: &Membership) -> Result<()> {
         match (self, member) {

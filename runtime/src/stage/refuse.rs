@@ -1,22 +1,13 @@
 //! Taking refused rows out of a batch.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 use arrow_buffer::BooleanBufferBuilder;
 use arrow_select::filter::filter_record_batch;
 
-use crate::batch::{Batch, Reject};
+use crate::batch::{Batch, Refused};
 use crate::error::{Error, Result};
-
-/// A row of a batch that a stage refuses.
-#[derive(Debug)]
-pub struct Refused {
-    pub row: usize,
-    pub code: &'static str,
-    pub reason: String,
-}
 
 /// Moves the refused rows, which are in order, from the batch's rows to its rejects.
 pub fn refuse(mut batch: Batch, stage: &Arc<str>, refused: Vec<Refused>) -> Result<Batch> {
@@ -25,10 +16,10 @@ pub fn refuse(mut batch: Batch, stage: &Arc<str>, refused: Vec<Refused>) -> Resu
     }
     let mut keep = BooleanBufferBuilder::new(batch.rows());
     keep.append_n(batch.rows(), true);
-    for Refused { row, code, reason } in refused {
-        keep.set_bit(row, false);
-        let origin = batch.lineage[row];
-        batch.rejects.push(Reject { origin, stage: stage.clone(), code: Cow::Borrowed(code), reason });
+    for refused in refused {
+        keep.set_bit(refused.row, false);
+        let reject = batch.reject(stage, refused);
+        batch.rejects.push(reject);
     }
     let keep = keep.finish();
     batch.lineage = keep.set_indices().map(|row| batch.lineage[row]).collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -125,11 +125,7 @@ impl Bed {
     }
 
     pub fn published(&self) -> Vec<PathBuf> {
-        let directory = self.data.join("hdfs/user/flight_predictions");
-        let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
-        files.sort();
-        files
+        files(&self.data.join("hdfs/user/flight_predictions"))
     }
 
     /// As another writer would: whoever had the token is fenced.
@@ -141,11 +137,7 @@ impl Bed {
     }
 
     fn archived(&self) -> Vec<Value> {
-        let files = self.published();
-        let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
-        texts
-            .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>())
-            .collect()
+        lines(&self.published())
     }
 
     pub fn await_rows(&self, count: usize, process: &mut Process) {
@@ -182,6 +174,19 @@ impl Bed {
         assert_eq!(responses, answers(self.documents(), expected), "the collection's answers");
         assert_eq!(responses, answers(self.archived(), expected), "the directory's answers");
     }
+}
+
+/// Of a directory, in the order of their names.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+fn lines(files: &[PathBuf]) -> Vec<Value> {
+    let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+    texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()).collect()
 }
 
 fn answers(rows: Vec<Value>, expected: &BTreeSet<String>) -> BTreeMap<String, Value> {
@@ -235,6 +240,81 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
     let rejects = bed.consume("flight-delay-ml-rejected");
     assert_eq!(rejects.len(), 1, "{rejects:?}");
     assert_eq!((&rejects[0]["code"], &rejects[0]["offset"]), (&"not_json".into(), &700.into()));
+}
+
+/// Killed again and again; what each place of `[rejects]` holds in the end. A row of 1 MB is too large for a topic, and
+/// one of 17 MB for a document too.
+fn refused_everywhere(test: &str, rejects: &str, found: impl Fn(&Bed) -> Vec<Value>) {
+    let mut bed = Bed::new(test);
+    bed.toml = bed.toml.replace("[rejects.kafka]\ntopic = \"flight-delay-ml-rejected\"", rejects);
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
+    bed.toml += "\n[batch]\nrows_max = 50\n\n[commit]\nrows_max = 100\n";
+    let (mut messages, ids) = flights(500, "r");
+    let [large, huge] = [1 << 20, 17 << 20].map(|bytes| request(&"x".repeat(bytes), serde_json::json!({})));
+    let originals = [b"{\"broken\"".len(), large.len(), huge.len()];
+    for (at, bad) in [(100, b"{\"broken\"".to_vec()), (200, large), (300, huge)] {
+        messages.insert(at, bad);
+    }
+    bed.produce(&messages);
+    for target in [1, 150, 260] {
+        let mut process = bed.start(&["--workers", "1"]);
+        bed.await_rows(target, &mut process);
+        process.kill_nine();
+    }
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    let deadline = Instant::now() + PATIENCE;
+    // 500 flights, and what only the topic refused
+    while bed.documents().len() < ids.len() + 1 || bed.archived().len() < ids.len() + 2 || found(&bed).len() < 4 {
+        process.must_run();
+        assert!(Instant::now() < deadline, "{:?}; said:\n{}", found(&bed), process.said());
+    }
+    process.drain();
+    assert_eq!((bed.documents().len(), bed.archived().len()), (ids.len() + 1, ids.len() + 2));
+    assert_eq!(bed.consume("flight-delay-ml-response").len(), ids.len());
+    let size = |reject: &Value| match (&reject["original"], &reject["original_bytes"]) {
+        (Value::String(original), Value::Null) => original.len(),
+        (Value::Null, bytes) => bytes.as_u64().unwrap() as usize,
+        both => panic!("{both:?}"),
+    };
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let told = |reject: &Value| (text(&reject["stage"]), text(&reject["code"]), size(reject));
+    let mut told: Vec<_> = found(&bed).iter().map(told).collect();
+    told.sort();
+    let expected = [
+        ("responses", "record_too_large", originals[1]),
+        ("responses", "record_too_large", originals[2]),
+        ("source", "not_json", originals[0]),
+        ("store", "document_too_large", originals[2]),
+    ];
+    assert_eq!(told, expected.map(|(stage, code, size)| (stage.to_owned(), code.to_owned(), size)));
+}
+
+#[test]
+fn rejects_in_a_topic_are_there_once() {
+    let topic = "[rejects.kafka]\ntopic = \"flight-delay-ml-rejected\"";
+    refused_everywhere("rejects-topic", topic, |bed| bed.consume("flight-delay-ml-rejected"));
+}
+
+#[test]
+fn rejects_in_documents_are_there_once() {
+    let table = "[rejects.mongodb]\nuri = \"mongodb://nobody\"\ndatabase = \"d\"\ncollection = \"rejected\"";
+    refused_everywhere("rejects-documents", table, |bed| {
+        let documents = Folder::open(&bed.data).unwrap().documents("d.rejected").unwrap();
+        documents.iter().map(|(_, json)| serde_json::from_str(json).unwrap()).collect()
+    });
+}
+
+#[test]
+fn rejects_in_a_directory_are_there_once() {
+    let table = "[rejects.hdfs]\nuri = \"hdfs://nobody:1\"\ndirectory = \"/user/rejected\"\nroll_seconds_max = 1";
+    refused_everywhere("rejects-directory", table, |bed| {
+        let directory = bed.data.join("hdfs/user/rejected");
+        let folders = fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let folders = folders.filter(|path| path.is_dir() && !path.ends_with("_millrace"));
+        let all: Vec<_> = folders.chain([directory.clone()]).collect();
+        all.iter().flat_map(|folder| lines(&files(folder))).collect()
+    });
 }
 
 #[test]

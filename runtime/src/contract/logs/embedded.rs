@@ -32,6 +32,7 @@ fn nowhere(name: &str) -> SourcePlan {
 impl Logs for Embedded {
     const MAKES_TOPICS: bool = true;
     const GROWS: bool = false;
+    const RECORD_BYTES_MAX: usize = 1_000_000;
 
     fn fresh() -> Embedded {
         Embedded { folder: fresh_folder(), plan: nowhere(&fresh_name()) }

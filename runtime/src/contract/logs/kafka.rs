@@ -52,9 +52,31 @@ fn eyes(group: &str) -> BaseConsumer {
         .unwrap()
 }
 
+impl<const IS_CLASSIC: bool> Cluster<IS_CLASSIC> {
+    /// One that takes records of so many bytes, with what surrounds them.
+    pub fn make_topic_of(&self, topic: &str, partitions: i32, record_bytes_max: usize) {
+        let limit = record_bytes_max.to_string();
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
+            .set("max.message.bytes", &limit)
+            // the messages' timestamps are years old: the broker's retention would drop them while they are read
+            .set("retention.ms", "-1");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
+            match made.into_iter().next().unwrap() {
+                Ok(_) => return,
+                // the one that was deleted just now
+                Err((_, Code::TopicAlreadyExists)) if Instant::now() < deadline => {}
+                Err((_, code)) => panic!("making `{topic}`: {code}"),
+            }
+        }
+    }
+}
+
 impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
     const MAKES_TOPICS: bool = false;
     const GROWS: bool = true;
+    const RECORD_BYTES_MAX: usize = 10_000_000;
 
     fn fresh() -> Self {
         let plan = plan(setting("KAFKA_BROKERS"), &fresh_name(), protocol(IS_CLASSIC));
@@ -72,20 +94,7 @@ impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
 
     /// Retention by rows is not Kafka's.
     fn make_topic(&self, topic: &str, partitions: i32, _rows_max: u64) {
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1))
-            .set("max.message.bytes", "10000000")
-            // the messages' timestamps are years old: the broker's retention would drop them while they are read
-            .set("retention.ms", "-1");
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
-            match made.into_iter().next().unwrap() {
-                Ok(_) => return,
-                // the one that was deleted just now
-                Err((_, Code::TopicAlreadyExists)) if Instant::now() < deadline => {}
-                Err((_, code)) => panic!("making `{topic}`: {code}"),
-            }
-        }
+        self.make_topic_of(topic, partitions, Self::RECORD_BYTES_MAX);
     }
 
     fn delete_topic(&self, topic: &str) {

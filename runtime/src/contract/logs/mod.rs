@@ -40,6 +40,9 @@ pub trait Logs: Sized {
     /// Of a message, in bytes: more than is read ahead of a partition at once.
     const MESSAGE_BYTES_LARGE: usize = 5 << 20;
 
+    /// What its topics take of a record.
+    const RECORD_BYTES_MAX: usize;
+
     /// Names that nobody used before, and nothing made.
     fn fresh() -> Self;
     fn ground(&self) -> Ground;

@@ -3,6 +3,7 @@
 //! A log gets all of it by one line of `on_each_log!`.
 
 mod cases;
+mod limits;
 mod zombies;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,8 @@ fn topic<L: Logs>(logs: &L, role: &str) -> String {
 /// Fences whoever had `slot`.
 fn open<L: Logs>(logs: &L, slot: i32) -> Result<Transactions> {
     let id = format!("{}-{slot}", logs.plan().group);
-    logs.ground().transactions(logs.plan(), &id, ALONE)
+    let topics = [OUT, ASIDE].map(|role| topic(logs, role));
+    logs.ground().transactions(logs.plan(), &topics.iter().map(String::as_str).collect(), &id, ALONE)
 }
 
 /// A row of the source's partition at this offset.

@@ -6,9 +6,12 @@ use millrace_embedded::Folder;
 
 use super::super::rows::Row;
 use super::super::{fresh_folder, impossible_folder};
+use super::refusals::Refusing;
 use super::{Context, Medium, Unreachable, context};
 use crate::error::Result;
-use crate::sink::embedded::Writer;
+use crate::sink::embedded::{self, Writer};
+use crate::sink::ledger::Ledger;
+use crate::sink::refusals::{Nowhere, Refusals};
 
 const COLLECTION: &str = "database.collection";
 
@@ -20,6 +23,9 @@ pub struct Documents {
 impl Medium for Documents {
     type Writer = Writer;
 
+    /// As on MongoDB.
+    const TEXT_BYTES_REFUSED: Option<usize> = Some(17 << 20);
+
     async fn fresh() -> Documents {
         Documents { context: context(), folder: fresh_folder() }
     }
@@ -29,7 +35,7 @@ impl Medium for Documents {
     }
 
     fn writer(&self, context: Context) -> Result<Writer> {
-        Ok(Writer::new(context, self.folder.clone(), COLLECTION.into()))
+        self.refusing(context, Box::new(Nowhere))
     }
 
     async fn published(&self) -> Vec<Row> {
@@ -40,6 +46,27 @@ impl Medium for Documents {
     fn unreachable() -> Vec<Unreachable<Writer>> {
         let folder = impossible_folder();
         let address = folder.display().to_string();
-        vec![Unreachable { writer: Writer::new(context(), folder, COLLECTION.into()), address, _by: Box::new(()) }]
+        let writer = Writer::new(context(), folder, COLLECTION.into(), Box::new(Nowhere));
+        vec![Unreachable { writer, address, _by: Box::new(()) }]
+    }
+}
+
+impl Refusing for Documents {
+    const CODE: &str = "document_too_large";
+
+    async fn ruled() -> Documents {
+        Documents::fresh().await
+    }
+
+    fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
+        Ok(Writer::new(context, self.folder.clone(), COLLECTION.into(), refusals))
+    }
+
+    fn bad() -> String {
+        "x".repeat((16 << 20) + 1)
+    }
+
+    fn ledger(&self, context: Context) -> impl Ledger {
+        embedded::Ledger::new(context, &self.folder, COLLECTION.into()).unwrap()
     }
 }

@@ -1,10 +1,11 @@
 //! A directory on a NameNode, and the same on a disk.
 
 use std::any::Any;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hdfs_native::{Client, ClientBuilder, HdfsError};
+use serde::de::DeserializeOwned;
 
 use super::super::rows::Row;
 use super::super::{Nobody, SHORT, fresh_folder, impossible_folder, setting};
@@ -39,15 +40,39 @@ fn plan(directory: String, uri: String) -> HdfsPlan {
     }
 }
 
-fn rows_of(file: &str, bytes: &[u8]) -> Vec<Row> {
+fn lines_of<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Vec<T> {
     assert!(bytes.ends_with(b"\n"), "{file} ends within a line");
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
+/// Of every published file of a folder.
+pub fn lines_of_a_disk<T: DeserializeOwned>(directory: &Path) -> Vec<T> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file());
+    files.flat_map(|file| lines_of(&file.display().to_string(), &std::fs::read(&file).unwrap())).collect()
+}
+
 impl NameNode {
     fn client() -> Client {
         ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap()
+    }
+
+    /// Of every published file of a directory.
+    pub async fn lines<T: DeserializeOwned>(directory: &str) -> Vec<T> {
+        let client = NameNode::client();
+        let entries = match client.list_status(directory, false).await {
+            Ok(entries) => entries,
+            Err(HdfsError::FileNotFound(_)) => return Vec::new(),
+            Err(error) => panic!("{directory}: {error}"),
+        };
+        let mut lines = Vec::new();
+        for file in entries.into_iter().filter(|entry| !entry.isdir) {
+            let mut reader = client.read(&file.path).await.unwrap();
+            let bytes = reader.read_bytes(reader.file_length()).await.unwrap();
+            lines.extend(lines_of::<T>(&file.path, &bytes));
+        }
+        lines
     }
 }
 
@@ -67,20 +92,7 @@ impl Medium for NameNode {
     }
 
     async fn published(&self) -> Vec<Row> {
-        let client = NameNode::client();
-        let directory = directory(&self.context);
-        let entries = match client.list_status(&directory, false).await {
-            Ok(entries) => entries,
-            Err(HdfsError::FileNotFound(_)) => return Vec::new(),
-            Err(error) => panic!("{directory}: {error}"),
-        };
-        let mut rows = Vec::new();
-        for file in entries.into_iter().filter(|entry| !entry.isdir) {
-            let mut reader = client.read(&file.path).await.unwrap();
-            let bytes = reader.read_bytes(reader.file_length()).await.unwrap();
-            rows.extend(rows_of(&file.path, &bytes));
-        }
-        rows
+        NameNode::lines(&directory(&self.context)).await
     }
 
     fn unreachable() -> Vec<Unreachable<Writer>> {
@@ -111,9 +123,7 @@ impl Medium for Local {
 
     async fn published(&self) -> Vec<Row> {
         let directory = self.root.join(directory(&self.context).trim_start_matches('/'));
-        let entries = std::fs::read_dir(&directory).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let files = entries.filter(|path| path.is_file());
-        files.flat_map(|file| rows_of(&file.display().to_string(), &std::fs::read(&file).unwrap())).collect()
+        lines_of_a_disk(&directory)
     }
 
     fn unreachable() -> Vec<Unreachable<Self::Writer>> {

@@ -7,6 +7,9 @@ mod cases;
 mod embedded;
 mod hdfs;
 mod mongodb;
+mod refusals;
+mod rejects;
+mod topic;
 mod zombies;
 
 use std::any::Any;
@@ -14,7 +17,7 @@ use std::any::Any;
 use super::rows::{COLUMNS, Row, batch, rows};
 use super::{TIMEOUT, fresh_name};
 use crate::error::{Error, Kind, Result};
-use crate::sink::{Context, Log, Positions, Writer};
+use crate::sink::{Context, Log, Of, Positions, Writer};
 
 /// Openings after which a writer that nobody disturbs must have come through.
 const TRIES_MAX: usize = 5;
@@ -26,6 +29,8 @@ trait Medium: Sized {
     /// Of a row's text, in bytes: a large one that is taken, and one that is refused, if any is.
     const TEXT_BYTES_LARGE: usize = 15 << 20;
     const TEXT_BYTES_REFUSED: Option<usize> = None;
+    /// Rows of others may be there: rows alone say nothing of a position that is gone.
+    const IS_ANYBODYS: bool = false;
 
     /// Nobody has used it before.
     async fn fresh() -> Self;
@@ -55,6 +60,7 @@ fn context() -> Context {
         pipeline: fresh_name().into(),
         sink: "s".into(),
         log: Log { cluster: "c".into(), topic: "t".into(), topic_id: "AbC+/9".into() },
+        of: Of::Rows,
         columns: COLUMNS.map(str::to_owned).into(),
         timeout: TIMEOUT,
     }
@@ -131,7 +137,7 @@ macro_rules! contract {
                 cases::one_row
                 cases::many_rows_of_two_partitions
                 cases::a_large_row
-                cases::a_row_that_is_refused_stops_before_it
+                cases::a_row_that_nobody_takes_stops_it
                 cases::a_batch_given_again_is_known
                 cases::positions_are_read_again
                 cases::a_missing_position_begins_where_it_is_told
@@ -162,4 +168,6 @@ contract! {
     on_hdfs: hdfs::NameNode;
     on_a_local_directory: hdfs::Local;
     on_embedded_documents: embedded::Documents;
+    on_a_kafka_topic: topic::Topic<crate::contract::logs::kafka::Kafka>;
+    on_an_embedded_topic: topic::Topic<crate::contract::logs::embedded::Embedded>;
 }

@@ -5,15 +5,21 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 use mongodb::{Client, Collection, IndexModel};
 
-use super::super::rows::{Row, batch};
+use super::super::logs::kafka::Kafka;
+use super::super::rows::{Row, batch_of, span};
 use super::super::{Nobody, SHORT, setting};
-use super::{Context, Medium, Unreachable, context, open};
-use crate::error::{Kind, Result};
+use super::refusals::Refusing;
+use super::rejects::{InTopic, Rejects};
+use super::{Context, Medium, Unreachable, context, published, starts};
+use crate::error::Result;
 use crate::plan::MongodbPlan;
 use crate::sink::Writer as _;
-use crate::sink::mongodb::Writer;
+use crate::sink::ledger::Ledger;
+use crate::sink::mongodb::{Ledger as Cursors, Writer};
+use crate::sink::refusals::{Nowhere, Refusals};
 
-const DATABASE: &str = "millrace_contract";
+pub const DATABASE: &str = "millrace_contract";
+const BAD: &str = "bad";
 
 pub struct Database {
     context: Context,
@@ -45,8 +51,7 @@ impl Medium for Database {
     }
 
     fn writer(&self, context: Context) -> Result<Writer> {
-        let plan = plan(&self.context, setting("MONGODB_URI"));
-        Writer::new(context, &plan)
+        self.refusing(context, Box::new(Nowhere))
     }
 
     async fn published(&self) -> Vec<Row> {
@@ -65,31 +70,62 @@ impl Medium for Database {
         let gone = |by: Nobody| {
             let context = Context { timeout: SHORT, ..context() };
             let plan = plan(&context, format!("mongodb://{}", by.address));
-            let writer = Writer::new(context, &plan).unwrap();
+            let writer = Writer::new(context, &plan, Box::new(Nowhere)).unwrap();
             Unreachable { writer, address: by.address.clone(), _by: Box::new(by) }
         };
         Nobody::each().into_iter().map(gone).collect()
     }
 }
 
-/// The collection's owner may refuse rows too: by a unique index, or a validator.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rules_of_the_collections_owner_stop_it() {
-    let unique = Database::fresh().await;
-    let options = IndexOptions::builder().unique(true).build();
-    let index = IndexModel::builder().keys(doc! { "partition": 1 }).options(options).build();
-    unique.collection().await.create_index(index).await.unwrap();
-    let ruled = Database::fresh().await;
-    let database = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap().database(DATABASE);
-    let rule = doc! { "offset": { "$lt": 2 } };
-    database.create_collection(&*ruled.context.pipeline).validator(rule).await.unwrap();
-    for medium in [unique, ruled] {
-        let (mut writer, _) = open(&medium, 0).await;
-        let error = writer.write(batch(0, 0..4)).await.unwrap_err();
-        assert_eq!(error.kind, Kind::Stop, "{error}");
-        let id = format!("{}/{}/0/2", medium.context.pipeline, medium.context.log.topic_id);
-        assert!(error.to_string().contains(&id), "{error}");
-        drop(writer);
-        assert_eq!(open(&medium, 0).await.1, 0);
+impl Refusing for Database {
+    const CODE: &str = "document_refused";
+
+    /// The collection's owner has a rule.
+    async fn ruled() -> Database {
+        let ruled = Database::fresh().await;
+        let database = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap().database(DATABASE);
+        let rule = doc! { "text": { "$ne": BAD } };
+        database.create_collection(&*ruled.context.pipeline).validator(rule).await.unwrap();
+        ruled
     }
+
+    fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
+        Writer::new(context, &plan(&self.context, setting("MONGODB_URI")), refusals)
+    }
+
+    fn bad() -> String {
+        BAD.into()
+    }
+
+    fn ledger(&self, context: Context) -> impl Ledger {
+        Cursors::new(context, &plan(&self.context, setting("MONGODB_URI")))
+    }
+}
+
+/// A document that is too large, one that a validator refuses, and one that is there twice by the owner's own index: each
+/// is found alone, whatever else is in its batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_bad_row_is_found_alone_with_its_code() {
+    let medium = Database::ruled().await;
+    let options = IndexOptions::builder().unique(true).build();
+    let index = IndexModel::builder().keys(doc! { "text": 1 }).options(options).build();
+    medium.collection().await.create_index(index).await.unwrap();
+    let rejects = InTopic::<Kafka>::fresh().await;
+    let row = |offset: i64, text: String| Row { partition: 0, offset, index: 0, text };
+    let mut all: Vec<_> = (0..1000).map(|offset| row(offset, format!("{offset}"))).collect();
+    all[10].text = BAD.into();
+    all[500].text = "499".into();
+    all[501].text = "x".repeat(17 << 20);
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context, refusals).unwrap();
+    writer.open(&starts(0)).await.unwrap();
+    let taken = writer.write(batch_of(vec![span(0, 0..1000)], &all)).await.unwrap();
+    assert_eq!((taken.rows, writer.durable()[&0]), (997, 1000));
+    let said = rejects.records().await;
+    let said: Vec<_> = said.iter().map(|it| (it["offset"].as_i64().unwrap(), it["code"].as_str().unwrap())).collect();
+    // which of two of one value is refused is the server's choice
+    let twice = if said.contains(&(499, "duplicate_key")) { 499 } else { 500 };
+    assert_eq!(said, [(10, "document_refused"), (twice, "duplicate_key"), (501, "document_too_large")]);
+    all.retain(|row| ![10, twice, 501].contains(&row.offset));
+    assert!(published(&medium, 0).await == all);
 }

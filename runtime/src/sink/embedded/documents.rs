@@ -1,23 +1,35 @@
 //! Rows as documents of a collection: what an embedded pipeline has in the place of MongoDB.
 //!
 //! A document is the row's JSON; its id is the row's position, as in MongoDB.
+//!
+//! Invariant: rows and position are one transaction. Where a row is refused they are two, with its reject made durable in
+//! between: the first write of an id wins, so that rows of a batch that was broken off there may come again.
 //! Knows nothing of who reads them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_embedded::{Folder, Position};
+use millrace_embedded::{Folder, Position, Transaction};
 use tokio::task::spawn_blocking;
 
+use crate::batch::Refused;
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
-use crate::sink::{Context, Outbound, Positions, moves};
+use crate::rejects::Encoders;
+use crate::sink::refusals::{Epochs, Refusals};
+use crate::sink::{Context, Of, Outbound, Positions, Taken, moves};
+
+/// What MongoDB takes of one, so that a pipeline means the same there and here.
+const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 
 pub struct Writer {
     inner: Option<Inner>,
+    refusals: Box<dyn Refusals>,
     positions: Positions,
+    /// How often each was reset.
+    epochs: Epochs,
 }
 
 struct Inner {
@@ -25,15 +37,18 @@ struct Inner {
     path: PathBuf,
     collection: String,
     encoder: Encoder,
+    /// What is written of a row that is too large for a document.
+    smaller: Option<Encoder>,
     folder: Option<Folder>,
 }
 
 impl Writer {
-    /// `collection`: with its database, as people name it.
-    pub fn new(context: Context, folder: PathBuf, collection: String) -> Writer {
-        let encoder = Encoder::of_names(context.columns.iter().map(String::as_str));
-        let inner = Inner { context, path: folder, collection, encoder, folder: None };
-        Writer { inner: Some(inner), positions: Positions::new() }
+    /// `collection`: with its database, as people name it. `refusals`: what becomes of rows that are too large.
+    pub fn new(context: Context, folder: PathBuf, collection: String, refusals: Box<dyn Refusals>) -> Writer {
+        let (encoder, smaller) =
+            (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
+        let inner = Inner { context, path: folder, collection, encoder, smaller, folder: None };
+        Writer { inner: Some(inner), refusals, positions: Positions::new(), epochs: Epochs::new() }
     }
 
     /// A commit waits for the disk: not on the threads that drive the other sinks.
@@ -57,19 +72,26 @@ impl Writer {
 impl crate::sink::Writer for Writer {
     async fn open(&mut self, starts: &Positions) -> Result<Positions> {
         let starts = starts.clone();
-        self.positions = self.blocking(move |inner| inner.open(&starts)).await?;
+        (self.positions, self.epochs) = self.blocking(move |inner| inner.open(&starts)).await?;
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(0);
+            return Ok(Taken::default());
         }
-        let (positions, to) = (self.positions.clone(), moves.clone());
-        let rows_taken = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        let (batch, positions, to) = (outbound.clone(), self.positions.clone(), moves.clone());
+        let (rows, refused) = self.blocking(move |inner| inner.write(&batch, &positions, &to)).await?;
+        let mut taken = Taken::all(rows);
+        if !refused.is_empty() {
+            // the rows that were taken are there, and the position is not moved yet
+            taken.refused = self.refusals.take(&outbound, &self.epochs, refused).await?;
+            let (positions, to) = (self.positions.clone(), moves.clone());
+            self.blocking(move |inner| inner.advance(&positions, &to)).await?;
+        }
         self.positions.extend(moves);
-        Ok(rows_taken)
+        Ok(taken)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -90,11 +112,11 @@ impl crate::sink::Writer for Writer {
 }
 
 impl Inner {
-    fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    fn open(&mut self, starts: &Positions) -> Result<(Positions, Epochs)> {
         let (sink, log) = (position_name(&self.context), &self.context.log);
         let mut folder = Folder::open(&self.path).map_err(error)?;
         let mut transaction = folder.begin().map_err(error)?;
-        let mut positions = Positions::new();
+        let (mut positions, mut epochs) = (Positions::new(), Epochs::new());
         for (&partition, &start) in starts {
             let next = match transaction.position(&sink, &log.topic, partition).map_err(error)? {
                 Some(position) => checked(&self.context, partition, &position)?,
@@ -109,38 +131,79 @@ impl Inner {
                 }
             };
             positions.insert(partition, next);
+            let resets = transaction.position(&resets_name(&self.context), &log.topic, partition).map_err(error)?;
+            epochs.extend(resets.map(|resets| (partition, resets.next.unsigned_abs())));
         }
         transaction.commit().map_err(error)?;
         self.folder = Some(folder);
-        Ok(positions)
+        Ok((positions, epochs))
     }
 
-    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
-        let (sink, log) = (position_name(&self.context), &self.context.log);
-        let folder = self.folder.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
-        let batch = &outbound.batch;
+    /// The rows, and the position with them unless one of them is refused: then it is left where it stands.
+    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<(u64, Vec<Refused>)> {
+        let (mut folder, batch) = (self.opened()?, &outbound.batch);
         let rows = self.encoder.batch(&batch.columns)?;
+        let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let mut transaction = folder.begin().map_err(error)?;
-        for (&partition, &next) in to {
-            let next = Position { topic_uuid: log.topic_id.clone(), next };
-            let stands = from.get(&partition).copied();
-            transaction.move_position(&sink, &log.topic, partition, stands, &next).map_err(error)?;
-        }
-        let (mut json, mut rows_taken) = (Vec::new(), 0);
+        let (mut json, mut taken, mut refused) = (Vec::new(), 0, Vec::new());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
             json.clear();
             rows.row(row, &mut json);
+            if let Some(smaller) = smaller.as_ref().filter(|_| json.len() > DOCUMENT_BYTES_MAX) {
+                json.clear();
+                smaller.row(row, &mut json);
+            }
+            if json.len() > DOCUMENT_BYTES_MAX {
+                refused.push(too_large(row, json.len()));
+                continue;
+            }
             let text = std::str::from_utf8(&json).map_err(|cause| Error::stop("a row as JSON").caused_by(cause))?;
             let id = self.context.row_id(partition, offset, index);
             transaction.insert_document(&self.collection, &id, text).map_err(error)?;
-            rows_taken += 1;
+            taken += 1;
         }
+        // whoever was overtaken writes nothing, wherever the position goes
+        self.step(&mut transaction, from, if refused.is_empty() { to } else { from })?;
         transaction.commit().map_err(error)?;
-        Ok(rows_taken)
+        self.folder = Some(folder);
+        Ok((taken, refused))
     }
+
+    fn advance(&mut self, from: &Positions, to: &Positions) -> Result<()> {
+        let mut folder = self.opened()?;
+        let mut transaction = folder.begin().map_err(error)?;
+        self.step(&mut transaction, from, to)?;
+        transaction.commit().map_err(error)?;
+        self.folder = Some(folder);
+        Ok(())
+    }
+
+    fn opened(&mut self) -> Result<Folder> {
+        self.folder.take().ok_or_else(|| Error::retry("the sink is not open"))
+    }
+
+    fn step(&self, transaction: &mut Transaction<'_>, from: &Positions, to: &Positions) -> Result<()> {
+        let (sink, log) = (position_name(&self.context), &self.context.log);
+        for (&partition, &next) in to {
+            let next = Position { topic_uuid: log.topic_id.clone(), next };
+            let stands = from.get(&partition).copied();
+            transaction.move_position(&sink, &log.topic, partition, stands, &next).map_err(error)?;
+        }
+        Ok(())
+    }
+}
+
+fn too_large(row: usize, bytes: usize) -> Refused {
+    let reason = format!("the row is {bytes} bytes as a document, and a document may have {DOCUMENT_BYTES_MAX}");
+    Refused { row, code: "document_too_large", reason }
+}
+
+/// How often a sink's position was reset is kept as a position, too.
+pub(super) fn resets_name(context: &Context) -> String {
+    format!("{}/resets", position_name(context))
 }
 
 /// What a sink's positions are found by.

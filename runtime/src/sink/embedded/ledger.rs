@@ -63,6 +63,10 @@ impl crate::sink::ledger::Ledger for Ledger {
         let mut transaction = self.folder.begin().map_err(error)?;
         // it moves only from where it was read
         transaction.move_position(&sink, &log.topic, partition, from.next, &to).map_err(error)?;
+        let resets = documents::resets_name(&self.context);
+        let count = transaction.position(&resets, &log.topic, partition).map_err(error)?.map(|count| count.next);
+        let more = Position { topic_uuid: log.topic_id.clone(), next: count.unwrap_or(0) + 1 };
+        transaction.move_position(&resets, &log.topic, partition, count, &more).map_err(error)?;
         transaction.commit().map_err(error)
     }
 }

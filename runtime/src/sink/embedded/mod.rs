@@ -11,4 +11,4 @@ mod transactions;
 pub use self::documents::Writer;
 pub use self::find::find;
 pub use self::ledger::Ledger;
-pub use self::transactions::Transactions;
+pub use self::transactions::{RECORD_BYTES_MAX, Transactions};

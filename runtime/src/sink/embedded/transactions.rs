@@ -12,7 +12,7 @@ use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
 
 /// What a Kafka broker takes by default.
-const RECORD_BYTES_MAX: usize = 1_000_000;
+pub const RECORD_BYTES_MAX: usize = 1_000_000;
 
 pub struct Transactions {
     folder: Folder,

@@ -37,7 +37,7 @@ pub use self::local::Local;
 pub use self::native::NameNode;
 use self::publish::{Publication, Rows};
 use self::token::Place;
-use super::{Context, Outbound, Positions, moves};
+use super::{Context, Outbound, Positions, Taken, moves};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
@@ -116,7 +116,7 @@ impl<F: Files> Writer<F> {
         Ok(Writer {
             place: Place::new(files, &context, directory)?,
             roll,
-            encoder: Encoder::of_names(context.columns.iter().map(String::as_str)),
+            encoder: context.encoder(),
             partitions: BTreeMap::new(),
             accepted: Positions::new(),
             durable: Positions::new(),
@@ -124,11 +124,11 @@ impl<F: Files> Writer<F> {
         })
     }
 
-    async fn take(&mut self, batch: &Batch) -> Result<u64> {
+    async fn take(&mut self, batch: &Batch) -> Result<Taken> {
         self.settle_what_is_done()?;
         let moves = moves(&self.accepted, &batch.spans)?;
         if moves.is_empty() {
-            return Ok(0);
+            return Ok(Taken::default());
         }
         let rows_taken = self.take_rows(batch, &moves).await?;
         let now = Instant::now();
@@ -140,7 +140,7 @@ impl<F: Files> Writer<F> {
                 self.publish(partition).await?;
             }
         }
-        Ok(rows_taken)
+        Ok(Taken::all(rows_taken))
     }
 
     async fn take_rows(&mut self, batch: &Batch, moves: &Positions) -> Result<u64> {
@@ -284,7 +284,7 @@ impl<F: Files> super::Writer for Writer<F> {
         Ok(self.durable.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
         let result = Box::pin(self.take(&outbound.batch)).await;
         self.close_on_error(result)
     }

@@ -19,7 +19,7 @@ use super::name::Published;
 use super::*;
 use crate::batch::{Origins, Span};
 use crate::sink::ledger::Ledger as _;
-use crate::sink::{Log, Writer as _};
+use crate::sink::{Log, Of, Writer as _};
 
 const DIRECTORY: &str = "/out";
 const TOPIC: &str = "t";
@@ -215,6 +215,7 @@ fn batch(from: i64, to: i64) -> Arc<Outbound> {
             spans: vec![Span { partition: 0, from, to }],
             rejects: Vec::new(),
         },
+        generation: "g".into(),
     })
 }
 
@@ -222,7 +223,7 @@ fn context() -> Context {
     let log = Log { cluster: "c".into(), topic: TOPIC.into(), topic_id: "id".into() };
     let columns = vec!["o".to_owned(), "r".to_owned()];
     let timeout = Duration::from_secs(3600);
-    Context { pipeline: "p".into(), sink: "s".into(), log, columns, timeout }
+    Context { pipeline: "p".into(), sink: "s".into(), log, of: Of::Rows, columns, timeout }
 }
 
 fn writer(memory: &Memory) -> Writer<Memory> {

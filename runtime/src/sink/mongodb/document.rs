@@ -20,16 +20,22 @@ const DAY_MS: i64 = 86_400_000;
 /// Columns by name, in the order in which they are written.
 pub struct Encoder {
     keys: Vec<CString>,
+    writes_nulls: bool,
 }
 
 impl Encoder {
     pub fn new(columns: &[String]) -> Result<Encoder> {
-        Ok(Encoder { keys: columns.iter().map(|name| key(name)).collect::<Result<_>>()? })
+        Ok(Encoder { keys: columns.iter().map(|name| key(name)).collect::<Result<_>>()?, writes_nulls: true })
+    }
+
+    /// A value that is absent is left out of its document.
+    pub fn without_nulls(self) -> Encoder {
+        Encoder { writes_nulls: false, ..self }
     }
 
     pub fn batch<'a>(&'a self, batch: &'a RecordBatch) -> Result<BoundEncoder<'a>> {
         let cells = self.keys.iter().map(|key| Ok((key, Cells::named(batch, key.as_str())?)));
-        Ok(BoundEncoder { cells: cells.collect::<Result<_>>()? })
+        Ok(BoundEncoder { cells: cells.collect::<Result<_>>()?, writes_nulls: self.writes_nulls })
     }
 }
 
@@ -44,13 +50,14 @@ fn key(name: &str) -> Result<CString> {
 /// An [`Encoder`] and the columns of one batch.
 pub struct BoundEncoder<'a> {
     cells: Vec<(&'a CString, Cells<'a>)>,
+    writes_nulls: bool,
 }
 
 impl BoundEncoder<'_> {
     pub fn row(&self, id: &str, row: usize) -> RawDocumentBuf {
         let mut document = RawDocumentBuf::new();
         document.append(cstr!("_id"), id);
-        for (key, cells) in &self.cells {
+        for (key, cells) in self.cells.iter().filter(|(_, cells)| self.writes_nulls || !cells.is_null(row)) {
             match list_of(cells, row) {
                 Some((items, range)) => document.append(*key, array(items, range)),
                 None => document.append(*key, scalar(cells, row)),

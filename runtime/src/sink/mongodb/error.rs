@@ -13,6 +13,12 @@ pub fn of(what: String, error: DriverError) -> Error {
     }
 }
 
+/// Of one document among many.
+pub fn of_write(what: String, code: i32, message: &str) -> Error {
+    let sentence = format!("{what} failed: {message} (code {code})");
+    if is_final(code) { Error::stop(sentence) } else { Error::retry(sentence) }
+}
+
 /// The driver adds labels and a backtrace of its own to an error's text; its kind says it all.
 fn text(error: &DriverError) -> String {
     error.kind.to_string().lines().next().unwrap_or_default().to_owned()

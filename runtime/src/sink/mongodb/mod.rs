@@ -6,13 +6,14 @@
 //! `topic_id`, and `next`, the first offset that is not there; `resets`, where a person has moved it, says how often.
 //!
 //! Invariants: a writer moves the cursor only up, only as long as nobody has reset it since it was opened, and only after every row below it is acknowledged by a majority, journaled;
-//! the first write of an `_id` wins. So rows may be written in any order, by any number of writers, and again: no
+//! the first write of an `_id` wins. A row that MongoDB refuses is a reject, durable before the cursor passes it. So rows may be written in any order, by any number of writers, and again: no
 //! writer needs to be fenced. It is sound because a row's values are fixed by the generation that owns its offset.
 //! Does not know who else writes, nor what became of a batch whose call failed: it is written again.
 
 mod document;
 mod error;
 mod find;
+mod judge;
 mod ledger;
 
 use std::collections::BTreeMap;
@@ -20,29 +21,35 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
-use futures::stream::TryStreamExt;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
-use mongodb::error::{Error as DriverError, ErrorKind, IndexedWriteError, WriteFailure};
+use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection};
 
 pub use self::find::find;
 pub use self::ledger::Ledger;
-use super::{Context, Outbound, Positions, moves, within};
-use crate::batch::Batch;
+use super::refusals::{Epochs, Refusals};
+use super::{Context, Of, Outbound, Positions, Taken, moves, within};
+use crate::batch::{Refused, Reject};
 use crate::error::{Error, Result};
 use crate::plan::MongodbPlan;
+use crate::rejects;
 
 const POSITIONS: &str = "_millrace_positions";
 /// An insert is sent when it has this many rows or bytes, whichever comes first. The driver takes 100,000 and 48 MB.
 const INSERT_ROWS_MAX: usize = 1_000;
 const INSERT_BYTES_MAX: usize = 4 << 20;
+/// What a server takes (`maxBsonObjectSize`, which no server has otherwise).
+const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 const DUPLICATE_KEY: i32 = 11_000;
 
 pub struct Writer {
     context: Context,
     plan: MongodbPlan,
     encoder: document::Encoder,
+    /// What is written of a row that is too large for a document.
+    smaller: Option<document::Encoder>,
+    refusals: Box<dyn Refusals>,
     store: Option<Store>,
     /// Of every partition that is open. All that was taken is durable.
     positions: Positions,
@@ -57,45 +64,90 @@ struct Stand {
 }
 
 impl Writer {
-    /// Connects to nothing.
-    pub fn new(context: Context, plan: &MongodbPlan) -> Result<Writer> {
-        let encoder = document::Encoder::new(&context.columns)?;
+    /// Connects to nothing. `refusals`: what becomes of rows that MongoDB refuses.
+    pub fn new(context: Context, plan: &MongodbPlan, refusals: Box<dyn Refusals>) -> Result<Writer> {
+        let (encoder, smaller) = match context.of {
+            Of::Rows => (document::Encoder::new(&context.columns)?, None),
+            Of::Rejects => {
+                let of = |columns: &[String]| document::Encoder::new(columns).map(document::Encoder::without_nulls);
+                (of(&context.columns)?, Some(of(&rejects::columns_without_message())?))
+            }
+        };
         Ok(Writer {
             context,
             plan: plan.clone(),
             encoder,
+            smaller,
+            refusals,
             store: None,
             positions: Positions::new(),
             resets: BTreeMap::new(),
         })
     }
 
-    async fn take(&mut self, store: &Store, batch: &Batch) -> Result<u64> {
-        let moves = moves(&self.positions, &batch.spans)?;
+    async fn take(&mut self, store: &Store, outbound: &Outbound) -> Result<Taken> {
+        let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(0);
+            return Ok(Taken::default());
         }
-        let encoder = self.encoder.batch(&batch.columns)?;
-        let (mut chunk, mut rows_taken) = (Chunk::default(), 0);
-        for (row, (partition, offset, index)) in batch.positions().enumerate() {
-            if self.positions.get(&partition).is_some_and(|&position| offset >= position) {
-                let id = self.context.row_id(partition, offset, index);
-                chunk.push(encoder.row(&id, row), id);
-                rows_taken += 1;
-            }
-            if chunk.is_full() {
-                store.insert(&mut chunk).await?;
-            }
-        }
-        store.insert(&mut chunk).await?;
+        let (rows, mut refused) = self.insert(store, outbound).await?;
+        refused.sort_by_key(|refused| refused.row);
+        let taken = Taken { rows: rows - refused.len() as u64, refused: self.reject(outbound, refused).await? };
         let advances = moves.iter().map(|(&partition, &next)| {
             let resets = self.resets.get(&partition).cloned().unwrap_or(Bson::Null);
             store.advance(&self.context, partition, Stand { next, resets })
         });
         try_join_all(advances).await?;
         self.positions.extend(moves);
-        Ok(rows_taken)
+        Ok(taken)
     }
+
+    /// How many rows are new here, and which of them MongoDB refuses.
+    async fn insert(&mut self, store: &Store, outbound: &Outbound) -> Result<(u64, Vec<Refused>)> {
+        let batch = &outbound.batch;
+        let encoder = self.encoder.batch(&batch.columns)?;
+        let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
+        let (mut chunk, mut rows, mut refused) = (Chunk::default(), 0, Vec::new());
+        for (row, (partition, offset, index)) in batch.positions().enumerate() {
+            if self.positions.get(&partition).is_none_or(|&position| offset < position) {
+                continue;
+            }
+            rows += 1;
+            let id = self.context.row_id(partition, offset, index);
+            let mut document = encoder.row(&id, row);
+            if let Some(smaller) = smaller.as_ref().filter(|_| is_too_large(&document)) {
+                document = smaller.row(&id, row);
+            }
+            match is_too_large(&document) {
+                true => refused.push(too_large(row, &document)),
+                false => chunk.push(document, id, row),
+            }
+            if chunk.is_full() {
+                refused.extend(store.insert(&mut chunk).await?);
+            }
+        }
+        refused.extend(store.insert(&mut chunk).await?);
+        Ok((rows, refused))
+    }
+
+    async fn reject(&mut self, outbound: &Outbound, refused: Vec<Refused>) -> Result<Vec<Reject>> {
+        if refused.is_empty() {
+            return Ok(Vec::new());
+        }
+        let resets = |resets: &Bson| resets.as_i64().and_then(|resets| u64::try_from(resets).ok());
+        let epochs: Epochs = self.resets.iter().filter_map(|(&id, count)| Some((id, resets(count)?))).collect();
+        self.refusals.take(outbound, &epochs, refused).await
+    }
+}
+
+fn is_too_large(document: &RawDocumentBuf) -> bool {
+    document.as_bytes().len() > DOCUMENT_BYTES_MAX
+}
+
+fn too_large(row: usize, document: &RawDocumentBuf) -> Refused {
+    let bytes = document.as_bytes().len();
+    let reason = format!("the row is {bytes} bytes as a document, and a document may have {DOCUMENT_BYTES_MAX}");
+    Refused { row, code: judge::TOO_LARGE, reason }
 }
 
 impl super::Writer for Writer {
@@ -114,11 +166,11 @@ impl super::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
         let store = self.store.take().ok_or_else(|| Error::retry("the sink is not open"))?;
-        let rows_taken = self.take(&store, &outbound.batch).await?;
+        let taken = self.take(&store, &outbound).await?;
         self.store = Some(store);
-        Ok(rows_taken)
+        Ok(taken)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -147,14 +199,17 @@ fn cursor_id(context: &Context, partition: i32) -> String {
 struct Chunk {
     documents: Vec<RawDocumentBuf>,
     ids: Vec<String>,
+    /// Their indices in the batch.
+    rows: Vec<usize>,
     bytes: usize,
 }
 
 impl Chunk {
-    fn push(&mut self, document: RawDocumentBuf, id: String) {
+    fn push(&mut self, document: RawDocumentBuf, id: String, row: usize) {
         self.bytes += document.as_bytes().len();
         self.documents.push(document);
         self.ids.push(id);
+        self.rows.push(row);
     }
 
     fn is_full(&self) -> bool {
@@ -202,8 +257,12 @@ impl Store {
         if let Some(cursor) = self.cursor(&id).await? {
             return self.checked(context, &cursor);
         }
-        if let Some(error) = self.rows_without_cursor(context, partition, &id).await? {
-            return Err(error);
+        let rows = self.rows_without_cursor(context, partition, &id).await?;
+        // another writer may have set it up, and written, since it was looked for
+        match (rows, self.cursor(&id).await?) {
+            (_, Some(cursor)) => return self.checked(context, &cursor),
+            (Some(error), None) => return Err(error),
+            (None, None) => {}
         }
         self.set_up(context, &id, start).await?;
         // whoever was first has set it up, and `start` may have been another one there
@@ -275,62 +334,21 @@ impl Store {
         }))
     }
 
-    /// Empties the chunk.
-    async fn insert(&self, chunk: &mut Chunk) -> Result<()> {
-        let Chunk { documents, ids, .. } = std::mem::take(chunk);
-        if documents.is_empty() {
-            return Ok(());
+    /// Empties the chunk, and answers which of its rows are bad.
+    async fn insert(&self, chunk: &mut Chunk) -> Result<Vec<Refused>> {
+        let chunk = std::mem::take(chunk);
+        if chunk.documents.is_empty() {
+            return Ok(Vec::new());
         }
-        let what = || format!("inserting {} rows into {} at {}", ids.len(), self.rows.namespace(), self.address);
-        let insert = self.rows.insert_many(&documents).ordered(false);
-        let Err(error) = within(self.timeout, what, insert).await? else { return Ok(()) };
+        let what = || format!("inserting {} rows into {}", chunk.ids.len(), self.rows_name());
+        let insert = self.rows.insert_many(&chunk.documents).ordered(false);
+        let Err(error) = within(self.timeout, what, insert).await? else { return Ok(Vec::new()) };
         match *error.kind {
             ErrorKind::InsertMany(ref failures) if failures.write_concern_error.is_none() => {
-                self.judge(failures.write_errors.as_deref().unwrap_or_default(), &ids).await
+                self.judge(failures.write_errors.as_deref().unwrap_or_default(), &chunk).await
             }
-            _ => Err(self.refusal(&error, &ids).unwrap_or_else(|| error::of(what(), error))),
+            _ => Err(error::of(what(), error)),
         }
-    }
-
-    /// A duplicate is a row that is there already, if it is there under its own `_id`: the collection may have other
-    /// unique indexes.
-    async fn judge(&self, failures: &[IndexedWriteError], ids: &[String]) -> Result<()> {
-        if let Some(failure) = failures.iter().find(|failure| failure.code != DUPLICATE_KEY) {
-            return Err(self.refused(&ids[failure.index], &failure.message));
-        }
-        let duplicates: Vec<&str> = failures.iter().map(|failure| ids[failure.index].as_str()).collect();
-        let there = self.ids_among(&duplicates).await?;
-        match failures.iter().find(|failure| !there.contains(&ids[failure.index])) {
-            Some(failure) => Err(self.refused(&ids[failure.index], &failure.message)),
-            None => Ok(()),
-        }
-    }
-
-    async fn ids_among(&self, ids: &[&str]) -> Result<std::collections::HashSet<String>> {
-        let what = || format!("looking for {} rows in {} at {}", ids.len(), self.rows.namespace(), self.address);
-        let rows = self.rows.clone_with_type::<Document>();
-        let find = rows.find(doc! { "_id": { "$in": ids } }).projection(doc! { "_id": 1 });
-        let found: Vec<Document> = self.call(what, async { find.await?.try_collect().await }).await?;
-        Ok(found.iter().filter_map(|row| row.get_str("_id").ok().map(str::to_owned)).collect())
-    }
-
-    /// A document that is too large is refused by the driver, for the whole insert; that it is one says its size.
-    fn refusal(&self, error: &DriverError, ids: &[String]) -> Option<Error> {
-        match &*error.kind {
-            ErrorKind::InvalidArgument { message, .. } => Some(self.refused(
-                &match ids {
-                    [only] => only.clone(),
-                    [first, ..] => format!("{first} or one of the {} after it", ids.len() - 1),
-                    [] => return None,
-                },
-                message,
-            )),
-            _ => None,
-        }
-    }
-
-    fn refused(&self, id: &str, why: &str) -> Error {
-        Error::stop(format!("MongoDB at {} refused row {id} of {}: {why}", self.address, self.rows.namespace()))
     }
 
     /// A cursor that was reset since this writer opened it is not this writer's any more.
@@ -355,6 +373,10 @@ impl Store {
         call: impl IntoFuture<Output = Result<T, DriverError>>,
     ) -> Result<T> {
         within(self.timeout, &what, call).await?.map_err(|error| error::of(what(), error))
+    }
+
+    fn rows_name(&self) -> String {
+        format!("{} at {}", self.rows.namespace(), self.address)
     }
 
     fn cursors_name(&self) -> String {

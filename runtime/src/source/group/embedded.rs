@@ -2,7 +2,7 @@
 //!
 //! Invariant: looking makes no folder and no topic. Whoever moves offsets holds the folder, so that no worker lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use millrace_embedded::{Folder, Offset, Topic};
@@ -45,14 +45,21 @@ impl Group {
     }
 
     pub fn read(&self) -> Result<BTreeMap<i32, Observed>> {
-        let observed = |partition| {
-            let offset = self.folder.offset(&self.group, &self.topic, partition).map_err(error)?;
-            let (offset, metadata) = offset.map_or((None, String::new()), |o| (Some(o.next), o.metadata));
+        let observed = |(partition, committed)| {
             let extent = self.folder.extent(&self.topic, partition).map_err(error)?;
             let extent = Extent { first: extent.first, end: extent.end };
-            Ok((partition, Observed { committed: Committed { offset, metadata }, extent }))
+            Ok((partition, Observed { committed, extent }))
         };
-        (0..self.topic.partitions).map(observed).collect()
+        self.committed(&(0..self.topic.partitions).collect())?.into_iter().map(observed).collect()
+    }
+
+    pub fn committed(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Committed>> {
+        let committed = |&partition: &i32| {
+            let offset = self.folder.offset(&self.group, &self.topic, partition).map_err(error)?;
+            let (offset, metadata) = offset.map_or((None, String::new()), |o| (Some(o.next), o.metadata));
+            Ok((partition, Committed { offset, metadata }))
+        };
+        partitions.iter().map(committed).collect()
     }
 
     pub fn commit(&mut self, advances: &BTreeMap<i32, Advance>) -> Result<()> {

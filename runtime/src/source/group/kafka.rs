@@ -3,11 +3,12 @@
 //! Invariant: offsets are committed without a member's name, which the coordinator takes from nobody while the group
 //! has members; so what is moved here is never moved under a living worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_native::members::members;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 
 use super::{Observed, Offsets};
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ use crate::plan::SourcePlan;
 use crate::sink::Log;
 use crate::sink::kafka::{Transactions, offsets};
 use crate::sink::transaction::Advance;
-use crate::source::broker;
+use crate::source::{Committed, broker};
 
 pub struct Group {
     consumer: BaseConsumer<Quiet>,
@@ -47,12 +48,22 @@ impl Group {
     pub fn read(&self) -> Result<BTreeMap<i32, Observed>> {
         let (consumer, topic) = (&self.consumer, &self.plan.topic);
         let partitions = (0..broker::partitions(consumer, &self.plan.brokers, topic, self.timeout)?).collect();
-        let committed = broker::committed(consumer, topic, &partitions, self.timeout)?;
+        let committed = self.committed(&partitions)?;
         let observed = committed.into_iter().map(|(partition, committed)| {
             let extent = broker::extent(consumer, topic, partition, self.timeout)?;
             Ok((partition, Observed { committed, extent }))
         });
         observed.collect()
+    }
+
+    pub fn committed(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Committed>> {
+        broker::committed(&self.consumer, &self.plan.topic, partitions, self.timeout)
+    }
+
+    /// A consumer that never joined has no generation and no name.
+    pub fn nobody(&self) -> Result<Arc<ConsumerGroupMetadata>> {
+        let nobody = || Error::retry(format!("the client of group `{}` has none", self.plan.group));
+        self.consumer.group_metadata().map(Arc::new).ok_or_else(nobody)
     }
 
     pub fn members(&self) -> Result<Vec<String>> {
@@ -67,7 +78,7 @@ impl Group {
     }
 
     pub fn fence(&self, transactional_ids: &[String]) -> Result<()> {
-        transactional_ids.iter().try_for_each(|id| Transactions::init(&self.plan, id).map(drop))
+        transactional_ids.iter().try_for_each(|id| Transactions::init(&self.plan, id, &BTreeSet::new()).map(drop))
     }
 
     pub fn commit(&self, advances: &BTreeMap<i32, Advance>) -> Result<()> {

@@ -6,9 +6,9 @@
 mod embedded;
 mod kafka;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Committed, Extent};
+use super::{Committed, Extent, Membership};
 use crate::error::Result;
 use crate::ground::Ground;
 use crate::plan::SourcePlan;
@@ -57,6 +57,22 @@ impl Group {
         match self {
             Group::Kafka(group) => group.read(),
             Group::Embedded(group) => group.read(),
+        }
+    }
+
+    /// What is committed of these partitions.
+    pub fn committed(&self, partitions: &BTreeSet<i32>) -> Result<BTreeMap<i32, Committed>> {
+        match self {
+            Group::Kafka(group) => group.committed(partitions),
+            Group::Embedded(group) => group.committed(partitions),
+        }
+    }
+
+    /// Who commits for a group without members.
+    pub fn nobody(&self) -> Result<Membership> {
+        match self {
+            Group::Kafka(group) => group.nobody().map(Membership::Kafka),
+            Group::Embedded(_) => Ok(Membership::Embedded),
         }
     }
 

@@ -20,13 +20,13 @@ use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
 use arrow_select::interleave::interleave;
 
 pub use self::table::{check_default, kind_of};
-use crate::batch::Batch;
+use crate::batch::{Batch, Refused};
 use crate::calendar::format_date;
 use crate::config::StageTypes;
 use crate::error::{Error, Result};
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
-use crate::stage::refuse::{Refused, refuse};
+use crate::stage::refuse::refuse;
 
 /// Kinds that a table can be joined by.
 pub const KEY_KINDS: [Kind; 4] = [Kind::Text, Kind::Int64, Kind::Date, Kind::Boolean];

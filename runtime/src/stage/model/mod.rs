@@ -24,13 +24,13 @@ use millrace_native::xgboost::{self, Booster};
 
 pub use self::encode::Encoder;
 pub use self::manifest::{Artifact, Class, Day, Evaluation, Feature, Figures, Manifest, Trained};
-use crate::batch::Batch;
+use crate::batch::{Batch, Refused};
 use crate::calendar::civil;
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
-use crate::stage::refuse::{Refused, refuse};
+use crate::stage::refuse::refuse;
 
 pub const BOOSTER_FILE: &str = "model.ubj";
 pub const MANIFEST_FILE: &str = "model.toml";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::bindings::millrace::plugin::host::{self, Level};
 use super::bindings::millrace::plugin::types;
-use super::words;
+use crate::words;
 
 /// Of messages and names that one call of the guest may hand over.
 const HOST_BYTES_PER_CALL_MAX: usize = 1 << 20;

@@ -14,7 +14,7 @@ use super::bindings::millrace::plugin::types::{ConfigError, Manifest, Output, Si
 use super::bindings::{Plugin, PluginPre};
 use super::figures::Meter;
 use super::host::{Flood, Host};
-use super::words;
+use crate::words;
 
 /// Compiled JavaScript and Python guests bring a dozen; a Rust guest one or two.
 const CORE_INSTANCES_MAX: usize = 64;

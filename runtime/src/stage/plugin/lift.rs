@@ -16,8 +16,8 @@ use super::bindings::millrace::plugin::types::{
     ColumnResult, DataResult, DictResult, ItemsResult, Output, Refusal, ScalarsResult, VarlenResult,
 };
 use super::instance::REASON_BYTES_MAX;
-use super::words;
 use crate::schema::{Field, Kind, Type};
+use crate::words;
 
 /// Of one input row: bounds what a guest can blow up, and by the row alone.
 pub const ROWS_PER_ROW_MAX: usize = 1_024;

@@ -13,9 +13,10 @@ use super::bindings::millrace::plugin::types;
 use super::figures::Meter;
 use super::host::{Console, Host};
 use super::instance::{Failure, Instance, engine, link};
-use super::{Loaded, Settings, words};
+use super::{Loaded, Settings};
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
+use crate::words;
 
 const PACKAGE: &str = "millrace:plugin/";
 const IMPORTS: [&str; 2] = ["millrace:plugin/host@1.0.0", "millrace:plugin/types@1.0.0"];

@@ -18,7 +18,6 @@ mod layout;
 mod lift;
 mod load;
 mod lower;
-mod words;
 mod worker;
 
 use std::collections::BTreeMap;

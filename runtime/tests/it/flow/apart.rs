@@ -11,14 +11,14 @@ use super::rig::{PATIENCE, Process, Rig, flights, setting};
 use super::wire::Wire;
 
 /// The shipped pipeline with MongoDB behind a wire, and its status.
-struct Apart {
-    rig: Rig,
-    wire: Wire,
+pub struct Apart {
+    pub rig: Rig,
+    pub wire: Wire,
     listen: String,
 }
 
 impl Apart {
-    fn new(test: &str) -> Apart {
+    pub fn new(test: &str) -> Apart {
         let mut rig = Rig::new(test, 2);
         let target = setting("MONGODB_URI").trim_start_matches("mongodb://").split('/').next().unwrap().to_owned();
         let wire = Wire::to(target);
@@ -29,11 +29,11 @@ impl Apart {
         Apart { rig, wire, listen: free_address() }
     }
 
-    fn start(&self) -> Process {
+    pub fn start(&self) -> Process {
         self.rig.start_with(&["--listen", &self.listen])
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let text = std::process::Command::new(env!("CARGO_BIN_EXE_millrace"))
             .args(["status", "--at", &self.listen])
             .output()
@@ -41,7 +41,7 @@ impl Apart {
         serde_json::from_slice(&text.stdout).unwrap_or(Value::Null)
     }
 
-    fn await_state(&self, sink: &str, state: &str, process: &mut Process) {
+    pub fn await_state(&self, sink: &str, state: &str, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.status();

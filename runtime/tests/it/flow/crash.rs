@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rig::{Process, Rig, flights};
 
 /// Stops the process as soon as `ripe` says so.
-fn run_until(process: &mut Process, mut ripe: impl FnMut() -> bool) {
+pub fn run_until(process: &mut Process, mut ripe: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + super::rig::PATIENCE;
     while !ripe() {
         process.must_run();

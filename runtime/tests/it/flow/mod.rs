@@ -8,6 +8,7 @@ mod mistakes;
 mod parity;
 mod positions;
 mod redeploy;
+mod refused;
 pub mod rig;
 mod source;
 mod wire;

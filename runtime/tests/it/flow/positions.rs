@@ -10,8 +10,9 @@ use millrace::config;
 use millrace::ground::Ground;
 use millrace::plan::{Plan, SinkKind};
 use millrace::sink::ledger::Ledger;
+use millrace::sink::refusals::Nowhere;
 use millrace::sink::transaction::Advance;
-use millrace::sink::{Context, Log, Outbound, Writer, hdfs, mongodb};
+use millrace::sink::{Context, Log, Of, Outbound, Writer, hdfs, mongodb};
 use millrace::source::group::{Group, Offsets};
 use serde_json::Value;
 
@@ -209,7 +210,7 @@ fn brokers_let_nobody_move_the_offsets_of_a_group_that_lives() {
 fn context(rig: &Rig) -> Context {
     let log = Log { cluster: "c".into(), topic: rig.topic("request"), topic_id: "id".into() };
     let (pipeline, sink, timeout) = (rig.name.as_str().into(), "s".into(), Duration::from_secs(60));
-    Context { pipeline, sink, log, columns: vec!["o".into()], timeout }
+    Context { pipeline, sink, log, of: Of::Rows, columns: vec!["o".into()], timeout }
 }
 
 /// A row for each offset.
@@ -224,7 +225,7 @@ fn rows(from: i64, to: i64) -> Arc<Outbound> {
         spans: vec![Span { partition: 0, from, to }],
         rejects: Vec::new(),
     };
-    Arc::new(Outbound { batch })
+    Arc::new(Outbound { batch, generation: "g".into() })
 }
 
 /// A writer that is still alive when its sink is reset, and knows nothing of it, does not move the position.
@@ -261,7 +262,7 @@ async fn a_zombie_does_not_move_a_cursor_that_was_reset() {
     else {
         panic!("no such sink")
     };
-    let writer = || mongodb::Writer::new(context(&rig), &plan).unwrap();
+    let writer = || mongodb::Writer::new(context(&rig), &plan, Box::new(Nowhere)).unwrap();
     // down, where a late `$max` would win
     Box::pin(assert_fenced(writer(), writer(), mongodb::Ledger::new(context(&rig), &plan), 3)).await;
     tokio::task::spawn_blocking(|| drop(rig)).await.unwrap();

@@ -82,8 +82,14 @@ impl Rig {
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_of(topic, partitions, "1048588");
+    }
+
+    /// One that takes records of so many bytes.
+    pub fn create_topic_of(&self, topic: &str, partitions: i32, record_bytes_max: &str) {
         // messages may have timestamps that are years old, and are not for the broker's retention to drop
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
+        let new = new.set("max.message.bytes", record_bytes_max);
         let made = self.runtime.block_on(self.admin().create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
@@ -182,12 +188,28 @@ impl Rig {
         })
     }
 
+    /// The store's owner has a rule, and an index.
+    pub fn rule_the_store(&self, validator: mongodb::bson::Document, unique: &str) {
+        self.runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(setting("MONGODB_URI")).await.unwrap();
+            let database = client.database("agile_data_science");
+            database.create_collection(&self.name).validator(validator).await.unwrap();
+            let options = mongodb::options::IndexOptions::builder().unique(true).build();
+            let index = mongodb::IndexModel::builder().keys(mongodb::bson::doc! { unique: 1 }).options(options).build();
+            let collection = database.collection::<mongodb::bson::Document>(&self.name);
+            collection.create_index(index).await.unwrap();
+        });
+    }
+
     /// Lines of the published files, in the order of their names.
     pub fn archived(&self) -> Vec<Value> {
+        self.published(&format!("/millrace-test/{}", self.name))
+    }
+
+    pub fn published(&self, directory: &str) -> Vec<Value> {
         self.runtime.block_on(async {
             let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
-            let directory = format!("/millrace-test/{}", self.name);
-            let mut files: Vec<_> = match client.list_status(&directory, false).await {
+            let mut files: Vec<_> = match client.list_status(directory, false).await {
                 Ok(files) => files.into_iter().filter(|file| !file.isdir).map(|file| file.path).collect(),
                 Err(hdfs_native::HdfsError::FileNotFound(_)) => Vec::new(),
                 Err(error) => panic!("{directory}: {error}"),
@@ -202,6 +224,20 @@ impl Rig {
             }
             lines
         })
+    }
+
+    /// Lines of a directory and of those in it.
+    pub fn published_below(&self, directory: &str) -> Vec<Value> {
+        let folders = self.runtime.block_on(async {
+            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
+            match client.list_status(directory, false).await {
+                Ok(found) => found.into_iter().filter(|found| found.isdir).map(|found| found.path).collect(),
+                Err(hdfs_native::HdfsError::FileNotFound(_)) => Vec::new(),
+                Err(error) => panic!("{directory}: {error}"),
+            }
+        });
+        let all = folders.iter().map(String::as_str).filter(|path| !path.ends_with("_millrace")).chain([directory]);
+        all.flat_map(|directory| self.published(directory)).collect()
     }
 
     /// Moves the published files out of the directory, as a person who rewinds has to.

@@ -1,4 +1,5 @@
-//! Words of a guest's, made fit for a log line and a reject: bounded, and without control characters.
+//! Words that come from elsewhere (a guest, a server), made fit for a log line and a reject: bounded, and without control
+//! characters.
 
 /// At most `bytes_max` bytes, for people.
 pub fn sentence(text: &str, bytes_max: usize) -> String {
