@@ -21,13 +21,16 @@ use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind};
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
-use crate::sink::{Outbound, Positions};
+use crate::sink::{Outbound, Positions, Written};
 use crate::source::Membership;
 
 /// How late a sink's question to the group is seen while nothing is read.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// Offsets of a topic at rest are committed again, before any broker forgets them (by default after seven days).
 const COMMIT_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A required sink that is only slower than the log makes the head wait again and again: not every time is worth a line.
+const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// A batch after its last stage.
 pub struct Computed {
@@ -70,6 +73,9 @@ pub struct Head<'a> {
     lanes: HashMap<Arc<str>, Vec<Lane>>,
     pending: Vec<Computed>,
     pending_rows: usize,
+    /// What is in the open transaction, to be counted once it is committed.
+    sent: BTreeMap<Arc<str>, Written>,
+    refused: Vec<Reject>,
     /// Who read the rows that were committed last.
     member: Membership,
     committed_at: Instant,
@@ -96,6 +102,8 @@ impl<'a> Head<'a> {
             lanes: HashMap::new(),
             pending: Vec::new(),
             pending_rows: 0,
+            sent: BTreeMap::new(),
+            refused: Vec::new(),
             member,
             committed_at: Instant::now(),
             value: Vec::new(),
@@ -120,12 +128,8 @@ impl<'a> Head<'a> {
                 }
             };
             // before anything of it is sent: a transaction is short
-            while !self.fan_out.required_have_room() {
-                if over() {
-                    return Ok(());
-                }
-                self.fan_out.must_go_on()?;
-                self.rest()?;
+            if !self.wait_for_required(&over)? {
+                return Ok(());
             }
             let deadline = Instant::now() + self.context.plan.commit.interval_max;
             self.take(first)?;
@@ -137,6 +141,34 @@ impl<'a> Head<'a> {
             }
             self.commit()?;
         }
+    }
+
+    /// Until every required sink has room; false: the session is over.
+    fn wait_for_required(&mut self, over: impl Fn() -> bool) -> Result<bool> {
+        let mut lacking = self.fan_out.required_without_room();
+        if lacking.is_empty() {
+            return Ok(true);
+        }
+        let (since, mut is_said) = (Instant::now(), false);
+        while !lacking.is_empty() {
+            self.context.head_waits(&lacking);
+            if !is_said && since.elapsed() >= SAY_AFTER {
+                let sinks = lacking.join(", ");
+                tracing::warn!(sinks, "the head waits: a sink that is required does not take its rows");
+                is_said = true;
+            }
+            if over() {
+                return Ok(false);
+            }
+            self.fan_out.must_go_on()?;
+            self.rest()?;
+            lacking = self.fan_out.required_without_room();
+        }
+        self.context.head_waits(&[]);
+        if is_said {
+            tracing::info!(waited_ms = since.elapsed().as_millis() as u64, "the head goes on");
+        }
+        Ok(true)
     }
 
     /// Nothing is taken: a commit of what stands tells whether the partitions are still this worker's.
@@ -169,7 +201,7 @@ impl<'a> Head<'a> {
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         let mut too_large = Vec::new();
         for lane in &lanes {
-            let (since, mut rows_sent) = (Instant::now(), 0);
+            let (since, mut sent) = (Instant::now(), Written::default());
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for row in 0..batch.rows() {
@@ -178,7 +210,7 @@ impl<'a> Head<'a> {
                 let headers = batch.origins.traces.headers(batch.lineage[row]);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
                 match self.transactions.send(&lane.topic, key, &self.value, headers)? {
-                    Ok(()) => rows_sent += 1,
+                    Ok(()) => sent.row(self.value.len()),
                     Err(TooLarge) => too_large.push(Reject {
                         origin: batch.lineage[row],
                         stage: lane.sink.clone(),
@@ -191,7 +223,8 @@ impl<'a> Head<'a> {
                     }),
                 }
             }
-            self.context.metrics.sink(&lane.sink).wrote(rows_sent, since.elapsed());
+            self.context.metrics.sink(&lane.sink).took(since.elapsed());
+            *self.sent.entry(lane.sink.clone()).or_default() += sent;
         }
         self.lanes.insert(generation.generation.clone(), lanes);
         self.send_rejects(computed, &too_large)
@@ -220,8 +253,8 @@ impl<'a> Head<'a> {
                     )));
                 }
             }
-            self.context.metrics.reject(refused);
             origins.traces.refused(refused);
+            self.refused.push(refused.clone());
         }
         Ok(())
     }
@@ -242,7 +275,10 @@ impl<'a> Head<'a> {
         self.committed.clone_from(&self.positions);
         self.fan_out.proofs().give(proof);
         let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
-        self.context.metrics.committed(batches, since.elapsed());
+        let metrics = self.context.metrics;
+        metrics.committed(batches, since.elapsed());
+        std::mem::take(&mut self.sent).iter().for_each(|(sink, sent)| metrics.sink(sink).wrote(*sent));
+        self.refused.drain(..).for_each(|refused| metrics.reject(&refused.stage, &refused.code));
         self.context.heads(&self.positions);
         self.pending_rows = 0;
         self.pending.drain(..).for_each(|computed| self.fan_out.committed(&computed.outbound));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::ground::Ground;
 use crate::plan::{Plan, SinkKind, SinkPlan};
-use crate::sink::{Context, Log, Outbound, Positions, Writer, embedded, hdfs, mongodb};
+use crate::sink::{Context, Log, Outbound, Positions, Writer, Written, embedded, hdfs, mongodb};
 
 pub enum AnyWriter {
     Mongodb(mongodb::Writer),
@@ -53,7 +53,7 @@ impl Writer for AnyWriter {
         each!(self, writer => writer.open(starts).await)
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
         each!(self, writer => writer.write(outbound).await)
     }
 
@@ -71,5 +71,9 @@ impl Writer for AnyWriter {
 
     fn durable(&self) -> &Positions {
         each!(self, writer => writer.durable())
+    }
+
+    fn written(&self) -> Written {
+        each!(self, writer => writer.written())
     }
 }

@@ -14,6 +14,7 @@ pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,31 @@ pub type Positions = BTreeMap<i32, i64>;
 #[derive(Debug)]
 pub struct Outbound {
     pub batch: Batch,
+}
+
+/// Rows, and their bytes as the medium was given them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Written {
+    pub fn row(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes as u64;
+    }
+
+    pub fn since(self, before: Written) -> Written {
+        Written { rows: self.rows - before.rows, bytes: self.bytes - before.bytes }
+    }
+}
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, more: Written) {
+        self.rows += more.rows;
+        self.bytes += more.bytes;
+    }
 }
 
 /// Whose rows a writer writes, and how.
@@ -113,8 +139,8 @@ pub trait Writer: Send {
     fn open(&mut self, starts: &Positions) -> impl Future<Output = Result<Positions>> + Send;
 
     /// Takes the batch's rows at or above the writer's position; those below it are there already. Rows may be
-    /// durable only after [`Writer::roll`] or [`Writer::finish`]. Answers how many rows it took.
-    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<u64>> + Send;
+    /// durable only after [`Writer::roll`] or [`Writer::finish`].
+    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<()>> + Send;
 
     /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
     fn deadline(&self) -> Option<Instant>;
@@ -127,6 +153,9 @@ pub trait Writer: Send {
 
     /// What is durable now. Starts as what `open` answered.
     fn durable(&self) -> &Positions;
+
+    /// What it has made durable since it was opened; also after an error.
+    fn written(&self) -> Written;
 }
 
 /// What a hand-over means for a writer that stands at `position`.

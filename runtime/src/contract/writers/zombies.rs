@@ -35,7 +35,7 @@ impl<W: Writer> Actor<W> {
 
     async fn write(&mut self, partition: i32, from: i64) {
         if let Some(mut writer) = self.writer.take() {
-            let done = writer.write(batch(partition, from..self.end)).await.map(drop);
+            let done = writer.write(batch(partition, from..self.end)).await;
             self.after(partition, writer, done);
         }
     }

@@ -13,11 +13,12 @@ use tokio::task::spawn_blocking;
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
-use crate::sink::{Context, Outbound, Positions, moves};
+use crate::sink::{Context, Outbound, Positions, Written, moves};
 
 pub struct Writer {
     inner: Option<Inner>,
     positions: Positions,
+    written: Written,
 }
 
 struct Inner {
@@ -33,7 +34,7 @@ impl Writer {
     pub fn new(context: Context, folder: PathBuf, collection: String) -> Writer {
         let encoder = Encoder::of_names(context.columns.iter().map(String::as_str));
         let inner = Inner { context, path: folder, collection, encoder, folder: None };
-        Writer { inner: Some(inner), positions: Positions::new() }
+        Writer { inner: Some(inner), positions: Positions::new(), written: Written::default() }
     }
 
     /// A commit waits for the disk: not on the threads that drive the other sinks.
@@ -61,15 +62,16 @@ impl crate::sink::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let (positions, to) = (self.positions.clone(), moves.clone());
-        let rows_taken = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        let written = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        self.written += written;
         self.positions.extend(moves);
-        Ok(rows_taken)
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -86,6 +88,10 @@ impl crate::sink::Writer for Writer {
 
     fn durable(&self) -> &Positions {
         &self.positions
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }
 
@@ -115,7 +121,7 @@ impl Inner {
         Ok(positions)
     }
 
-    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
+    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<Written> {
         let (sink, log) = (position_name(&self.context), &self.context.log);
         let folder = self.folder.as_mut().ok_or_else(|| Error::retry("the sink is not open"))?;
         let batch = &outbound.batch;
@@ -126,7 +132,7 @@ impl Inner {
             let stands = from.get(&partition).copied();
             transaction.move_position(&sink, &log.topic, partition, stands, &next).map_err(error)?;
         }
-        let (mut json, mut rows_taken) = (Vec::new(), 0);
+        let (mut json, mut written) = (Vec::new(), Written::default());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
@@ -136,10 +142,10 @@ impl Inner {
             let text = std::str::from_utf8(&json).map_err(|cause| Error::stop("a row as JSON").caused_by(cause))?;
             let id = self.context.row_id(partition, offset, index);
             transaction.insert_document(&self.collection, &id, text).map_err(error)?;
-            rows_taken += 1;
+            written.row(json.len());
         }
         transaction.commit().map_err(error)?;
-        Ok(rows_taken)
+        Ok(written)
     }
 }
 

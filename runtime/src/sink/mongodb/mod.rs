@@ -28,7 +28,7 @@ use mongodb::{Client, Collection};
 
 pub use self::find::find;
 pub use self::ledger::Ledger;
-use super::{Context, Outbound, Positions, moves, within};
+use super::{Context, Outbound, Positions, Written, moves, within};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::plan::MongodbPlan;
@@ -48,6 +48,7 @@ pub struct Writer {
     positions: Positions,
     /// How often each was reset before it was opened.
     resets: BTreeMap<i32, Bson>,
+    written: Written,
 }
 
 /// A partition's position, and how often it was reset: null where it never was.
@@ -67,21 +68,23 @@ impl Writer {
             store: None,
             positions: Positions::new(),
             resets: BTreeMap::new(),
+            written: Written::default(),
         })
     }
 
-    async fn take(&mut self, store: &Store, batch: &Batch) -> Result<u64> {
+    async fn take(&mut self, store: &Store, batch: &Batch) -> Result<()> {
         let moves = moves(&self.positions, &batch.spans)?;
         if moves.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let encoder = self.encoder.batch(&batch.columns)?;
-        let (mut chunk, mut rows_taken) = (Chunk::default(), 0);
+        let (mut chunk, mut written) = (Chunk::default(), Written::default());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if self.positions.get(&partition).is_some_and(|&position| offset >= position) {
                 let id = self.context.row_id(partition, offset, index);
-                chunk.push(encoder.row(&id, row), id);
-                rows_taken += 1;
+                let document = encoder.row(&id, row);
+                written.row(document.as_bytes().len());
+                chunk.push(document, id);
             }
             if chunk.is_full() {
                 store.insert(&mut chunk).await?;
@@ -94,7 +97,8 @@ impl Writer {
         });
         try_join_all(advances).await?;
         self.positions.extend(moves);
-        Ok(rows_taken)
+        self.written += written;
+        Ok(())
     }
 }
 
@@ -114,11 +118,11 @@ impl super::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<u64> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<()> {
         let store = self.store.take().ok_or_else(|| Error::retry("the sink is not open"))?;
-        let rows_taken = self.take(&store, &outbound.batch).await?;
+        self.take(&store, &outbound.batch).await?;
         self.store = Some(store);
-        Ok(rows_taken)
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -135,6 +139,10 @@ impl super::Writer for Writer {
 
     fn durable(&self) -> &Positions {
         &self.positions
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }
 
