@@ -29,7 +29,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// Offsets of a topic at rest are committed again, before any broker forgets them (by default after seven days).
 const COMMIT_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A required sink that is only slower than the log makes the head wait again and again: not every time is worth a line.
+/// A required sink that is only slower than the log makes the head wait again and again: not every time is
+/// worth a word.
 const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// A batch after its last stage.
@@ -151,10 +152,12 @@ impl<'a> Head<'a> {
         }
         let (since, mut is_said) = (Instant::now(), false);
         while !lacking.is_empty() {
-            self.context.head_waits(&lacking);
-            if !is_said && since.elapsed() >= SAY_AFTER {
-                let sinks = lacking.join(", ");
-                tracing::warn!(sinks, "the head waits: a sink that is required does not take its rows");
+            if since.elapsed() >= SAY_AFTER {
+                self.context.head_waits(&lacking);
+                if !is_said {
+                    let sinks = lacking.join(", ");
+                    tracing::warn!(%sinks, "the head waits: a sink that is required does not take its rows");
+                }
                 is_said = true;
             }
             if over() {
@@ -164,8 +167,8 @@ impl<'a> Head<'a> {
             self.rest()?;
             lacking = self.fan_out.required_without_room();
         }
-        self.context.head_waits(&[]);
         if is_said {
+            self.context.head_waits(&[]);
             tracing::info!(waited_ms = since.elapsed().as_millis() as u64, "the head goes on");
         }
         Ok(true)

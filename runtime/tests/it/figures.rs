@@ -225,7 +225,13 @@ fn the_dashboard_shows_documented_figures() {
         assert!(documented.contains_key(&name) || histogram.is_some(), "{name} is not in docs/metrics.md");
         shown.insert(name);
     }
-    for name in ["millrace_lag", "millrace_plugin_fuel_total", "millrace_plugin_memory_bytes"] {
+    for name in [
+        "millrace_lag",
+        "millrace_head_waiting",
+        "millrace_sink_bytes_total",
+        "millrace_plugin_fuel_total",
+        "millrace_plugin_memory_bytes",
+    ] {
         assert!(shown.contains(name), "{name} is on no panel");
     }
 }
