@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 
 use crate::observe::trace::Traces;
@@ -124,6 +124,12 @@ impl Batch {
     /// A refused row as a reject of `stage`, which may be a sink.
     pub fn reject(&self, stage: &Arc<str>, Refused { row, code, reason }: Refused) -> Reject {
         Reject { origin: self.lineage[row], stage: stage.clone(), code: Cow::Borrowed(code), reason }
+    }
+
+    /// Of the columns, in memory: what of their buffers is this batch's.
+    pub fn bytes(&self) -> usize {
+        let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default();
+        self.columns.columns().iter().map(of).sum()
     }
 
     /// Partition, offset and index (among the rows of the same message) of every row.

@@ -4,6 +4,7 @@
 //! Knows nothing of HTML.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -73,18 +74,34 @@ struct Names {
 impl Catalogue {
     pub fn load(model: &Path, names: &Path) -> Result<Catalogue> {
         let manifest_file = model.join("model.toml");
-        let manifest = toml::from_str(&read(&manifest_file)?).map_err(|cause| wrong(&manifest_file, cause))?;
-        let names = serde_json::from_str(&read(names)?).map_err(|cause| wrong(names, cause))?;
-        make(manifest, &names).map_err(|fault| Error::new(format!("{}: {fault}", manifest_file.display())))
+        let manifest_file = Chosen { file: &manifest_file, by: "--model or MILLRACE_WEB_MODEL chooses another folder" };
+        let names_file = Chosen { file: names, by: "--names or MILLRACE_WEB_NAMES chooses another file" };
+        let manifest = toml::from_str(&manifest_file.read()?).map_err(|cause| manifest_file.wrong(cause))?;
+        let names = serde_json::from_str(&names_file.read()?).map_err(|cause| names_file.wrong(cause))?;
+        make(manifest, &names).map_err(|fault| Error::new(format!("{manifest_file}: {fault}")))
     }
 }
 
-fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|cause| wrong(file, cause))
+/// A file, and how a person says which.
+struct Chosen<'a> {
+    file: &'a Path,
+    by: &'static str,
 }
 
-fn wrong(file: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(file.display().to_string()).caused_by(cause)
+impl fmt::Display for Chosen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.file.display(), self.by)
+    }
+}
+
+impl Chosen<'_> {
+    fn read(&self) -> Result<String> {
+        std::fs::read_to_string(self.file).map_err(|cause| self.wrong(cause))
+    }
+
+    fn wrong(&self, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::new(self.to_string()).caused_by(cause)
+    }
 }
 
 fn make(manifest: Manifest, names: &Names) -> std::result::Result<Catalogue, String> {

@@ -66,6 +66,9 @@ pub async fn serve(
         answers,
         ending,
     };
+    // all that can be wrong with what it was told has been looked at
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!("the page is at http://{address}/");
     let store = app.store.clone();
     let index = tokio::spawn(async move { store.ensure_index().await });
     let threads = followers.into_iter().map(start).collect::<Result<Vec<_>>>()?;

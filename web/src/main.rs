@@ -9,9 +9,16 @@ use millrace_web::{Catalogue, Error, Result, Settings, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+const EXAMPLES: &str = "Examples:\n  \
+    millrace-web\n  \
+    millrace-web --embedded .millrace/embedded\n  \
+    millrace-web --brokers kafka:9092 --mongodb-uri mongodb://mongo:27017 --listen 0.0.0.0:5001";
+const EXIT_CODES: &str = "Exit codes: 0 it was stopped; 1 it failed; 2 the command line is wrong.";
+
 /// The prediction page: posts a flight to Kafka and shows the answer as it lands.
 #[derive(Parser)]
 #[command(name = "millrace-web", version, max_term_width = 100)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -39,8 +46,6 @@ async fn run(settings: &Settings, catalogue: &Catalogue) -> Result<()> {
     let listen = settings.listen;
     let taken = format!("listening on {listen} (--listen or MILLRACE_WEB_LISTEN chooses another address)");
     let listener = TcpListener::bind(listen).await.map_err(failed(taken))?;
-    let address = listener.local_addr().map_err(failed(format!("listening on {listen}")))?;
-    tracing::info!("the page is at http://{address}/");
     serve(listener, settings, catalogue, async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -62,7 +62,7 @@ enum Command {
     /// Show where a pipeline stands, or move it
     #[command(subcommand)]
     Positions(positions::Positions),
-    /// Watch a running pipeline: rates, latencies, lag, rejects
+    /// Watch a running pipeline: rates, latencies, lag, sinks, rejects
     Top(top::Options),
     /// Print how a running pipeline is, as JSON
     Status(top::Options),

@@ -59,7 +59,9 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
         running.join()
     });
     tracing.iter().for_each(Tracing::finish);
-    tracing::info!("{}: {metrics}", plan.name);
+    if metrics.ran() || matches!(ended, Ok(Ok(()))) {
+        tracing::info!("{}: {metrics}", plan.name);
+    }
     match ended {
         Ok(ended) => ended.map_err(|error| format!("error: {error}")),
         Err(_) => Err("error: the engine broke; its words are above".into()),

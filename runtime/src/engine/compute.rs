@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 
@@ -23,23 +23,21 @@ use crate::stage::Stage;
 pub struct Stages(HashMap<Arc<str>, Vec<Stage>>);
 
 impl Stages {
-    /// `told`: a stage's name, the rows that it was given, and the time that it took.
-    pub fn process(
-        &mut self,
-        generation: &Plan,
-        mut batch: Batch,
-        told: impl Fn(&Arc<str>, u64, Duration),
-    ) -> Result<Arc<Outbound>> {
+    /// `metrics`: where it is counted; rows that are read again are counted nowhere.
+    pub fn process(&mut self, generation: &Plan, mut batch: Batch, metrics: Option<&Metrics>) -> Result<Arc<Outbound>> {
         if !self.0.contains_key(&generation.generation) {
             let fresh = generation.stages.iter().map(Stage::new).collect::<Result<_>>()?;
             self.0.insert(generation.generation.clone(), fresh);
         }
         let stages = self.0.get_mut(&generation.generation).into_iter().flatten();
         for (stage, plan) in stages.zip(&generation.stages) {
-            let (since, rows) = (Instant::now(), batch.rows() as u64);
+            let given = metrics.map(|metrics| (metrics, batch.rows(), batch.bytes()));
+            let since = Instant::now();
             let passing = Passing::begin(&batch);
             batch = stage.process(batch)?;
-            told(&plan.name, rows, since.elapsed());
+            if let Some((metrics, rows, bytes)) = given {
+                metrics.stage(&plan.name, rows, bytes, since.elapsed());
+            }
             passing.into_iter().for_each(|passing| passing.end(&batch, &plan.name));
         }
         Ok(Arc::new(Outbound { batch: stamp(batch, generation)?, generation: generation.generation.clone() }))
@@ -50,7 +48,7 @@ impl Stages {
 pub fn run(metrics: &Metrics, batches: &Receiver<Read>, computed: &SyncSender<Computed>) -> Result<()> {
     let mut stages = Stages::default();
     while let Ok(Read { batch, generation, member }) = batches.recv() {
-        let outbound = stages.process(&generation, batch, |stage, rows, time| metrics.stage(stage, rows, time))?;
+        let outbound = stages.process(&generation, batch, Some(metrics))?;
         metrics.computed();
         if computed.send(Computed { outbound, generation, member }).is_err() {
             break;

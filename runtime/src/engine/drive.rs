@@ -22,7 +22,7 @@ use crate::observe::{SinkMetrics, SinkState};
 use crate::plan::{OnGap, SinkPlan};
 use crate::positions;
 use crate::rejects;
-use crate::sink::{AnyWriter, Outbound, Positions, Writer};
+use crate::sink::{AnyWriter, Outbound, Positions, Writer, Written};
 
 /// Memory of rows that wait for one sink; beyond it the sink reads the log again.
 const QUEUE_ROWS_MAX: usize = 16_384;
@@ -138,6 +138,8 @@ pub struct Driver {
 struct Tools {
     writer: Option<AnyWriter>,
     rereader: Option<Rereader>,
+    /// What of the writer's was counted.
+    counted: Written,
     /// Of messages that are followed.
     writes: Option<Writes>,
     began: Option<Began>,
@@ -167,6 +169,8 @@ impl Driver {
                 Act::Wait(until) => self.wait(&mut tools, until).await,
             };
             if let Err(error) = done {
+                // what it made durable before it failed is so all the same
+                self.durable(&mut tools);
                 tools = Tools::default();
                 self.failed(&error);
             }
@@ -191,7 +195,8 @@ impl Driver {
             return Err(Error::stop("it has no position of its own"));
         };
         let positions = Box::pin(writer.open(&self.starts)).await?;
-        self.durable(&mut tools.writes, &positions);
+        tools.writer = Some(writer);
+        self.durable(tools);
         tools.writes = Some(Writes::new(&self.sink.name));
         let opened = self.link.lane().opened(positions);
         opened.map_err(|Beyond { partition, position, head }| {
@@ -203,9 +208,7 @@ impl Driver {
                 reset("--head"),
                 reset(&format!("--sink {}", self.sink.name)),
             ))
-        })?;
-        tools.writer = Some(writer);
-        Ok(())
+        })
     }
 
     async fn write(&self, tools: &mut Tools, outbound: Arc<Outbound>) -> Result<()> {
@@ -223,11 +226,11 @@ impl Driver {
             false => outbound.clone(),
         };
         let since = Instant::now();
-        let taken = Box::pin(writer.write(rows)).await?;
-        self.metrics.wrote(taken.rows, since.elapsed());
-        for refused in &taken.refused {
-            self.metrics.rejected(refused);
-            outbound.batch.origins.traces.refused(refused);
+        let refused = Box::pin(writer.write(rows)).await?;
+        self.metrics.took(since.elapsed());
+        for reject in &refused {
+            self.metrics.rejected(reject);
+            outbound.batch.origins.traces.refused(reject);
         }
         self.link.lane().took(&outbound.batch.spans);
         self.roll(tools).await
@@ -239,7 +242,7 @@ impl Driver {
         if writer.deadline().is_some_and(|deadline| deadline <= now) {
             Box::pin(writer.roll(now)).await?;
         }
-        self.durable(&mut tools.writes, writer.durable());
+        self.durable(tools);
         Ok(())
     }
 
@@ -307,20 +310,28 @@ impl Driver {
 
     fn failed(&self, error: &Error) {
         self.metrics.failed();
-        let mut lane = self.link.lane();
+        let (mut lane, required) = (self.link.lane(), self.sink.required);
         match error.kind {
             Kind::Retry => {
                 lane.failed(error.to_string(), Instant::now(), jitter());
-                tracing::warn!(sink = %self.sink.name, %error, "sink is down; it is tried again, and the others go on");
+                let head = if required { "waits for it" } else { "does not wait for it" };
+                tracing::warn!(sink = %self.sink.name, %error, "sink is down; it is tried again, and the head {head}");
             }
             Kind::Stop => {
                 lane.stop(error.to_string());
-                tracing::error!(sink = %self.sink.name, %error, "sink has stopped; the others go on");
+                let then =
+                    if required { "it is required, so the pipeline ends" } else { "the head does not wait for it" };
+                tracing::error!(sink = %self.sink.name, %error, "sink has stopped; {then}");
             }
         }
     }
 
-    fn durable(&self, writes: &mut Option<Writes>, positions: &Positions) {
+    /// Tells what the writer has made durable since the last time.
+    fn durable(&self, tools: &mut Tools) {
+        let Tools { writer: Some(writer), writes, counted, .. } = tools else { return };
+        let (positions, written) = (writer.durable(), writer.written());
+        self.metrics.wrote(written.since(*counted));
+        *counted = written;
         let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.as_ref() != Some(positions) {
             self.metrics.durable(positions);
@@ -364,10 +375,9 @@ impl Driver {
 
     async fn finish(&self, tools: &mut Tools) -> Result<()> {
         if let Some(writer) = tools.writer.as_mut() {
-            match Box::pin(writer.finish()).await {
-                Ok(()) => self.durable(&mut tools.writes, writer.durable()),
-                Err(error) => self.failed(&error),
-            }
+            let finished = Box::pin(writer.finish()).await;
+            self.durable(tools);
+            finished.unwrap_or_else(|error| self.failed(&error));
         }
         self.link.stopped().map_or(Ok(()), |why| Err(Error::stop(why)))
     }

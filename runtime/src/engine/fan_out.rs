@@ -95,9 +95,10 @@ impl FanOut {
         self.lanes.iter().map(durable).min().unwrap_or(i64::MAX)
     }
 
-    /// Waits a little for every required sink to be in step with room to spare: are they?
-    pub fn required_have_room(&self) -> bool {
-        self.lanes.iter().filter(|lane| lane.required).all(|lane| lane.link.wait_for_room(WAIT))
+    /// Waits a little for every required sink to be in step with room to spare: those that are not.
+    pub fn required_without_room(&self) -> Vec<Arc<str>> {
+        let lacks = |lane: &&Lane| lane.required && !lane.link.wait_for_room(WAIT);
+        self.lanes.iter().filter(lacks).map(|lane| lane.name.clone()).collect()
     }
 
     /// A sink has stopped that the pipeline cannot be without.

@@ -25,13 +25,17 @@ use crate::plan::{Plan, SinkKind};
 use crate::rejects::{self, Encoders};
 use crate::sink::refusals::{self, Destination, Epochs, Refusals, ToRejects};
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
-use crate::sink::{Log, Outbound, Positions};
+use crate::sink::{Log, Outbound, Positions, Written};
 use crate::source::Membership;
 
 /// How late a sink's question to the group is seen while nothing is read.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// Offsets of a topic at rest are committed again, before any broker forgets them (by default after seven days).
 const COMMIT_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A required sink that is only slower than the log makes the head wait again and again: not every time is
+/// worth a word.
+const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// A batch after its last stage.
 pub struct Computed {
@@ -89,6 +93,9 @@ pub struct Head<'a> {
     too_large: Vec<TooLargeRows>,
     /// What takes these, by who they are.
     refusals: HashMap<String, ToRejects>,
+    /// What is in the open transaction, to be counted once it is committed.
+    sent: BTreeMap<Arc<str>, Written>,
+    refused: Vec<Reject>,
     /// Who read the rows that were committed last.
     member: Membership,
     committed_at: Instant,
@@ -121,6 +128,8 @@ impl<'a> Head<'a> {
             pending_rows: 0,
             too_large: Vec::new(),
             refusals: HashMap::new(),
+            sent: BTreeMap::new(),
+            refused: Vec::new(),
             member,
             committed_at: Instant::now(),
             value: Vec::new(),
@@ -145,12 +154,8 @@ impl<'a> Head<'a> {
                 }
             };
             // before anything of it is sent: a transaction is short
-            while !self.fan_out.required_have_room() {
-                if over() {
-                    return Ok(());
-                }
-                self.fan_out.must_go_on()?;
-                self.rest()?;
+            if !self.wait_for_required(&over)? {
+                return Ok(());
             }
             let deadline = Instant::now() + self.context.plan.commit.interval_max;
             self.take(first)?;
@@ -162,6 +167,36 @@ impl<'a> Head<'a> {
             }
             self.commit()?;
         }
+    }
+
+    /// Until every required sink has room; false: the session is over.
+    fn wait_for_required(&mut self, over: impl Fn() -> bool) -> Result<bool> {
+        let mut lacking = self.fan_out.required_without_room();
+        if lacking.is_empty() {
+            return Ok(true);
+        }
+        let (since, mut is_said) = (Instant::now(), false);
+        while !lacking.is_empty() {
+            if since.elapsed() >= SAY_AFTER {
+                self.context.head_waits(&lacking);
+                if !is_said {
+                    let sinks = lacking.join(", ");
+                    tracing::warn!(%sinks, "the head waits: a sink that is required does not take its rows");
+                }
+                is_said = true;
+            }
+            if over() {
+                return Ok(false);
+            }
+            self.fan_out.must_go_on()?;
+            self.rest()?;
+            lacking = self.fan_out.required_without_room();
+        }
+        if is_said {
+            self.context.head_waits(&[]);
+            tracing::info!(waited_ms = since.elapsed().as_millis() as u64, "the head goes on");
+        }
+        Ok(true)
     }
 
     /// Nothing is taken: a commit of what stands tells whether the partitions are still this worker's.
@@ -193,7 +228,7 @@ impl<'a> Head<'a> {
         let generation = &computed.generation;
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         for lane in &lanes {
-            let (since, mut refused) = (Instant::now(), Vec::new());
+            let (since, mut sent, mut refused) = (Instant::now(), Written::default(), Vec::new());
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for row in 0..batch.rows() {
@@ -201,13 +236,17 @@ impl<'a> Head<'a> {
                 rows.row(row, &mut self.value);
                 let headers = batch.origins.traces.headers(batch.lineage[row]);
                 let key = keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row).as_bytes());
-                if let Err(TooLarge) = self.transactions.send(&lane.topic, key, &self.value, headers)? {
-                    let bytes = self.value.len() + key.unwrap_or_default().len();
-                    refused.push(too_large(row, bytes, &lane.topic, self.transactions.record_bytes_max(&lane.topic)));
+                match self.transactions.send(&lane.topic, key, &self.value, headers)? {
+                    Ok(()) => sent.row(self.value.len()),
+                    Err(TooLarge) => {
+                        let bytes = self.value.len() + key.unwrap_or_default().len();
+                        let limit = self.transactions.record_bytes_max(&lane.topic);
+                        refused.push(too_large(row, bytes, &lane.topic, limit));
+                    }
                 }
             }
-            let rows_sent = batch.rows() - refused.len();
-            self.context.metrics.sink(&lane.sink).wrote(rows_sent as u64, since.elapsed());
+            self.context.metrics.sink(&lane.sink).took(since.elapsed());
+            *self.sent.entry(lane.sink.clone()).or_default() += sent;
             self.refuse(lane, &computed.outbound, refused)?;
         }
         self.lanes.insert(generation.generation.clone(), lanes);
@@ -234,15 +273,14 @@ impl<'a> Head<'a> {
         if let Some(topic) = self.context.plan.rejects.topic() {
             self.send_rejects(topic, &self.place.of_some(outbound, rejects, Vec::new())?)?;
         }
-        self.count(outbound, rejects);
+        self.refused_with(outbound, rejects);
         Ok(())
     }
 
-    fn count(&self, outbound: &Outbound, rejects: &[Reject]) {
-        for reject in rejects {
-            self.context.metrics.reject(reject);
-            outbound.batch.origins.traces.refused(reject);
-        }
+    /// To be counted with the commit.
+    fn refused_with(&mut self, outbound: &Outbound, rejects: &[Reject]) {
+        rejects.iter().for_each(|reject| outbound.batch.origins.traces.refused(reject));
+        self.refused.extend_from_slice(rejects);
     }
 
     fn send_rejects(&mut self, topic: &str, rejects: &Outbound) -> Result<()> {
@@ -277,7 +315,7 @@ impl<'a> Head<'a> {
             let fresh = || ToRejects::new(Destination::of(ground, plan, self.log), &sink, who.clone());
             let refusals = self.refusals.entry(who.clone()).or_insert_with(fresh);
             let rejects = self.context.handle.block_on(refusals.take(&outbound, &Epochs::new(), refused))?;
-            self.count(&outbound, &rejects);
+            self.refused_with(&outbound, &rejects);
         }
         Ok(())
     }
@@ -299,7 +337,10 @@ impl<'a> Head<'a> {
         self.committed.clone_from(&self.positions);
         self.fan_out.proofs().give(proof);
         let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
-        self.context.metrics.committed(batches, since.elapsed());
+        let metrics = self.context.metrics;
+        metrics.committed(batches, since.elapsed());
+        std::mem::take(&mut self.sent).iter().for_each(|(sink, sent)| metrics.sink(sink).wrote(*sent));
+        self.refused.drain(..).for_each(|refused| metrics.reject(&refused));
         self.context.heads(&self.positions);
         self.pending_rows = 0;
         self.pending.drain(..).for_each(|computed| self.fan_out.committed(&computed.outbound));

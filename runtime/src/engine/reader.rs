@@ -21,7 +21,7 @@ use crate::source::{Membership, Source};
 const IDLE_POLL: Duration = Duration::from_millis(50);
 /// How long the log is left alone while the next batch finds no room.
 const FULL_POLL: Duration = Duration::from_millis(1);
-/// Between two looks at the lag.
+/// Between two looks at the log's ends.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 /// After this long without room, partitions are paused so that polling keeps the membership alive.
 const PAUSE_AFTER: Duration = Duration::from_secs(30);
@@ -37,8 +37,7 @@ pub struct Reader<'a> {
     context: &'a Context<'a>,
     ended: &'a Ended,
     cut: Cut,
-    partitions: Vec<i32>,
-    /// When lag and counts were last told.
+    /// When the log's ends and counts were last told.
     told: Instant,
     unknown_fields_told: u64,
 }
@@ -50,21 +49,15 @@ impl<'a> Reader<'a> {
             context,
             ended,
             cut: Cut::new(plan.clone(), plan.batch, heads.clone()),
-            partitions: heads.keys().copied().collect(),
             told: Instant::now(),
             unknown_fields_told: 0,
         }
     }
 
-    /// How far behind the log's end each partition is, and what was ignored.
+    /// Where the log ends, and what was ignored.
     fn tell(&mut self, source: &Source) {
         self.told = Instant::now();
-        let ends = source.ends();
-        for &partition in &self.partitions {
-            let (Some(end), Some(read)) = (ends.get(&partition), self.cut.read_to(partition)) else { continue };
-            let lag = (end - read).max(0);
-            self.context.metrics.lag(self.context.share.worker, partition, lag);
-        }
+        self.context.ends(&source.ends());
         let unknown = self.cut.unknown_fields();
         self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
         self.unknown_fields_told = unknown;
@@ -119,34 +112,39 @@ impl<'a> Reader<'a> {
     fn hand_over(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
         let Some(batch) = self.cut.take()? else { return Ok(true) };
         let read = Read { batch, generation: self.cut.plan().clone(), member: source.membership()? };
-        send(read, source, stop, batches)
+        self.send(read, source, stop, batches)
     }
-}
 
-/// Waits for room; a long wait keeps the membership alive. False: nobody takes batches any more.
-fn send(read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
-    let started = Instant::now();
-    let mut paused = false;
-    let mut waiting = read;
-    let sent = loop {
-        match batches.try_send(waiting) {
-            Ok(()) => break true,
-            Err(TrySendError::Disconnected(_)) => break false,
-            Err(TrySendError::Full(back)) => waiting = back,
+    /// Waits for room; a long wait keeps the membership alive. False: nobody takes batches any more.
+    fn send(&mut self, read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
+        let started = Instant::now();
+        let mut paused = false;
+        let mut waiting = read;
+        let sent = loop {
+            match batches.try_send(waiting) {
+                Ok(()) => break true,
+                Err(TrySendError::Disconnected(_)) => break false,
+                Err(TrySendError::Full(back)) => waiting = back,
+            }
+            if self.told.elapsed() >= TELL_AFTER {
+                // nobody polls, and the log goes on: how far the head is behind it must not stand still
+                source.ask_ends();
+                self.tell(source);
+            }
+            if !paused && started.elapsed() >= PAUSE_AFTER {
+                tracing::warn!("no batch could be handed on for {PAUSE_AFTER:?}: reading pauses");
+                source.pause()?;
+                paused = true;
+            }
+            if paused && !stop.asked() {
+                source.idle(IDLE_POLL)?;
+            } else {
+                std::thread::sleep(FULL_POLL);
+            }
+        };
+        if paused {
+            source.resume()?;
         }
-        if !paused && started.elapsed() >= PAUSE_AFTER {
-            tracing::warn!("no batch could be handed on for {PAUSE_AFTER:?}: the head waits; reading pauses");
-            source.pause()?;
-            paused = true;
-        }
-        if paused && !stop.asked() {
-            source.idle(IDLE_POLL)?;
-        } else {
-            std::thread::sleep(FULL_POLL);
-        }
-    };
-    if paused {
-        source.resume()?;
+        Ok(sent)
     }
-    Ok(sent)
 }

@@ -208,7 +208,7 @@ impl<'a> Pass<'a> {
     fn give(&mut self, stages: &mut Stages) -> Result<bool> {
         let Some(batch) = self.cut.take()? else { return Ok(true) };
         // what stages take for rows that are read again is in no metric: those are the head's
-        let outbound = stages.process(self.cut.plan(), batch, |_, _, _| ())?;
+        let outbound = stages.process(self.cut.plan(), batch, None)?;
         Ok(self.giver.blocking_send(Ok(Given::Batch(outbound))).is_ok())
     }
 }

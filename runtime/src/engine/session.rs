@@ -58,7 +58,17 @@ impl Context<'_> {
 
     /// Where the head stands now.
     pub fn heads(&self, positions: &Positions) {
-        self.metrics.heads(self.share.worker, positions);
+        self.metrics.status.heads(self.share.worker, positions);
+    }
+
+    /// Where the log ends now.
+    pub fn ends(&self, positions: &Positions) {
+        self.metrics.status.ends(self.share.worker, positions);
+    }
+
+    /// The required sinks that the head waits for now.
+    pub fn head_waits(&self, sinks: &[Arc<str>]) {
+        self.metrics.status.head_waits(self.share.worker, sinks);
     }
 }
 

@@ -1,28 +1,31 @@
 //! Figures since the start of the process.
 //!
-//! Invariant: every series is made here, once; its labels come from the pipeline file or from closed lists, so their
-//! number is bounded (a plugin's own reject codes apart, which the plugin bounds).
+//! Invariant: every series is made once, here or by a collector that is registered here; its labels come from the
+//! pipeline file or from closed lists, so their number is bounded (a plugin's own reject codes apart, which the plugin
+//! bounds). Rows, bytes and rejects are counted when they are durable, so that what is done again after an error is not
+//! counted again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::batch::{Batch, Reject};
 use crate::observe::asked::Asked;
+use crate::observe::standing::Standing;
 use crate::observe::status::{SinkState, Status, WorkerState};
 use crate::observe::trace::Tracer;
 use crate::plan::Plan;
+use crate::sink::Written;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StageLabels {
@@ -40,23 +43,6 @@ struct RejectLabels {
     code: String,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PartitionLabels {
-    partition: i32,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StateLabels {
-    sink: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PositionLabels {
-    sink: String,
-    partition: i32,
-}
-
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// From 100 µs to 52 s, each twice the one before.
@@ -68,8 +54,8 @@ pub struct Metrics {
     registry: Registry,
     pub status: Arc<Status>,
     pub traces: Tracer,
-    /// The partitions whose series each worker makes.
-    held: Mutex<BTreeMap<i32, BTreeSet<i32>>>,
+    /// Has a worker ever read?
+    ran: AtomicBool,
     messages: Counter,
     bytes: Counter,
     batches: Counter,
@@ -78,22 +64,20 @@ pub struct Metrics {
     restarts: Counter,
     rejects: Rejects,
     stage_rows: Family<StageLabels, Counter>,
+    stage_bytes: Family<StageLabels, Counter>,
     stage_seconds: Histograms<StageLabels>,
     commit_seconds: Histogram,
     age_seconds: Histogram,
-    lag: Family<PartitionLabels, Gauge>,
-    head: Family<PartitionLabels, Gauge>,
     sinks: BTreeMap<Arc<str>, Arc<SinkMetrics>>,
 }
 
-/// Of one sink; rows that it had already are not counted.
+/// Of one sink.
 pub struct SinkMetrics {
     sink: Arc<str>,
     rows: Counter,
+    bytes: Counter,
     seconds: Histogram,
-    positions: Family<PositionLabels, Gauge>,
     failures: Counter,
-    states: Family<StateLabels, Gauge>,
     rejects: Rejects,
     status: Arc<Status>,
 }
@@ -119,36 +103,28 @@ impl SinkMetrics {
         self.rejects.count(reject);
     }
 
-    pub fn wrote(&self, rows: u64, time: Duration) {
-        self.rows.inc_by(rows);
+    /// A batch was given to it, perhaps not for the first time.
+    pub fn took(&self, time: Duration) {
         self.seconds.observe(time.as_secs_f64());
     }
 
+    /// These are durable since the last time.
+    pub fn wrote(&self, written: Written) {
+        self.rows.inc_by(written.rows);
+        self.bytes.inc_by(written.bytes);
+    }
+
     pub fn durable(&self, positions: &BTreeMap<i32, i64>) {
-        for (&partition, &position) in positions {
-            let labels = PositionLabels { sink: self.sink.to_string(), partition };
-            self.positions.get_or_create(&labels).set(position);
-        }
         self.status.sink(&self.sink, positions);
     }
-}
 
-impl SinkMetrics {
     pub fn failed(&self) {
         self.failures.inc();
     }
 
     /// True: it is another state than before.
     pub fn state(&self, worker: i32, state: SinkState) -> bool {
-        let is_news = self.status.sink_state(&self.sink, worker, state);
-        if is_news {
-            for state in SinkState::NAMES {
-                let workers = self.status.sink_workers(&self.sink, state);
-                let labels = StateLabels { sink: self.sink.to_string(), state };
-                self.states.get_or_create(&labels).set(workers as i64);
-            }
-        }
-        is_news
+        self.status.sink_state(&self.sink, worker, state)
     }
 }
 
@@ -165,12 +141,13 @@ impl Metrics {
         let status = Arc::new(Status::new(plan));
         let counts = family(&mut registry, "rejects", "Messages or rows refused, by stage and code", Family::default());
         let rejects = Rejects { counts, status: status.clone() };
+        registry.register_collector(Box::new(Standing::new(status.clone())));
         Metrics {
             sinks: sinks(&mut registry, plan, &rejects),
             rejects,
             status,
             traces,
-            held: Mutex::default(),
+            ran: AtomicBool::new(false),
             messages: counter(&mut registry, "messages", "Messages whose offsets were committed"),
             bytes: counter(&mut registry, "message_bytes", "Bytes of these messages' values"),
             batches: counter(&mut registry, "batches", "Batches that went through the stages"),
@@ -182,6 +159,12 @@ impl Metrics {
             ),
             restarts: counter(&mut registry, "restarts", "Times that a worker began again after an error"),
             stage_rows: family(&mut registry, "stage_rows", "Rows that a stage was given", Family::default()),
+            stage_bytes: family(
+                &mut registry,
+                "stage_bytes",
+                "Bytes of the columns of these rows, in memory",
+                Family::default(),
+            ),
             stage_seconds: family(&mut registry, "stage_seconds", "Time that a stage took for a batch", timed()),
             commit_seconds: family(&mut registry, "commit_seconds", "Time that a commit of the head took", seconds()),
             age_seconds: family(
@@ -190,8 +173,6 @@ impl Metrics {
                 "From a message's timestamp to the commit of its answer, of the oldest message of each batch",
                 seconds(),
             ),
-            lag: family(&mut registry, "lag", "Messages of a partition that are not read yet", Family::default()),
-            head: family(&mut registry, "head_offset", "The head's committed offset", Family::default()),
             registry,
         }
     }
@@ -208,9 +189,11 @@ impl Metrics {
         self.sinks[name].clone()
     }
 
-    pub fn stage(&self, name: &str, rows: u64, time: Duration) {
+    /// A stage was given so many rows, and bytes of columns.
+    pub fn stage(&self, name: &str, rows: usize, bytes: usize, time: Duration) {
         let labels = StageLabels { stage: name.to_owned() };
-        self.stage_rows.get_or_create(&labels).inc_by(rows);
+        self.stage_rows.get_or_create(&labels).inc_by(rows as u64);
+        self.stage_bytes.get_or_create(&labels).inc_by(bytes as u64);
         self.stage_seconds.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
@@ -229,37 +212,16 @@ impl Metrics {
         }
     }
 
-    /// How a worker is. One that waits for partitions has none: what it said of those it had is another's to say now.
     pub fn worker(&self, worker: i32, state: WorkerState) {
-        if state == WorkerState::Idle {
-            let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&worker);
-            held.into_iter().flatten().for_each(|partition| self.forget(partition));
+        if state == WorkerState::Running {
+            self.ran.store(true, Ordering::Relaxed);
         }
         self.status.worker(worker, state);
     }
 
-    fn forget(&self, partition: i32) {
-        self.lag.remove(&PartitionLabels { partition });
-        self.head.remove(&PartitionLabels { partition });
-        for sink in self.sinks.values() {
-            sink.positions.remove(&PositionLabels { sink: sink.sink.to_string(), partition });
-        }
-    }
-
-    /// Where the head stands in each of a worker's partitions.
-    pub fn heads(&self, worker: i32, positions: &BTreeMap<i32, i64>) {
-        for (&partition, &offset) in positions {
-            self.head.get_or_create(&PartitionLabels { partition }).set(offset);
-        }
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.entry(worker).or_default().extend(positions.keys());
-        drop(held);
-        self.status.partitions(worker, positions);
-    }
-
-    pub fn lag(&self, worker: i32, partition: i32, lag: i64) {
-        self.lag.get_or_create(&PartitionLabels { partition }).set(lag);
-        self.status.lag(worker, partition, lag);
+    /// Is there anything to sum up?
+    pub fn ran(&self) -> bool {
+        self.ran.load(Ordering::Relaxed)
     }
 
     pub fn unknown_fields(&self, fields: u64) {
@@ -270,6 +232,7 @@ impl Metrics {
         self.restarts.inc();
     }
 
+    /// A message or row was refused, and that is committed.
     pub fn reject(&self, reject: &Reject) {
         self.rejects.count(reject);
     }
@@ -297,29 +260,19 @@ fn timed<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
 }
 
 fn sinks(registry: &mut Registry, plan: &Plan, rejects: &Rejects) -> BTreeMap<Arc<str>, Arc<SinkMetrics>> {
-    let rows: Family<SinkLabels, Counter> = family(
-        registry,
-        "sink_rows",
-        "Rows that a sink took; those that it had already are not among them",
-        Family::default(),
-    );
+    let mut counter = |name, help| -> Family<SinkLabels, Counter> { family(registry, name, help, Family::default()) };
+    let rows = counter("sink_rows", "Rows that are durable at a sink");
+    let bytes = counter("sink_bytes", "Bytes of these rows, as they were written");
+    let failures = counter("sink_failures", "Times that a sink left the head after an error");
     let times: Histograms<SinkLabels> = family(registry, "sink_seconds", "Time that a sink took for a batch", timed());
-    let positions: Family<PositionLabels, Gauge> =
-        family(registry, "sink_position", "The first offset that is not durable at a sink", Family::default());
-    let failures: Family<SinkLabels, Counter> =
-        family(registry, "sink_failures", "Times that a sink left the head after an error", Family::default());
-    let states: Family<StateLabels, Gauge> =
-        family(registry, "sink_workers", "Workers whose sink is in this state", Family::default());
     let one = |name: &Arc<str>| {
         let labels = SinkLabels { sink: name.to_string() };
-        let (rows, seconds) = (rows.get_or_create_owned(&labels), times.get_or_create_owned(&labels));
         Arc::new(SinkMetrics {
             sink: name.clone(),
-            rows,
-            seconds,
-            positions: positions.clone(),
+            rows: rows.get_or_create_owned(&labels),
+            bytes: bytes.get_or_create_owned(&labels),
+            seconds: times.get_or_create_owned(&labels),
             failures: failures.get_or_create_owned(&labels),
-            states: states.clone(),
             rejects: rejects.clone(),
             status: rejects.status.clone(),
         })

@@ -5,6 +5,7 @@
 mod asked;
 mod metrics;
 mod server;
+mod standing;
 mod status;
 pub mod trace;
 

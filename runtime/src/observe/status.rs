@@ -1,7 +1,8 @@
 //! How the pipeline is right now: each worker, each partition, each sink. What `/status` answers.
 //!
 //! Shape: [`Report`], as JSON. Times are seconds since 1970.
-//! Invariant: a snapshot of what the engine last said; reading it slows nobody.
+//! Invariant: a snapshot of what the engine last said; reading it slows nobody. What nobody can know now is null, not 0:
+//! who stops reading takes back all that it said of its partitions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::plan::{Plan, SinkKind};
+use crate::plan::{Plan, SinkKind, SinkPlan};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "detail", rename_all = "snake_case")]
@@ -29,6 +30,8 @@ pub struct Worker {
     pub state: WorkerState,
     /// Since when the state holds.
     pub since: u64,
+    /// Sinks with `required = true` that the head waits for, with rows in its hands. None: it goes on.
+    pub head_waits_for: Vec<String>,
     pub partitions: BTreeMap<i32, Partition>,
 }
 
@@ -36,17 +39,27 @@ pub struct Worker {
 pub struct Partition {
     /// The first offset that the head has not committed.
     pub head: i64,
-    /// Messages after it, as far as the log has told.
+    /// The log's, as far as it has told.
+    pub end: Option<i64>,
+    /// From the head to the end.
     pub lag: Option<i64>,
+}
+
+impl Partition {
+    fn stands(&mut self, head: i64, end: Option<i64>) {
+        (self.head, self.end) = (head, end);
+        self.lag = end.map(|end| (end - head).max(0));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sink {
     pub kind: &'static str,
+    pub required: bool,
     /// By partition, the first offset that is not durable. A Kafka sink's is the head's.
     pub positions: BTreeMap<i32, i64>,
-    /// How far it is behind the head, in messages.
-    pub behind: i64,
+    /// How far it is behind the head, in messages. None: its position in a partition that is read is not known.
+    pub behind: Option<i64>,
     /// By worker. A Kafka sink is in the head's transaction, and so always in step.
     pub workers: BTreeMap<i32, SinkWork>,
 }
@@ -122,9 +135,12 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Sinks of the head's transaction.
+pub(super) const KAFKA: &str = "kafka";
+
 fn kind(kind: &SinkKind) -> &'static str {
     match kind {
-        SinkKind::Kafka { .. } => "kafka",
+        SinkKind::Kafka { .. } => KAFKA,
         SinkKind::Mongodb(_) => "mongodb",
         SinkKind::Hdfs(_) => "hdfs",
     }
@@ -132,7 +148,13 @@ fn kind(kind: &SinkKind) -> &'static str {
 
 impl Status {
     pub fn new(plan: &Plan) -> Status {
-        let sink = |kind| Sink { kind, positions: BTreeMap::new(), behind: 0, workers: BTreeMap::new() };
+        let sink = |known: &SinkPlan| Sink {
+            kind: kind(&known.kind),
+            required: known.required,
+            positions: BTreeMap::new(),
+            behind: None,
+            workers: BTreeMap::new(),
+        };
         Status(Mutex::new(Report {
             pipeline: plan.name.clone(),
             generation: plan.generation.to_string(),
@@ -141,7 +163,7 @@ impl Status {
             started: now(),
             ready: false,
             workers: BTreeMap::new(),
-            sinks: plan.sinks_seen().map(|known| (known.name.to_string(), sink(kind(&known.kind)))).collect(),
+            sinks: plan.sinks_seen().map(|known| (known.name.to_string(), sink(known))).collect(),
             rejects: BTreeMap::new(),
         }))
     }
@@ -152,42 +174,50 @@ impl Status {
 
     pub fn worker(&self, worker: i32, state: WorkerState) {
         let mut report = self.lock();
+        if state != WorkerState::Running {
+            report.forget(worker);
+        }
         let entry = report.workers.entry(worker).or_insert_with(|| Worker {
             state: WorkerState::Starting,
             since: now(),
+            head_waits_for: Vec::new(),
             partitions: BTreeMap::new(),
         });
         if entry.state != state {
             entry.since = now();
         }
-        let rests = state != WorkerState::Running;
-        if rests {
-            entry.partitions.clear();
-        }
         entry.state = state;
-        if rests {
-            report.sinks.values_mut().for_each(|sink| drop(sink.workers.remove(&worker)));
-        }
         let ready = |worker: &Worker| matches!(worker.state, WorkerState::Running | WorkerState::Idle);
         report.ready = !report.workers.is_empty() && report.workers.values().all(ready);
     }
 
-    /// Where a worker's partitions stand, and the log's ends as far as they are known.
-    pub fn partitions(&self, worker: i32, heads: &BTreeMap<i32, i64>) {
+    /// Where the head stands in a worker's partitions.
+    pub fn heads(&self, worker: i32, heads: &BTreeMap<i32, i64>) {
         let mut report = self.lock();
         let Report { workers, sinks, .. } = &mut *report;
         let Some(worker) = workers.get_mut(&worker) else { return };
         for (&partition, &head) in heads {
-            worker.partitions.entry(partition).or_default().head = head;
+            let partition = worker.partitions.entry(partition).or_default();
+            partition.stands(head, partition.end);
         }
-        for sink in sinks.values_mut().filter(|sink| sink.kind == "kafka") {
+        for sink in sinks.values_mut().filter(|sink| sink.kind == KAFKA) {
             sink.positions.extend(heads);
         }
     }
 
-    pub fn lag(&self, worker: i32, partition: i32, lag: i64) {
+    /// The log's ends in a worker's partitions, as far as they are known.
+    pub fn ends(&self, worker: i32, ends: &BTreeMap<i32, i64>) {
+        let mut report = self.lock();
+        let partitions = report.workers.get_mut(&worker).into_iter().flat_map(|worker| &mut worker.partitions);
+        for (partition, stands) in partitions {
+            stands.stands(stands.head, ends.get(partition).copied().or(stands.end));
+        }
+    }
+
+    /// The required sinks that a worker's head waits for.
+    pub fn head_waits(&self, worker: i32, sinks: &[Arc<str>]) {
         if let Some(worker) = self.lock().workers.get_mut(&worker) {
-            worker.partitions.entry(partition).or_default().lag = Some(lag);
+            worker.head_waits_for = sinks.iter().map(ToString::to_string).collect();
         }
     }
 
@@ -213,13 +243,6 @@ impl Status {
         }
     }
 
-    /// In how many workers a sink is in that state.
-    pub fn sink_workers(&self, sink: &str, state: &str) -> usize {
-        let report = self.lock();
-        let workers = report.sinks.get(sink).into_iter().flat_map(|sink| sink.workers.values());
-        workers.filter(|work| work.state.name() == state).count()
-    }
-
     pub fn reject(&self, stage: &str, code: &str) {
         *self.lock().rejects.entry(format!("{stage}/{code}")).or_default() += 1;
     }
@@ -234,15 +257,44 @@ impl Status {
 
     pub fn report(&self) -> Report {
         let mut report = self.lock().clone();
-        let heads: BTreeMap<i32, i64> = report
-            .workers
-            .values()
-            .flat_map(|worker| worker.partitions.iter().map(|(&partition, stands)| (partition, stands.head)))
-            .collect();
-        for sink in report.sinks.values_mut() {
-            let behind = |(partition, position): (&i32, &i64)| heads.get(partition).map_or(0, |head| head - position);
-            sink.behind = sink.positions.iter().map(behind).map(|behind| behind.max(0)).sum();
-        }
+        let partitions = report.workers.values().flat_map(|worker| &worker.partitions);
+        let heads: BTreeMap<i32, i64> = partitions.map(|(&partition, stands)| (partition, stands.head)).collect();
+        report.sinks.values_mut().for_each(|sink| sink.behind = behind(&heads, &sink.positions));
         report
+    }
+}
+
+impl Report {
+    /// What a worker said of the partitions that it no longer reads is another's to say now.
+    fn forget(&mut self, worker: i32) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        known.head_waits_for.clear();
+        let partitions = std::mem::take(&mut known.partitions);
+        for sink in self.sinks.values_mut() {
+            sink.workers.remove(&worker);
+            sink.positions.retain(|partition, _| !partitions.contains_key(partition));
+        }
+    }
+}
+
+/// A position beyond the head's is one that nobody can explain: it is not in step.
+fn behind(heads: &BTreeMap<i32, i64>, positions: &BTreeMap<i32, i64>) -> Option<i64> {
+    let of = |(partition, head): (&i32, &i64)| positions.get(partition).map(|position| head - position);
+    let each: Option<Vec<i64>> = heads.iter().map(of).collect();
+    each.filter(|each| !each.is_empty() && each.iter().all(|&behind| behind >= 0)).map(|each| each.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn behind_is_known_only_where_every_position_is() {
+        let behind = |heads: &[(i32, i64)], positions: &[(i32, i64)]| {
+            super::behind(&heads.iter().copied().collect(), &positions.iter().copied().collect())
+        };
+        assert_eq!(behind(&[(0, 10), (1, 5)], &[(0, 7), (1, 5)]), Some(3));
+        assert_eq!(behind(&[(0, 10), (1, 5)], &[(0, 10)]), None, "one of two is open");
+        assert_eq!(behind(&[(0, 10)], &[(0, 11)]), None, "beyond the head");
+        assert_eq!(behind(&[], &[]), None, "nobody reads");
+        assert_eq!(behind(&[(0, 10)], &[(0, 10), (1, 3)]), Some(0), "partition 1 is another process's");
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::batch::Reject;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::plan::{Plan, SinkKind, SinkPlan};
 use crate::sink::refusals::{self, Destination, Nowhere, Refusals, ToRejects};
-use crate::sink::{Context, Log, Of, Outbound, Positions, Taken, Writer, embedded, hdfs, mongodb, topic};
+use crate::sink::{Context, Log, Of, Outbound, Positions, Writer, Written, embedded, hdfs, mongodb, topic};
 
 pub enum AnyWriter {
     Mongodb(mongodb::Writer),
@@ -80,7 +81,7 @@ impl Writer for AnyWriter {
         each!(self, writer => writer.open(starts).await)
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Vec<Reject>> {
         each!(self, writer => writer.write(outbound).await)
     }
 
@@ -98,5 +99,9 @@ impl Writer for AnyWriter {
 
     fn durable(&self) -> &Positions {
         each!(self, writer => writer.durable())
+    }
+
+    fn written(&self) -> Written {
+        each!(self, writer => writer.written())
     }
 }

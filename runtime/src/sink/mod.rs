@@ -16,6 +16,7 @@ pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,31 @@ pub enum Of {
     Rows,
     /// Rejects, known by who refused them besides; a value that is absent is left out.
     Rejects,
+}
+
+/// Rows, and their bytes as the medium was given them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl Written {
+    pub fn row(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes as u64;
+    }
+
+    pub fn since(self, before: Written) -> Written {
+        Written { rows: self.rows - before.rows, bytes: self.bytes - before.bytes }
+    }
+}
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, more: Written) {
+        self.rows += more.rows;
+        self.bytes += more.bytes;
+    }
 }
 
 /// Whose rows a writer writes, and how.
@@ -145,20 +171,6 @@ pub struct FoundRow {
     pub row: serde_json::Value,
 }
 
-/// What became of a batch's rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    pub rows: u64,
-    /// In the order of their rows.
-    pub refused: Vec<Reject>,
-}
-
-impl Taken {
-    pub fn all(rows: u64) -> Taken {
-        Taken { rows, refused: Vec::new() }
-    }
-}
-
 /// A writer that answered an error, or whose future was dropped before its end, is of no more use: drop it, and open
 /// another, which goes on from what is durable.
 pub trait Writer: Send {
@@ -170,8 +182,8 @@ pub trait Writer: Send {
 
     /// Takes the batch's rows at or above the writer's position; those below it are there already. Rows may be
     /// durable only after [`Writer::roll`] or [`Writer::finish`]. A row that the medium refuses is a durable reject
-    /// before the writer's position passes it.
-    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<Taken>> + Send;
+    /// before the writer's position passes it. Answers what it refused, in the order of the rows.
+    fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<Vec<Reject>>> + Send;
 
     /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
     fn deadline(&self) -> Option<Instant>;
@@ -184,6 +196,9 @@ pub trait Writer: Send {
 
     /// What is durable now. Starts as what `open` answered.
     fn durable(&self) -> &Positions;
+
+    /// What it has made durable since it was opened; also after an error.
+    fn written(&self) -> Written;
 }
 
 /// What a hand-over means for a writer that stands at `position`.

@@ -16,6 +16,7 @@ use std::time::Instant;
 use tokio::task::spawn_blocking;
 
 use crate::batch::Batch;
+use crate::batch::Reject;
 use crate::embedded::Share;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
@@ -23,12 +24,13 @@ use crate::json::encode::{BoundEncoder, Encoder};
 use crate::plan::SourcePlan;
 use crate::rejects::Encoders;
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
-use crate::sink::{Context, Of, Outbound, Positions, Taken, moves};
+use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
 use crate::source::group::{Group, Offsets};
 
 pub struct Writer {
     inner: Option<Inner>,
     positions: Positions,
+    written: Written,
 }
 
 struct Inner {
@@ -58,7 +60,7 @@ impl Writer {
         let smaller = (context.of == Of::Rejects).then(|| Encoders::new().without_message);
         let (encoder, ground, topic) = (context.encoder(), ground.clone(), topic.to_owned());
         let inner = Inner { context, ground, source, topic, encoder, smaller, open: None };
-        Writer { inner: Some(inner), positions: Positions::new() }
+        Writer { inner: Some(inner), positions: Positions::new(), written: Written::default() }
     }
 
     /// Clients of logs block.
@@ -87,15 +89,17 @@ impl super::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Vec<Reject>> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(Taken::default());
+            return Ok(Vec::new());
         }
         let (positions, to) = (self.positions.clone(), moves.clone());
-        let rows = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        let written = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        self.written += written;
         self.positions.extend(moves);
-        Ok(Taken::all(rows))
+        // what does not fit stops it
+        Ok(Vec::new())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -112,6 +116,10 @@ impl super::Writer for Writer {
 
     fn durable(&self) -> &Positions {
         &self.positions
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }
 
@@ -165,29 +173,29 @@ impl Inner {
         Ok(())
     }
 
-    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<u64> {
+    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<Written> {
         let mut open = self.open.take().ok_or_else(|| Error::retry("the sink is not open"))?;
         let batch = &outbound.batch;
         let forms = [Some(&self.encoder), self.smaller.as_ref()].into_iter().flatten();
         let forms = forms.map(|encoder| encoder.batch(&batch.columns)).collect::<Result<Vec<_>>>()?;
-        let mut rows = 0;
+        let mut written = Written::default();
         for (row, (partition, offset, _index)) in batch.positions().enumerate() {
             if to.contains_key(&partition) && from.get(&partition).is_some_and(|&position| offset >= position) {
                 let transactions = opened(&mut open.transactions, partition)?;
-                if !send(transactions, &self.topic, batch, row, &forms)? {
+                let Some(bytes) = send(transactions, &self.topic, batch, row, &forms)? else {
                     return Err(Error::stop(format!(
                         "partition {partition}, offset {offset}: the row is larger than a record of topic `{}` may be",
                         self.topic
                     )));
-                }
-                rows += 1;
+                };
+                written.row(bytes);
             }
         }
         for (&partition, &to) in to {
             self.commit(&mut open, partition, to)?;
         }
         self.open = Some(open);
-        Ok(rows)
+        Ok(written)
     }
 }
 
@@ -195,16 +203,22 @@ fn opened(transactions: &mut BTreeMap<i32, Transactions>, partition: i32) -> Res
     transactions.get_mut(&partition).ok_or_else(|| Error::retry(format!("partition {partition} is not open")))
 }
 
-/// A row in the first of its forms that fits into a record; only the first has its key. False: none does.
-fn send(to: &mut Transactions, topic: &str, batch: &Batch, row: usize, forms: &[BoundEncoder<'_>]) -> Result<bool> {
+/// A row in the first of its forms that fits into a record; only the first has its key. Its bytes; None: none fits.
+fn send(
+    to: &mut Transactions,
+    topic: &str,
+    batch: &Batch,
+    row: usize,
+    forms: &[BoundEncoder<'_>],
+) -> Result<Option<usize>> {
     let message = batch.lineage[row];
     let (mut key, headers) = (batch.origins.key(message), batch.origins.traces.headers(message));
     for form in forms {
         let mut value = Vec::new();
         form.row(row, &mut value);
         if to.send(topic, key.take(), &value, headers)? != Err(TooLarge) {
-            return Ok(true);
+            return Ok(Some(value.len()));
         }
     }
-    Ok(false)
+    Ok(None)
 }

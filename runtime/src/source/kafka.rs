@@ -28,6 +28,9 @@ use crate::sink::Log;
 /// How long one poll of an idle topic takes: the bound on how late a signal or a rebalance is seen.
 const IDLE_POLL: Duration = Duration::from_millis(50);
 
+/// The bound on how long the log's ends may be asked for by a reader that waits.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
 enum Change {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
@@ -43,6 +46,10 @@ struct Group {
 }
 
 impl Group {
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,7 +69,7 @@ impl ClientContext for Group {
         // the client counts itself as partition -1, and has no end of what it does not fetch
         let known = partitions.filter(|partition| partition.partition >= 0 && partition.ls_offset >= 0);
         let ends = known.map(|partition| (partition.partition, partition.ls_offset)).collect();
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+        *self.ends() = ends;
     }
 }
 
@@ -285,7 +292,22 @@ impl Source {
     }
 
     pub fn ends(&self) -> BTreeMap<i32, i64> {
-        self.consumer.context().ends.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.consumer.context().ends().clone()
+    }
+
+    /// Asks the brokers, for so long, whatever the client fetches now.
+    pub fn ask_ends(&self) {
+        let deadline = Instant::now() + ASK_TIMEOUT;
+        for &partition in &self.held {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            match broker::extent(&self.consumer, &self.topic, partition, left) {
+                Ok(Extent { end, .. }) => drop(self.consumer.context().ends().insert(partition, end)),
+                Err(error) => return tracing::debug!(%error, "the log's ends are not known now"),
+            }
+        }
     }
 
     /// Who this member is, for the transaction that commits what was polled until now.

@@ -163,6 +163,15 @@ impl Source {
         }
     }
 
+    /// Learns the log's ends while nobody polls, and so nobody is told; or not, if the log gives no answer soon.
+    pub fn ask_ends(&self) {
+        match self {
+            Source::Kafka(source) => source.ask_ends(),
+            // it is asked each time
+            Source::Embedded(_) => {}
+        }
+    }
+
     /// Who this worker is, for the commit of what was read until now.
     pub fn membership(&self) -> Result<Membership> {
         match self {

@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use millrace_embedded::Folder;
+
 use crate::embedded::Bed;
 use crate::flights::repository;
 use crate::flow::{Rig, free_address};
@@ -35,6 +37,9 @@ config = { mode = "count" }
 brokers = "localhost:9092"
 topic = "flight-delay-ml-response"
 
+[sinks.store]
+required = true
+
 [sinks.store.mongodb]
 uri = "mongodb://localhost"
 database = "counted"
@@ -48,12 +53,12 @@ topic = "flight-delay-ml-rejected"
 type Table = BTreeMap<String, (String, BTreeSet<String>)>;
 
 /// What the page says, and each series with its value.
-struct Scrape {
+pub struct Scrape {
     table: Table,
-    series: BTreeMap<String, f64>,
+    pub series: BTreeMap<String, f64>,
 }
 
-fn get(address: &str, path: &str) -> Option<String> {
+pub fn get(address: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -105,7 +110,7 @@ fn documented() -> Table {
 }
 
 /// Waits until a scrape is as wanted; lag is told once a second, and a sink's position after its write.
-fn await_scrape(address: &str, process: &mut Process, wanted: impl Fn(&Scrape) -> bool) -> Scrape {
+pub fn await_scrape(address: &str, process: &mut Process, wanted: impl Fn(&Scrape) -> bool) -> Scrape {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let found = scrape(address);
@@ -143,6 +148,7 @@ fn the_page_of_figures_is_the_documented_table_and_says_what_happened() {
         ("millrace_sink_rows_total{sink=\"store\"}", 2.0),
         (position, 4.0),
         ("millrace_head_offset{partition=\"0\"}", 4.0),
+        ("millrace_head_waiting{sink=\"store\"}", 0.0),
         ("millrace_lag{partition=\"0\"}", 0.0),
         ("millrace_plugin_refused_rows_total{stage=\"guest\"}", 1.0),
         // of the calls that were good: 1 and 2, each alone, for 13 failed in their company
@@ -151,12 +157,36 @@ fn the_page_of_figures_is_the_documented_table_and_says_what_happened() {
     ] {
         assert_eq!(found.series.get(series), Some(&expected), "{series}");
     }
+    let bytes = written(&bed);
+    for (series, expected) in [
+        // three rows of one int64
+        ("millrace_stage_bytes_total{stage=\"guest\"}", 24.0),
+        ("millrace_sink_bytes_total{sink=\"answers\"}", bytes[0] as f64),
+        ("millrace_sink_bytes_total{sink=\"store\"}", bytes[1] as f64),
+    ] {
+        assert_eq!(found.series.get(series), Some(&expected), "{series}");
+    }
+    for of in ["stage_seconds_count{stage=\"guest\"}", "sink_seconds_count{sink=\"answers\"}"] {
+        assert_eq!(found.series.get(&format!("millrace_{of}")), found.series.get("millrace_batches_total"), "{of}");
+    }
     let figure = |name: &str| found.series[&format!("millrace_plugin_{name}{{stage=\"guest\"}}")];
     assert!(figure("renewals_total") >= 1.0 && figure("calls_total") > figure("renewals_total"), "calls, renewals");
     assert!(figure("fuel_total") >= 1_000.0, "{}", figure("fuel_total"));
     let (memory, peak) = (figure("memory_bytes"), figure("memory_peak_bytes"));
     assert!((65_536.0..=peak).contains(&memory) && peak <= (16 << 20) as f64, "{memory} of {peak}");
     process.drain();
+}
+
+/// Bytes of the topic's values, and of the collection's documents, as another program reads them.
+fn written(bed: &Bed) -> [usize; 2] {
+    let folder = Folder::open(&bed.data).unwrap();
+    let topic = folder.topic("flight-delay-ml-response").unwrap().unwrap();
+    let answers = folder.read(&topic, 0, 0, 10, usize::MAX).unwrap();
+    let documents = folder.documents("counted.counted").unwrap();
+    [
+        answers.iter().map(|answer| answer.value.as_ref().unwrap().len()).sum(),
+        documents.iter().map(|(_, json)| json.len()).sum(),
+    ]
 }
 
 /// The partitions that a process says something of.
@@ -195,7 +225,13 @@ fn the_dashboard_shows_documented_figures() {
         assert!(documented.contains_key(&name) || histogram.is_some(), "{name} is not in docs/metrics.md");
         shown.insert(name);
     }
-    for name in ["millrace_lag", "millrace_plugin_fuel_total", "millrace_plugin_memory_bytes"] {
+    for name in [
+        "millrace_lag",
+        "millrace_head_waiting",
+        "millrace_sink_bytes_total",
+        "millrace_plugin_fuel_total",
+        "millrace_plugin_memory_bytes",
+    ] {
         assert!(shown.contains(name), "{name} is on no panel");
     }
 }

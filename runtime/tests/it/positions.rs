@@ -107,7 +107,7 @@ pub fn wrongs(shown: &Value, partition: usize) -> Vec<String> {
 /// Both sinks that keep a position of their own have stopped for good, and say what mends it.
 pub fn await_stopped(process: &mut Process) {
     for sink in ["store", "archive"] {
-        process.await_word(&format!("sink has stopped; the others go on sink={sink}"));
+        process.await_word(&format!("sink has stopped; the head does not wait for it sink={sink}"));
     }
     process.signal("TERM");
     let (code, said) = process.wait();

@@ -41,7 +41,9 @@ const SENTENCES = {
   partly: (report) => `${answering(report)} What a sink lacks, it gets when it is back.`,
   idle: () => "It has no part of the topic to read: another process has all of it.",
   starting: () => "It has not begun to read yet.",
-  waiting: (report) => `Something that it needs is away${since(report)}. It tries again by itself.`,
+  waiting: (report) => (report.waits_for
+    ? `${answering(report)} It goes on when its sink ${report.waits_for} takes rows again.`
+    : `Something that it needs is away${since(report)}. It tries again by itself.`),
   ended: () => "It was stopped, or could not go on.",
   other: () => "It is in a state that this page does not know.",
   away: (report) => `It has not said how it is${since(report)}. Flights are kept, and answered when it runs.`,
@@ -51,7 +53,7 @@ const SENTENCES = {
 const sentenceOf = (report) => SENTENCES[report.state](report);
 
 function sinkSays({ state, behind, why, seconds_left: left }) {
-  const number = behind === null ? "" : `${behind.toLocaleString("en")} behind`;
+  const number = behind === null ? "unknown how far behind" : `${behind.toLocaleString("en")} behind`;
   switch (state) {
     case "down": return `away, ${number}${why ? `: ${plain(why)}` : ""}`;
     case "stopped": return `stopped, ${number}${why ? `: ${plain(why)}` : ""}`;
@@ -75,7 +77,7 @@ function factsOf(report) {
   if (report.lag !== null) facts.push(["Waiting in the topic", count(report.lag, "message")]);
   for (const sink of report.sinks) {
     const kind = KINDS[sink.kind] ?? sink.kind;
-    if (sink.behind !== null) facts.push([kind ? `${sink.name} (${kind})` : sink.name, sinkSays(sink)]);
+    if (sink.behind !== null || sink.state !== null) facts.push([kind ? `${sink.name} (${kind})` : sink.name, sinkSays(sink)]);
   }
   return [...facts, ["Refused", refused(report)], ["Generation", report.generation ?? "not known"]];
 }

@@ -26,7 +26,7 @@ pub enum State {
     /// One that is not known here.
     Other,
     Ended,
-    /// Something that it needs is away.
+    /// Something that it needs is away, or a sink that it must not leave behind.
     Waiting,
     /// It does not answer.
     Away,
@@ -38,6 +38,8 @@ pub struct Report {
     pub state: State,
     /// Why it waits, or is away.
     pub why: Option<String>,
+    /// It reads, and answers nothing before this sink takes its rows.
+    pub waits_for: Option<String>,
     /// How long this has been so, as far as that is known.
     pub seconds: Option<u64>,
     pub pipeline: Option<String>,
@@ -55,7 +57,8 @@ pub struct Report {
 pub struct Sink {
     pub name: String,
     pub kind: Option<String>,
-    /// Messages that are answered, and not durable here yet; unknown while the pipeline does not run.
+    /// Messages that are answered, and not durable here yet; unknown while the pipeline does not run, or the sink's
+    /// position is not known.
     pub behind: Option<i64>,
     /// That of the worker where it is worst; unknown where it is not told apart from the pipeline's.
     pub state: Option<SinkState>,
@@ -93,7 +96,11 @@ impl Report {
             at: String::new(),
             state: if of_workers == State::Running && lacks_one { State::Partly } else { of_workers },
             why: first.and_then(|worker| text(&worker["detail"])),
-            seconds: first.and_then(|worker| worker["since"].as_u64()).map(|since| now().saturating_sub(since)),
+            waits_for: first.and_then(waits_for),
+            seconds: first
+                .filter(|worker| waits_for(worker).is_none())
+                .and_then(|worker| worker["since"].as_u64())
+                .map(|since| now().saturating_sub(since)),
             pipeline: text(&status["pipeline"]),
             generation: text(&status["generation"]),
             lag: lags.filter(|_| runs).map(|lags| lags.iter().sum()),
@@ -116,11 +123,16 @@ fn state(worker: &Value) -> State {
     match worker["state"].as_str() {
         Some("starting") => State::Starting,
         Some("idle") => State::Idle,
+        Some("running") if waits_for(worker).is_some() => State::Waiting,
         Some("running") => State::Running,
         Some("waiting") => State::Waiting,
         Some("ended") => State::Ended,
         _ => State::Other,
     }
+}
+
+fn waits_for(worker: &Value) -> Option<String> {
+    text(&worker["head_waits_for"][0])
 }
 
 fn sink(name: &str, said: &Value, runs: bool) -> Sink {
@@ -214,6 +226,17 @@ mod tests {
         let report = Report::read(&json!({ "workers": workers })).unwrap();
         assert_eq!((report.state, report.why.as_deref()), (State::Waiting, Some("Kafka is away")));
         assert_eq!(report.lag, None, "a lag that is not known in one partition is not known");
+    }
+
+    #[test]
+    fn a_head_that_waits_for_a_sink_is_a_pipeline_that_waits() {
+        let mut running = worker("running", json!({ "0": { "head": 1, "lag": 7 } }));
+        running["head_waits_for"] = json!(["store"]);
+        let sinks = json!({ "store": { "behind": null, "workers": { "0": { "state": "down", "why": "refused" } } } });
+        let report = Report::read(&json!({ "workers": { "0": running }, "sinks": sinks })).unwrap();
+        assert_eq!((report.state, report.waits_for.as_deref()), (State::Waiting, Some("store")));
+        assert_eq!((report.lag, report.seconds), (Some(7), None), "since when it runs is not since when it waits");
+        assert_eq!((report.sinks[0].state, report.sinks[0].behind), (Some(SinkState::Down), None));
     }
 
     #[test]

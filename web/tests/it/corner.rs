@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::browser::{everywhere, fill, open, state, text};
 use crate::http;
-use crate::pipeline::{Played, Real, partly, running, status, waiting};
+use crate::pipeline::{Played, Real, held, partly, running, status, waiting};
 use crate::rig::Rig;
 use crate::webdriver::{Browser, ENTER};
 
@@ -74,6 +74,14 @@ async fn it_says_how_the_pipeline_is_and_what_it_waits_for() {
     assert_eq!(said(&browser, "store (MongoDB)").await, "away, 41 behind: no server is available");
     assert_eq!(said(&browser, "archive (HDFS)").await, "catching up, 8 behind, about 2 s left");
     everywhere(&browser, "pipeline-partly").await;
+
+    played.say(held("no server is available"));
+    state(&browser, "pipeline", "waiting").await;
+    assert_eq!(
+        text(&browser, ".pipeline-sentence").await,
+        "7 flights still to be answered. It goes on when its sink store takes rows again."
+    );
+    assert_eq!(said(&browser, "store (MongoDB)").await, "away, unknown how far behind: no server is available");
 
     played.go_away().await;
     state(&browser, "pipeline", "away").await;

@@ -93,6 +93,17 @@ pub fn partly(why: &str) -> Value {
     status
 }
 
+/// It runs, but its head waits for a sink that never opened.
+pub fn held(why: &str) -> Value {
+    let mut status = running(json!(7));
+    status["workers"]["0"]["head_waits_for"] = json!(["store"]);
+    status["sinks"]["store"] = json!({
+        "kind": "mongodb", "positions": {}, "behind": null,
+        "workers": { "0": { "state": "down", "why": why, "next_try": 5, "since": 0 } },
+    });
+    status
+}
+
 /// The shipped pipeline on a folder, by the program that `cargo build` made beside these tests.
 pub struct Real {
     process: Child,

@@ -1,7 +1,9 @@
 //! The routes as old pages and scripts use them, and what they say when a service is away.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -217,6 +219,38 @@ fn a_model_that_is_not_there_is_said_at_once() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "error: /nowhere/model.toml: No such file or directory (os error 2)\n"
+        "error: /nowhere/model.toml (--model or MILLRACE_WEB_MODEL chooses another folder): No such file or directory \
+         (os error 2)\n"
     );
+}
+
+#[test]
+fn a_folder_that_is_damaged_is_said_and_no_page_is_promised() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("web-damaged");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("millrace.sqlite"), "this is a letter and no database. ".repeat(100)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-web"));
+    command.args(["--listen", "127.0.0.1:0", "--embedded"]).arg(&folder);
+    let output = command.args(["--model", &fixture("model"), "--names", &fixture("names.json")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: ") && said.contains("is damaged"), "{said}");
+    assert!(!said.contains("the page is at"), "{said}");
+}
+
+#[test]
+fn help_has_examples_that_are_command_lines() {
+    let help = Command::new(env!("CARGO_BIN_EXE_millrace-web")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let examples = help.split_once("Examples:\n").expect("examples").1.split("\n\n").next().unwrap();
+    assert!(examples.lines().count() > 1, "{examples}");
+    for line in examples.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[0], "millrace-web");
+        // the wrong model is what it fails at, so it has read all of the line
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-web"));
+        let tried = command.args(&words[1..]).args(["--model", "/nowhere"]).output().unwrap();
+        let said = String::from_utf8_lossy(&tried.stderr);
+        assert!(tried.status.code() == Some(1) && said.contains("/nowhere/model.toml"), "{line}: {said}");
+    }
 }

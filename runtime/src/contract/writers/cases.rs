@@ -8,16 +8,16 @@ use super::super::PATIENCE;
 use super::super::rows::{Row, batch, batch_of, rows, span};
 use super::{Medium, assert_exactly, assert_sound, bring, must_be_retry, open, published, starts};
 use crate::error::Kind;
-use crate::sink::{Positions, Writer};
+use crate::sink::{Positions, Writer, Written};
 
 pub async fn an_empty_batch_moves_the_position<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
-    assert_eq!(writer.write(batch_of(vec![span(0, 0..7)], &[])).await.unwrap().rows, 0);
+    writer.write(batch_of(vec![span(0, 0..7)], &[])).await.unwrap();
     // nothing at all is no batch of rows either
-    assert_eq!(writer.write(batch_of(Vec::new(), &[])).await.unwrap().rows, 0);
+    writer.write(batch_of(Vec::new(), &[])).await.unwrap();
     writer.finish().await.unwrap();
-    assert_eq!(*writer.durable(), Positions::from([(0, 7)]));
+    assert_eq!((writer.durable(), writer.written()), (&Positions::from([(0, 7)]), Written::default()));
     assert_eq!(medium.published().await, []);
     drop(writer);
     assert_eq!(open(&medium, 0).await.1, 7);
@@ -26,9 +26,9 @@ pub async fn an_empty_batch_moves_the_position<M: Medium>() {
 pub async fn one_row<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, position) = open(&medium, 0).await;
-    assert_eq!((position, writer.write(batch(0, 0..1)).await.unwrap().rows), (0, 1));
+    writer.write(batch(0, 0..1)).await.unwrap();
     writer.finish().await.unwrap();
-    assert_eq!(writer.durable()[&0], 1);
+    assert_eq!((position, writer.durable()[&0], writer.written().rows), (0, 1, 1));
     assert_exactly(&medium, 0, 1).await;
 }
 
@@ -37,19 +37,18 @@ pub async fn many_rows_of_two_partitions<M: Medium>() {
     let medium = M::fresh().await;
     let mut writer = medium.writer(medium.context().clone()).unwrap();
     writer.open(&Positions::from([(0, 0), (3, 0)])).await.unwrap();
-    let mut rows_taken = 0;
     for from in (0..END).step_by(1500) {
         let (offsets, mut both) = (from..from + 1500, rows(0, from..from + 1500));
         both.extend(rows(3, offsets.clone()));
         let spans = vec![span(0, offsets.clone()), span(3, offsets)];
-        rows_taken += writer.write(batch_of(spans, &both)).await.unwrap().rows;
+        writer.write(batch_of(spans, &both)).await.unwrap();
     }
     writer.finish().await.unwrap();
     assert_eq!(*writer.durable(), Positions::from([(0, END), (3, END)]));
     for partition in [0, 3] {
         assert_exactly(&medium, partition, END).await;
     }
-    assert_eq!(rows_taken as usize, rows(0, 0..END).len() * 2);
+    assert_eq!(writer.written().rows as usize, rows(0, 0..END).len() * 2);
 }
 
 fn large(offset: i64, bytes: usize) -> Row {
@@ -60,8 +59,10 @@ pub async fn a_large_row<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
     let all = [large(0, 1), large(1, M::TEXT_BYTES_LARGE), large(2, 1)];
-    assert_eq!(writer.write(batch_of(vec![span(0, 0..3)], &all)).await.unwrap().rows, 3);
+    writer.write(batch_of(vec![span(0, 0..3)], &all)).await.unwrap();
     writer.finish().await.unwrap();
+    let Written { rows, bytes } = writer.written();
+    assert!(rows == 3 && bytes > M::TEXT_BYTES_LARGE as u64, "{rows} rows of {bytes} bytes");
     assert!(published(&medium, 0).await == all, "the large row is not as it was");
 }
 
@@ -77,13 +78,14 @@ pub async fn a_row_that_nobody_takes_stops_it<M: Medium>() {
     let some = [large(4, 1), large(5, bytes), large(6, 1)];
     let written = writer.write(batch_of(vec![span(0, 4..7)], &some)).await;
     if M::TEXT_BYTES_REFUSED.is_none() {
-        assert_eq!(written.unwrap().rows, 3);
+        written.unwrap();
         writer.finish().await.unwrap();
         return assert_eq!(published(&medium, 0).await.len(), rows(0, 0..4).len() + 3);
     }
     let error = written.unwrap_err();
     assert_eq!(error.kind, Kind::Stop, "{error}");
     assert!(error.to_string().contains("partition 0, offset 5"), "{error}");
+    assert_eq!(writer.written().rows as usize, rows(0, 0..4).len(), "what is durable is known after an error too");
     drop(writer);
     assert_eq!(open(&medium, 0).await.1, 4, "it would be skipped");
 }
@@ -92,15 +94,17 @@ pub async fn a_batch_given_again_is_known<M: Medium>() {
     let medium = M::fresh().await;
     let (mut writer, _) = open(&medium, 0).await;
     writer.write(batch(0, 0..6)).await.unwrap();
-    assert_eq!(writer.write(batch(0, 0..6)).await.unwrap().rows, 0);
-    assert_eq!(writer.write(batch(0, 2..9)).await.unwrap().rows as usize, rows(0, 6..9).len());
+    writer.write(batch(0, 0..6)).await.unwrap();
+    writer.write(batch(0, 2..9)).await.unwrap();
     writer.finish().await.unwrap();
+    assert_eq!(writer.written().rows as usize, rows(0, 0..9).len());
     drop(writer);
     // and by another one, from the beginning of the log
     let (mut writer, position) = open(&medium, 0).await;
-    assert_eq!((position, writer.write(batch(0, 0..9)).await.unwrap().rows), (9, 0));
-    assert_eq!(writer.write(batch(0, 1..12)).await.unwrap().rows as usize, rows(0, 9..12).len());
+    writer.write(batch(0, 0..9)).await.unwrap();
+    writer.write(batch(0, 1..12)).await.unwrap();
     writer.finish().await.unwrap();
+    assert_eq!((position, writer.written().rows as usize), (9, rows(0, 9..12).len()));
     assert_exactly(&medium, 0, 12).await;
 }
 
@@ -197,9 +201,10 @@ pub async fn what_waits_is_due_some_time<M: Medium>() {
     writer.write(batch(0, 0..3)).await.unwrap();
     if let Some(due) = writer.deadline() {
         assert!(writer.durable()[&0] < 3, "what is durable is not due");
+        assert_eq!(writer.written(), Written::default(), "what is not durable is counted");
         writer.roll(due).await.unwrap();
     }
-    assert_eq!(writer.durable()[&0], 3);
+    assert_eq!((writer.durable()[&0], writer.written().rows as usize), (3, rows(0, 0..3).len()));
     assert_exactly(&medium, 0, 3).await;
 }
 

@@ -35,15 +35,15 @@ impl<W: Writer> Actor<W> {
 
     async fn write(&mut self, partition: i32, from: i64) {
         if let Some(mut writer) = self.writer.take() {
-            let done = writer.write(batch(partition, from..self.end)).await.map(drop);
-            self.after(partition, writer, done);
+            let done = writer.write(batch(partition, from..self.end)).await;
+            self.after(partition, writer, done.map(drop));
         }
     }
 
     async fn finish(&mut self, partition: i32) {
         if let Some(mut writer) = self.writer.take() {
             let done = writer.finish().await;
-            self.after(partition, writer, done);
+            self.after(partition, writer, done.map(drop));
         }
     }
 }

@@ -13,13 +13,13 @@ use std::time::Instant;
 use millrace_embedded::{Folder, Position, Transaction};
 use tokio::task::spawn_blocking;
 
-use crate::batch::Refused;
+use crate::batch::{Refused, Reject};
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::rejects::Encoders;
 use crate::sink::refusals::{Epochs, Refusals};
-use crate::sink::{Context, Of, Outbound, Positions, Taken, moves};
+use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
 
 /// What MongoDB takes of one, so that a pipeline means the same there and here.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
@@ -30,6 +30,7 @@ pub struct Writer {
     positions: Positions,
     /// How often each was reset.
     epochs: Epochs,
+    written: Written,
 }
 
 struct Inner {
@@ -48,7 +49,8 @@ impl Writer {
         let (encoder, smaller) =
             (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
         let inner = Inner { context, path: folder, collection, encoder, smaller, folder: None };
-        Writer { inner: Some(inner), refusals, positions: Positions::new(), epochs: Epochs::new() }
+        let (positions, epochs, written) = (Positions::new(), Epochs::new(), Written::default());
+        Writer { inner: Some(inner), refusals, positions, epochs, written }
     }
 
     /// A commit waits for the disk: not on the threads that drive the other sinks.
@@ -76,22 +78,23 @@ impl crate::sink::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Vec<Reject>> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(Taken::default());
+            return Ok(Vec::new());
         }
         let (batch, positions, to) = (outbound.clone(), self.positions.clone(), moves.clone());
-        let (rows, refused) = self.blocking(move |inner| inner.write(&batch, &positions, &to)).await?;
-        let mut taken = Taken::all(rows);
+        let (written, refused) = self.blocking(move |inner| inner.write(&batch, &positions, &to)).await?;
+        let mut rejects = Vec::new();
         if !refused.is_empty() {
             // the rows that were taken are there, and the position is not moved yet
-            taken.refused = self.refusals.take(&outbound, &self.epochs, refused).await?;
+            rejects = self.refusals.take(&outbound, &self.epochs, refused).await?;
             let (positions, to) = (self.positions.clone(), moves.clone());
             self.blocking(move |inner| inner.advance(&positions, &to)).await?;
         }
+        self.written += written;
         self.positions.extend(moves);
-        Ok(taken)
+        Ok(rejects)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -108,6 +111,10 @@ impl crate::sink::Writer for Writer {
 
     fn durable(&self) -> &Positions {
         &self.positions
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }
 
@@ -140,12 +147,12 @@ impl Inner {
     }
 
     /// The rows, and the position with them unless one of them is refused: then it is left where it stands.
-    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<(u64, Vec<Refused>)> {
+    fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<(Written, Vec<Refused>)> {
         let (mut folder, batch) = (self.opened()?, &outbound.batch);
         let rows = self.encoder.batch(&batch.columns)?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let mut transaction = folder.begin().map_err(error)?;
-        let (mut json, mut taken, mut refused) = (Vec::new(), 0, Vec::new());
+        let (mut json, mut written, mut refused) = (Vec::new(), Written::default(), Vec::new());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
@@ -163,13 +170,13 @@ impl Inner {
             let text = std::str::from_utf8(&json).map_err(|cause| Error::stop("a row as JSON").caused_by(cause))?;
             let id = self.context.row_id(partition, offset, index);
             transaction.insert_document(&self.collection, &id, text).map_err(error)?;
-            taken += 1;
+            written.row(json.len());
         }
         // whoever was overtaken writes nothing, wherever the position goes
         self.step(&mut transaction, from, if refused.is_empty() { to } else { from })?;
         transaction.commit().map_err(error)?;
         self.folder = Some(folder);
-        Ok((taken, refused))
+        Ok((written, refused))
     }
 
     fn advance(&mut self, from: &Positions, to: &Positions) -> Result<()> {

@@ -35,10 +35,10 @@ pub use self::find::find;
 pub use self::ledger::Ledger;
 pub use self::local::Local;
 pub use self::native::NameNode;
-use self::publish::{Publication, Rows};
+use self::publish::{Done, Publication, Rows};
 use self::token::Place;
-use super::{Context, Outbound, Positions, Taken, moves};
-use crate::batch::Batch;
+use super::{Context, Outbound, Positions, Written, moves};
+use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::HdfsPlan;
@@ -71,6 +71,7 @@ pub struct Writer<F: Files = NameNode> {
     /// What was taken, of every partition that is open.
     accepted: Positions,
     durable: Positions,
+    written: Written,
     closing: Closing,
 }
 
@@ -83,8 +84,8 @@ struct Partition<F: Files> {
     /// Since when there is something that is not durable.
     since: Option<Instant>,
     rows: Option<Rows<F>>,
-    rows_count: u64,
-    bytes_count: u64,
+    /// Into the open file.
+    taken: Written,
     /// Of the files of this token, for names that were never used.
     files_count: u64,
     is_closing: bool,
@@ -93,7 +94,7 @@ struct Partition<F: Files> {
 /// Files being closed and published in the background, at most one a partition. Dropped, they are abandoned.
 #[derive(Default)]
 struct Closing {
-    tasks: JoinSet<Result<(i32, i64)>>,
+    tasks: JoinSet<Result<Done>>,
     look_at: Option<Instant>,
 }
 
@@ -120,38 +121,37 @@ impl<F: Files> Writer<F> {
             partitions: BTreeMap::new(),
             accepted: Positions::new(),
             durable: Positions::new(),
+            written: Written::default(),
             closing: Closing::default(),
         })
     }
 
-    async fn take(&mut self, batch: &Batch) -> Result<Taken> {
+    async fn take(&mut self, batch: &Batch) -> Result<()> {
         self.settle_what_is_done()?;
         let moves = moves(&self.accepted, &batch.spans)?;
         if moves.is_empty() {
-            return Ok(Taken::default());
+            return Ok(());
         }
-        let rows_taken = self.take_rows(batch, &moves).await?;
+        self.take_rows(batch, &moves).await?;
         let now = Instant::now();
         for (&partition, &next) in &moves {
             self.accepted.insert(partition, next);
             let open = opened(&mut self.partitions, partition)?;
             open.since.get_or_insert(now);
-            if open.rows_count >= self.roll.rows_max || open.bytes_count >= self.roll.bytes_max {
+            if open.taken.rows >= self.roll.rows_max || open.taken.bytes >= self.roll.bytes_max {
                 self.publish(partition).await?;
             }
         }
-        Ok(Taken::all(rows_taken))
+        Ok(())
     }
 
-    async fn take_rows(&mut self, batch: &Batch, moves: &Positions) -> Result<u64> {
+    async fn take_rows(&mut self, batch: &Batch, moves: &Positions) -> Result<()> {
         let encoder = self.encoder.batch(&batch.columns)?;
-        let mut rows_taken = 0;
         for (row, (partition, offset, _index)) in batch.positions().enumerate() {
             let is_new = moves.contains_key(&partition) && offset >= self.accepted[&partition];
             if !is_new {
                 continue;
             }
-            rows_taken += 1;
             let open = opened(&mut self.partitions, partition)?;
             if open.push(|line| encoder.row(row, line)) >= CHUNK_BYTES
                 && let Some(rows) = &mut open.rows
@@ -159,7 +159,7 @@ impl<F: Files> Writer<F> {
                 rows.flush(&self.place).await?;
             }
         }
-        Ok(rows_taken)
+        Ok(())
     }
 
     /// Closes and publishes what the partition took, in the background.
@@ -199,13 +199,14 @@ impl<F: Files> Writer<F> {
         Ok(())
     }
 
-    fn settle(&mut self, done: Result<Result<(i32, i64)>, tokio::task::JoinError>) -> Result<()> {
-        let (partition, next) =
-            done.map_err(|error| Error::retry("publishing a file broke off").caused_by(error))??;
+    fn settle(&mut self, done: Result<Result<Done>, tokio::task::JoinError>) -> Result<()> {
+        let done = done.map_err(|error| Error::retry("publishing a file broke off").caused_by(error))?;
+        let Done { partition, next, written } = done?;
         let open = opened(&mut self.partitions, partition)?;
         open.marker = next;
         open.is_closing = false;
         self.durable.insert(partition, next);
+        self.written += written;
         if self.closing.tasks.is_empty() {
             self.closing.look_at = None;
         }
@@ -235,8 +236,7 @@ impl<F: Files> Partition<F> {
             handed: position,
             since: None,
             rows: None,
-            rows_count: 0,
-            bytes_count: 0,
+            taken: Written::default(),
             files_count: 0,
             is_closing: false,
         }
@@ -258,8 +258,7 @@ impl<F: Files> Partition<F> {
         let before = rows.buffer.len();
         encode(&mut rows.buffer);
         rows.buffer.push(b'\n');
-        self.rows_count += 1;
-        self.bytes_count += (rows.buffer.len() - before) as u64;
+        self.taken.row(rows.buffer.len() - before);
         rows.buffer.len()
     }
 
@@ -267,8 +266,14 @@ impl<F: Files> Partition<F> {
         self.handed = next;
         self.since = None;
         self.is_closing = true;
-        (self.rows_count, self.bytes_count) = (0, 0);
-        Publication { partition, token: self.token.clone(), marker: self.marker, next, rows: self.rows.take() }
+        Publication {
+            partition,
+            token: self.token.clone(),
+            marker: self.marker,
+            next,
+            written: std::mem::take(&mut self.taken),
+            rows: self.rows.take(),
+        }
     }
 }
 
@@ -284,9 +289,11 @@ impl<F: Files> super::Writer for Writer<F> {
         Ok(self.durable.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Vec<Reject>> {
         let result = Box::pin(self.take(&outbound.batch)).await;
-        self.close_on_error(result)
+        self.close_on_error(result)?;
+        // files take every row
+        Ok(Vec::new())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -308,5 +315,9 @@ impl<F: Files> super::Writer for Writer<F> {
 
     fn durable(&self) -> &Positions {
         &self.durable
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }

@@ -8,6 +8,7 @@ use super::files::{FileError, Files};
 use super::name::Published;
 use super::token::Place;
 use crate::error::{Error, Result};
+use crate::sink::Written;
 
 /// What a partition took since its last publication.
 pub struct Publication<F: Files> {
@@ -16,8 +17,17 @@ pub struct Publication<F: Files> {
     /// Where the marker is, and where it goes.
     pub marker: i64,
     pub next: i64,
+    /// Of the rows, once they are published.
+    pub written: Written,
     /// None: the offsets gave no rows.
     pub rows: Option<Rows<F>>,
+}
+
+/// A publication that is known to have happened.
+pub struct Done {
+    pub partition: i32,
+    pub next: i64,
+    pub written: Written,
 }
 
 /// Rows of offsets from `first` on, in a file of the token directory.
@@ -45,14 +55,14 @@ impl<F: Files> Rows<F> {
 }
 
 impl<F: Files> Publication<F> {
-    pub async fn publish(self, place: Place<F>) -> Result<(i32, i64)> {
+    pub async fn publish(self, place: Place<F>) -> Result<Done> {
         if let Some(rows) = self.rows {
             let range = Published { partition: self.partition, first: rows.first, last: self.next - 1 };
             link(rows, range, &place).await?;
         }
         let (from, to) = (place.marker_path(&self.token, self.marker), place.marker_path(&self.token, self.next));
         place.files.rename(&from, &to).await.map_err(|error| fenced(error, &from))?;
-        Ok((self.partition, self.next))
+        Ok(Done { partition: self.partition, next: self.next, written: self.written })
     }
 }
 

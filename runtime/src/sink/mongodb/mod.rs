@@ -29,7 +29,7 @@ use mongodb::{Client, Collection};
 pub use self::find::find;
 pub use self::ledger::Ledger;
 use super::refusals::{Epochs, Refusals};
-use super::{Context, Of, Outbound, Positions, Taken, moves, within};
+use super::{Context, Of, Outbound, Positions, Written, moves, within};
 use crate::batch::{Refused, Reject};
 use crate::error::{Error, Result};
 use crate::plan::MongodbPlan;
@@ -55,6 +55,7 @@ pub struct Writer {
     positions: Positions,
     /// How often each was reset before it was opened.
     resets: BTreeMap<i32, Bson>,
+    written: Written,
 }
 
 /// A partition's position, and how often it was reset: null where it never was.
@@ -82,37 +83,38 @@ impl Writer {
             store: None,
             positions: Positions::new(),
             resets: BTreeMap::new(),
+            written: Written::default(),
         })
     }
 
-    async fn take(&mut self, store: &Store, outbound: &Outbound) -> Result<Taken> {
+    async fn take(&mut self, store: &Store, outbound: &Outbound) -> Result<Vec<Reject>> {
         let moves = moves(&self.positions, &outbound.batch.spans)?;
         if moves.is_empty() {
-            return Ok(Taken::default());
+            return Ok(Vec::new());
         }
-        let (rows, mut refused) = self.insert(store, outbound).await?;
+        let (written, mut refused) = self.insert(store, outbound).await?;
         refused.sort_by_key(|refused| refused.row);
-        let taken = Taken { rows: rows - refused.len() as u64, refused: self.reject(outbound, refused).await? };
+        let rejects = self.reject(outbound, refused).await?;
         let advances = moves.iter().map(|(&partition, &next)| {
             let resets = self.resets.get(&partition).cloned().unwrap_or(Bson::Null);
             store.advance(&self.context, partition, Stand { next, resets })
         });
         try_join_all(advances).await?;
         self.positions.extend(moves);
-        Ok(taken)
+        self.written += written;
+        Ok(rejects)
     }
 
-    /// How many rows are new here, and which of them MongoDB refuses.
-    async fn insert(&mut self, store: &Store, outbound: &Outbound) -> Result<(u64, Vec<Refused>)> {
+    /// The rows that are new here, without those that MongoDB refuses; and these.
+    async fn insert(&mut self, store: &Store, outbound: &Outbound) -> Result<(Written, Vec<Refused>)> {
         let batch = &outbound.batch;
         let encoder = self.encoder.batch(&batch.columns)?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
-        let (mut chunk, mut rows, mut refused) = (Chunk::default(), 0, Vec::new());
+        let (mut chunk, mut written, mut refused) = (Chunk::default(), Written::default(), Vec::new());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if self.positions.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
-            rows += 1;
             let id = self.context.row_id(partition, offset, index);
             let mut document = encoder.row(&id, row);
             if let Some(smaller) = smaller.as_ref().filter(|_| is_too_large(&document)) {
@@ -123,11 +125,11 @@ impl Writer {
                 false => chunk.push(document, id, row),
             }
             if chunk.is_full() {
-                refused.extend(store.insert(&mut chunk).await?);
+                written += store.insert(&mut chunk, &mut refused).await?;
             }
         }
-        refused.extend(store.insert(&mut chunk).await?);
-        Ok((rows, refused))
+        written += store.insert(&mut chunk, &mut refused).await?;
+        Ok((written, refused))
     }
 
     async fn reject(&mut self, outbound: &Outbound, refused: Vec<Refused>) -> Result<Vec<Reject>> {
@@ -166,11 +168,11 @@ impl super::Writer for Writer {
         Ok(self.positions.clone())
     }
 
-    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Taken> {
+    async fn write(&mut self, outbound: Arc<Outbound>) -> Result<Vec<Reject>> {
         let store = self.store.take().ok_or_else(|| Error::retry("the sink is not open"))?;
-        let taken = self.take(&store, &outbound).await?;
+        let rejects = self.take(&store, &outbound).await?;
         self.store = Some(store);
-        Ok(taken)
+        Ok(rejects)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -187,6 +189,10 @@ impl super::Writer for Writer {
 
     fn durable(&self) -> &Positions {
         &self.positions
+    }
+
+    fn written(&self) -> Written {
+        self.written
     }
 }
 
@@ -210,6 +216,16 @@ impl Chunk {
         self.documents.push(document);
         self.ids.push(id);
         self.rows.push(row);
+    }
+
+    fn without(&self, bad: &[Refused]) -> Written {
+        let mut written = Written::default();
+        for (row, document) in self.rows.iter().zip(&self.documents) {
+            if bad.iter().all(|bad| bad.row != *row) {
+                written.row(document.as_bytes().len());
+            }
+        }
+        written
     }
 
     fn is_full(&self) -> bool {
@@ -334,18 +350,26 @@ impl Store {
         }))
     }
 
-    /// Empties the chunk, and answers which of its rows are bad.
-    async fn insert(&self, chunk: &mut Chunk) -> Result<Vec<Refused>> {
+    /// Empties the chunk: what of it is there, and into `refused`, which of its rows are bad.
+    async fn insert(&self, chunk: &mut Chunk, refused: &mut Vec<Refused>) -> Result<Written> {
         let chunk = std::mem::take(chunk);
         if chunk.documents.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Written::default());
         }
+        let bad = self.send(&chunk).await?;
+        let written = chunk.without(&bad);
+        refused.extend(bad);
+        Ok(written)
+    }
+
+    /// Answers which of the rows are bad.
+    async fn send(&self, chunk: &Chunk) -> Result<Vec<Refused>> {
         let what = || format!("inserting {} rows into {}", chunk.ids.len(), self.rows_name());
         let insert = self.rows.insert_many(&chunk.documents).ordered(false);
         let Err(error) = within(self.timeout, what, insert).await? else { return Ok(Vec::new()) };
         match *error.kind {
             ErrorKind::InsertMany(ref failures) if failures.write_concern_error.is_none() => {
-                self.judge(failures.write_errors.as_deref().unwrap_or_default(), &chunk).await
+                self.judge(failures.write_errors.as_deref().unwrap_or_default(), chunk).await
             }
             _ => Err(error::of(what(), error)),
         }

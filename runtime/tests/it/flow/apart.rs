@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::life::free_address;
 use super::rig::{PATIENCE, Process, Rig, flights, setting};
@@ -53,6 +53,21 @@ impl Apart {
             assert!(Instant::now() < deadline, "{sink} is {found}, not {state}; said:\n{}", process.said());
         }
     }
+
+    /// While the head waits: nothing of what came is committed.
+    fn await_lag(&self, messages: usize, process: &mut Process) {
+        let deadline = Instant::now() + PATIENCE;
+        while lag(&self.status()) != messages as i64 {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{:#}; said:\n{}", self.status(), process.said());
+        }
+    }
+}
+
+/// Of all partitions; as far as it is known.
+fn lag(status: &Value) -> i64 {
+    let partitions = status["workers"]["0"]["partitions"].as_object().into_iter().flatten();
+    partitions.filter_map(|(_, partition)| partition["lag"].as_i64()).sum()
 }
 
 fn requests(apart: &Apart, count: usize, prefix: &str, all: &mut BTreeSet<String>) {
@@ -128,12 +143,18 @@ fn what_a_sink_missed_is_there_after_the_next_start() {
 fn the_pipeline_waits_for_a_required_sink() {
     let mut apart = Apart::new("required");
     apart.rig.edit("[sinks.store]", "[sinks.store]\nrequired = true");
+    // so few that the reader finds no room for all of them, and polls no more
+    apart.rig.edit("[rejects.kafka]", "[batch]\nrows_max = 10\n\n[rejects.kafka]");
     apart.wire.cut();
     let mut ids = BTreeSet::new();
     requests(&apart, 500, "a", &mut ids);
     let mut process = apart.start();
     apart.await_state("store", "down", &mut process);
     assert_eq!(apart.rig.records("response").len(), 0, "it went on without the required sink");
+    apart.await_lag(ids.len(), &mut process);
+    requests(&apart, 300, "b", &mut ids);
+    apart.await_lag(ids.len(), &mut process);
+    assert_eq!(apart.status()["workers"]["0"]["head_waits_for"], json!(["store"]));
     apart.wire.mend();
     apart.rig.await_records("response", ids.len(), &mut process);
     apart.rig.await_stored(ids.len(), &mut process);

@@ -1,5 +1,7 @@
 //! `millrace top`: how a running pipeline is, drawn again every second; `millrace status`: the same once, as JSON.
 
+mod states;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -130,37 +132,42 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
         let _ = writeln!(out, "{a:<28} {b:>14} {c:>12} {d:>12} {e:>12}");
     };
     line(["", "rows/s", "p50", "p99", "lag"]);
-    let lag = status["workers"].as_object().into_iter().flat_map(|workers| workers.values());
-    let lag: i64 = lag
-        .flat_map(|worker| worker["partitions"].as_object().into_iter().flat_map(|partitions| partitions.values()))
-        .filter_map(|partition| partition["lag"].as_i64())
-        .sum();
+    let lag = lag(status);
     let (age, p) = ("millrace_age_seconds", |name: &str, labels: &str, share| change.quantile(name, labels, share));
     line([
         "messages, to the commit",
         &change.rate("millrace_messages_total"),
         &p(age, "", 0.5),
         &p(age, "", 0.99),
-        &lag.to_string(),
+        &states::known(&Value::from(lag)),
     ]);
     for (kind, name) in [("stage", "millrace_stage"), ("sink", "millrace_sink")] {
         for known in labelled(now, &format!("{name}_rows_total"), kind) {
             let labels = format!("{kind}=\"{known}\"");
             let seconds = format!("{name}_seconds");
-            let behind = status["sinks"][&known]["behind"].as_i64().filter(|_| kind == "sink");
+            let behind = if kind == "sink" { states::known(&status["sinks"][&known]["behind"]) } else { String::new() };
             line([
                 &format!("{kind} {known}"),
                 &change.rate(&format!("{name}_rows_total{{{labels}}}")),
                 &p(&seconds, &labels, 0.5),
                 &p(&seconds, &labels, 0.99),
-                &behind.map_or(String::new(), |behind| behind.to_string()),
+                &behind,
             ]);
         }
     }
     plugins(&change, &mut out);
-    workers(status, &mut out);
+    states::workers(status, &mut out);
+    states::sinks(status, &mut out);
     rejects(status, &mut out);
     out
+}
+
+/// Of all partitions; None: of one it is not known, or nobody reads.
+fn lag(status: &Value) -> Option<i64> {
+    let workers = status["workers"].as_object().into_iter().flat_map(serde_json::Map::values);
+    let partitions = workers.filter_map(|worker| worker["partitions"].as_object()).flat_map(serde_json::Map::values);
+    let lags: Option<Vec<i64>> = partitions.map(|partition| partition["lag"].as_i64()).collect();
+    lags.filter(|lags| !lags.is_empty()).map(|lags| lags.iter().sum())
 }
 
 fn labelled(now: &Sample, name: &str, label: &str) -> Vec<String> {
@@ -184,15 +191,6 @@ fn plugins(change: &Change<'_>, out: &mut String) {
             out,
             "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {renewals} times"
         );
-    }
-}
-
-fn workers(status: &Value, out: &mut String) {
-    for (worker, now) in status["workers"].as_object().into_iter().flatten() {
-        let partitions = now["partitions"].as_object().map_or(0, serde_json::Map::len);
-        let detail = now["detail"].as_str().unwrap_or("");
-        let state = now["state"].as_str().unwrap_or("?");
-        let _ = writeln!(out, "worker {worker}: {state}, {partitions} partitions  {detail}");
     }
 }
 
