@@ -1,4 +1,4 @@
-//! Commands and what they print. Exit codes are in [`EXIT_CODES`].
+//! Commands and what they print. Exit codes are in [`EXIT_CODES`], and `main` holds them.
 
 mod ask;
 mod check;
@@ -8,9 +8,11 @@ mod ground;
 mod interrupt;
 mod logs;
 mod manual;
+mod out;
 mod positions;
 mod produce;
 mod progress;
+mod receipts;
 mod replay;
 mod rows;
 mod run;
@@ -24,7 +26,7 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use millrace::plan::Plan;
 use millrace::{config, graph};
 
@@ -39,7 +41,7 @@ const EXAMPLES: &str = "Examples:\n  \
 #[derive(Parser)]
 #[command(name = "millrace", version, long_version = version::long(), max_term_width = 100)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
@@ -136,25 +138,56 @@ impl Format {
     }
 }
 
+/// The command line as it is, from here on and in what is made of it.
+fn command() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+/// `--rate -1` is then a rate that is wrong, and not an option `-1` that is not known.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let allow = |arg: clap::Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_numbers)
+}
+
+pub fn main() -> ExitCode {
+    let matches = command().try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command())));
+    match cli {
+        Ok(cli) => cli.run(),
+        Err(error) => answer(&error),
+    }
+}
+
+/// What clap has to say: help and versions are results, all else is a command line that is wrong.
+fn answer(error: &clap::Error) -> ExitCode {
+    let written = error.print();
+    match out::reader(written) {
+        Err(said) if !error.use_stderr() => {
+            out::tell(said);
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(error.exit_code() as u8),
+    }
+}
+
 impl Cli {
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         self.logs.start();
         let done = match self.command {
             Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
             Command::Check(options) => check::run(&options),
-            Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
-            Command::Schema => {
-                print!("{}", config::SCHEMA);
-                Ok(())
+            Command::Graph(options) => {
+                load(&options.file.file).and_then(|plan| out::print(options.format.draw(&plan)).map(drop))
             }
+            Command::Schema => out::print(config::SCHEMA).map(drop),
             Command::Topics(topics::Topics::Create(options)) => {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
-            Command::Completions(options) => {
-                manual::completions(&options);
-                Ok(())
-            }
+            Command::Completions(options) => manual::completions(&options),
             Command::Man(options) => manual::man(&options),
             Command::Top(options) => top::run(&options),
             Command::Status(options) => top::status(&options),
@@ -183,13 +216,12 @@ impl Cli {
 fn load(file: &std::path::Path) -> Result<Plan, String> {
     let plan = config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())?;
     if !plan.warnings.is_empty() {
-        eprintln!("{}", plan.warnings.to_string().trim_end());
+        out::tell(plan.warnings.to_string().trim_end());
     }
     Ok(plan)
 }
 
 fn build(folder: &std::path::Path) -> Result<(), String> {
     let component = millrace::stage::plugin::build::build(folder).map_err(|error| format!("error: {error}"))?;
-    println!("{}", component.display());
-    Ok(())
+    out::print(format!("{}\n", component.display())).map(drop)
 }

@@ -15,4 +15,5 @@ mod parity;
 mod positions;
 mod process;
 mod replay;
+mod shell;
 mod traces;
