@@ -39,10 +39,12 @@ impl Csv {
     }
 
     pub fn next_row(&mut self) -> Result<Option<String>, String> {
-        if !self.reader.read_record(&mut self.record).map_err(|error| error.to_string())? {
+        let read = self.reader.read_record(&mut self.record);
+        // it makes what follows part of the cell, whatever that does to the record
+        self.reader.get_ref().closed()?;
+        if !read.map_err(|error| error.to_string())? {
             return Ok(None);
         }
-        self.reader.get_ref().closed()?;
         let cells = self.header.iter().zip(&self.record).map(|(name, text)| (name.to_owned(), cell(text)));
         let mut row: Map<String, Value> = cells.collect();
         if let Some(field) = &self.uuid {

@@ -73,7 +73,8 @@ fn rows(cluster: &Cluster, partitions: i32) -> Vec<Vec<usize>> {
 #[test]
 fn what_a_broker_asks_for_again_comes_in_its_place() {
     let cluster = cluster(1);
-    // the first request of several that are under way
+    // the first request of several that are under way: the broker takes its time
+    cluster.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
     cluster.request_errors(RDKafkaApiKey::Produce, &[Answer::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS]);
     let done = replay(&cluster, &file("again"), &[]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
