@@ -24,6 +24,7 @@ const WAIT: Duration = Duration::from_millis(500);
     millrace consume flight-delay-ml-response --json | jq -r '\"\\(.partition):\\(.offset) \\(.key)\"'"
 )]
 pub struct Options {
+    /// The topic; it must be there
     topic: String,
     #[command(flatten)]
     ground: Ground,

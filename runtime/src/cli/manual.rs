@@ -11,6 +11,7 @@ use super::{command, out};
 #[derive(Args)]
 #[command(after_help = "Example:\n  millrace completions bash > ~/.local/share/bash-completion/completions/millrace")]
 pub struct Completions {
+    /// Which shell reads them
     shell: Shell,
 }
 

@@ -30,8 +30,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use millrace::plan::Plan;
 use millrace::{config, graph};
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or the pipeline is wrong; 2 the command line is wrong;\n\
-    130 stopped at once by a second signal. Results go to standard output, everything else to standard error.";
+const EXIT_CODES: &str = "Exit codes: 0 done, also where the reader of the results has gone (`| head`); 1 it failed, or the\n\
+    pipeline is wrong; 2 the command line is wrong; 130 ended at once by Ctrl-C (`run` drains at the first).\n\
+    Results go to standard output, everything else to standard error.";
 const EXAMPLES: &str = "Examples:\n  \
     millrace check pipelines/flight-delay.toml\n  \
     millrace run pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
@@ -57,6 +58,8 @@ enum Command {
     /// Print what flows where, with types
     Graph(Graph),
     /// Print the JSON Schema of a pipeline file, for editors
+    #[command(after_help = "Example, with a first line `#:schema pipeline.schema.json` in the pipeline's file:\n  \
+        millrace schema > pipeline.schema.json")]
     Schema,
     /// Work on a pipeline's topics
     #[command(subcommand)]
@@ -65,12 +68,15 @@ enum Command {
     #[command(subcommand)]
     Positions(positions::Positions),
     /// Watch a running pipeline: rates, latencies, lag, rejects
+    #[command(after_help = "It draws again every second, until Ctrl-C; where its output is no terminal, once.\n\n\
+        Example:\n  millrace top --at 127.0.0.1:9464")]
     Top(top::Options),
     /// Print how a running pipeline is, as JSON
+    #[command(after_help = "Example:\n  millrace status --at 127.0.0.1:9464 | jq .sinks")]
     Status(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
-    /// Write the rows of a file to a topic, at a rate
+    /// Write the rows of a file to a topic, as fast as they go or at a rate
     Replay(replay::Options),
     /// Read a topic as lines, oldest first
     Consume(consume::Options),
@@ -79,6 +85,10 @@ enum Command {
     /// Say where one message is: its row at every stage, and in each sink
     Explain(explain::Options),
     /// Train the pipeline's model on the data that its [train] section names
+    #[command(
+        after_help = "The model's folder is replaced once the new one is whole. It prints how well the model does on \
+        data that it\nhas not seen.\n\nExample:\n  millrace train pipelines/flight-delay.toml"
+    )]
     Train(File),
     /// Work on WASM plugins
     #[command(subcommand)]
@@ -96,6 +106,7 @@ enum Command {
 struct Graph {
     #[command(flatten)]
     file: File,
+    /// What it is drawn for
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -120,7 +131,9 @@ struct File {
 
 #[derive(Subcommand)]
 enum Plugin {
-    /// Build a Rust plugin into the component beside its Cargo.toml
+    /// Build a Rust plugin into the component beside its Cargo.toml, and print the component's path
+    #[command(after_help = "It takes a Rust that can build for wasm32-unknown-unknown.\n\n\
+        Example:\n  millrace plugin build plugins/flight-features")]
     Build {
         /// The plugin's folder
         folder: PathBuf,

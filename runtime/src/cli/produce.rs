@@ -10,10 +10,15 @@ use super::progress::Progress;
 use super::topic::{Line, There, Topic};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
+#[command(
+    after_help = "Each line is a message as it stands, JSON or not; blank lines are passed over. With a failure it \
+    says up to which\nline all of them are in the topic.\n\n\
+    Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
     millrace produce flight-delay-ml-request --embedded .millrace/embedded < flights.jsonl\n  \
-    millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)")]
+    millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)"
+)]
 pub struct Options {
+    /// The topic that the lines go to; in an embedded folder it is made where it is not there
     topic: String,
     #[command(flatten)]
     ground: Ground,

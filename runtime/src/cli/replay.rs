@@ -18,13 +18,16 @@ const BURST_SECONDS: f64 = 0.02;
 #[derive(Args)]
 #[command(after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\
     A column of a Parquet file is a field: decimals are numbers, binary is base64, NaN is null, nested columns\n\
-    are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\n\
+    are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\
+    A line of JSON that is no object ends the replay, as every failure does: it says how many rows are in the topic,\n\
+    and which --skip goes on from there.\n\n\
     Examples:\n  \
     millrace replay examples/flight-delay/sample.jsonl --topic flight-delay-ml-request --rate 100 --uuid UUID\n  \
     millrace replay flights.parquet --topic flight-delay-ml-request --embedded .millrace/embedded")]
 pub struct Options {
     /// A file of JSON lines (.jsonl, .json, .ndjson), CSV with a header (.csv), or Parquet (.parquet)
     file: PathBuf,
+    /// The topic that the rows go to; in an embedded folder it is made where it is not there
     #[arg(long)]
     topic: String,
     #[command(flatten)]

@@ -219,4 +219,9 @@ fn a_model_that_is_not_there_is_said_at_once() {
         String::from_utf8_lossy(&output.stderr),
         "error: /nowhere/model.toml: No such file or directory (os error 2)\n"
     );
+
+    // and where nobody hears it, as with `2>&1 | head -1`
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(command.stderr(writer).status().expect("it runs").code(), Some(1));
 }

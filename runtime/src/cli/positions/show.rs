@@ -18,7 +18,7 @@ use super::{Pipeline, failed, runtime};
 pub struct Options {
     #[command(flatten)]
     pub pipeline: Pipeline,
-    /// JSON, for scripts
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }

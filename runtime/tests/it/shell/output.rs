@@ -19,7 +19,7 @@ use crate::process::{PATIENCE, signal};
 const SILENT: &[&str] = &["man", "replay", "run"];
 
 /// Every command, those of commands too: each has a manual page.
-fn commands(folder: &Path) -> Vec<String> {
+pub fn commands(folder: &Path) -> Vec<String> {
     let pages = folder.join("man");
     let made = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("man").arg(&pages).output().unwrap();
     assert!(made.status.success());
