@@ -60,7 +60,7 @@ enum Access {
     /// With the bell, which is written to after each commit, so that readers wake.
     Write(File),
     /// Only to read. With the file as it was, where SQLite was told that nobody changes it.
-    Read(Option<Metadata>),
+    Read(Option<Box<Metadata>>),
 }
 
 /// The right to run a pipeline on the folder; gone with the process, whatever ends it.
@@ -105,7 +105,7 @@ impl Folder {
         let failed = |cause| Error::sqlite("opening", &file, cause);
         let changes = Changes::of(&file);
         let found = fs::metadata(&file).map_err(|cause| Error::io("reading", &file, &cause))?;
-        let as_it_was = (!changes.are_there()).then_some(found);
+        let as_it_was = (!changes.are_there()).then(|| Box::new(found));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &as_it_was {
             None => Connection::open_with_flags(&file, flags),
