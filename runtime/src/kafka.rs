@@ -25,6 +25,14 @@ pub fn client_config(brokers: &str, client_id: &str) -> ClientConfig {
     config
 }
 
+/// Of a producer that is in no transaction: each message is in the log once, in the order in which it was sent, or its
+/// delivery fails. Without idempotence what librdkafka sends again may come after what it sent later, or twice.
+pub fn producer_config(brokers: &str, client_id: &str) -> ClientConfig {
+    let mut config = client_config(brokers, client_id);
+    config.set("acks", "all").set("enable.idempotence", "true");
+    config
+}
+
 pub fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
@@ -58,22 +66,9 @@ impl ClientContext for Quiet {
 #[derive(Default)]
 pub struct Deliveries {
     failed: Mutex<Option<(String, KafkaError)>>,
-    /// Partition and offset of what was acknowledged, where somebody wants to know.
-    acknowledged: Option<Mutex<Vec<(i32, i64)>>>,
 }
 
 impl Deliveries {
-    /// Remembers positions too, until they are asked for.
-    pub fn with_positions() -> Deliveries {
-        Deliveries { acknowledged: Some(Mutex::default()), ..Deliveries::default() }
-    }
-
-    /// What was acknowledged since the last look, in that order.
-    pub fn acknowledged(&self) -> Vec<(i32, i64)> {
-        let Some(acknowledged) = &self.acknowledged else { return Vec::new() };
-        std::mem::take(&mut acknowledged.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// The first failure since the last look: the topic, and why.
     pub fn failure(&self) -> Result<(), Error> {
         match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -97,16 +92,9 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match (result, &self.acknowledged) {
-            (Err((error, message)), _) => {
-                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
-            }
-            (Ok(message), Some(acknowledged)) => {
-                let mut acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
-                acknowledged.push((message.partition(), message.offset()));
-            }
-            (Ok(_), None) => {}
+        if let Err((error, message)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Log lines on stderr: for people by default, JSON by option; the same options as the runtime's.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -24,11 +24,14 @@ enum Format {
 impl Options {
     pub fn start(&self) {
         let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|error| {
-            eprintln!("warning: --log `{}`: {error}; logging at info", self.log);
+            // if standard error takes nothing, there is nobody to tell
+            let _ = writeln!(io::stderr(), "warning: --log `{}`: {error}; logging at info", self.log);
             EnvFilter::new("info")
         });
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+        // it would say by a panic that a line cannot be written
+        let lines = lines.log_internal_errors(false);
         match self.log_format {
             Format::Text => lines.with_target(false).init(),
             Format::Json => lines.json().init(),

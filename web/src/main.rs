@@ -2,6 +2,7 @@
 
 mod logs;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
     match Catalogue::load(&settings.model, &settings.names).and_then(|catalogue| run(&settings, &catalogue)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // if standard error takes nothing, there is nobody to tell
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }

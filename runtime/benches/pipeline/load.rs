@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::rig::{PATIENCE, Rig, flights, setting};
+use crate::rig::{PATIENCE, Rig, flights, producer_config, setting};
 
 /// Readers and groups find each other in the first rows' time: these are not counted.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -66,8 +66,7 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     let count = messages.len();
     let (request, response) = (rig.topic("request"), rig.topic("response"));
     let reader = thread::spawn(move || arrivals(&response, count));
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", setting("KAFKA_BROKERS")).set("linger.ms", "0").create().unwrap();
+    let producer: BaseProducer = producer_config().set("linger.ms", "0").create().unwrap();
     let (start, mut sent) = (Instant::now(), HashMap::new());
     let warm = start + WARM_UP;
     for (index, message) in messages.iter().enumerate() {

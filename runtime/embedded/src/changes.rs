@@ -29,6 +29,11 @@ impl Changes {
         Changes { file: file.into(), bytes_max: Cell::new(BYTES_MAX) }
     }
 
+    /// As long as somebody who may write has the database open, and after a crash.
+    pub fn are_there(&self) -> bool {
+        self.file.exists()
+    }
+
     /// After a commit; `busy` is what the connection waits for others otherwise.
     pub fn bound(&self, connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
         let bytes = std::fs::metadata(&self.file).map_or(0, |file| file.len());

@@ -1,11 +1,11 @@
 //! The folder and its file: opened, made, and held.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::changes::Changes;
 use crate::error::{Error, Result};
@@ -53,8 +53,14 @@ pub struct Folder {
     pub(crate) file: PathBuf,
     pub(crate) connection: Connection,
     changes: Changes,
-    /// Written to after each commit, so that readers wake.
-    bell: File,
+    access: Access,
+}
+
+enum Access {
+    /// With the bell, which is written to after each commit, so that readers wake.
+    Write(File),
+    /// Only to read. With the file as it was, where SQLite was told that nobody changes it.
+    Read(Option<Box<Metadata>>),
 }
 
 /// The right to run a pipeline on the folder; gone with the process, whatever ends it.
@@ -76,9 +82,54 @@ impl Folder {
         );
         connection.execute_batch(&settings).map_err(failed)?;
         prepare(&mut connection, &file)?;
-        let bell = wake::bell(folder)?;
+        let access = Access::Write(wake::bell(folder)?);
         let changes = Changes::of(&file);
-        Ok(Folder { folder: folder.to_owned(), file, connection, changes, bell })
+        Ok(Folder { folder: folder.to_owned(), file, connection, changes, access })
+    }
+
+    /// To read what is there, also where nothing may be written.
+    pub fn look(folder: &Path) -> Result<Folder> {
+        let file = folder.join(FILE);
+        match OpenOptions::new().write(true).open(&file) {
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                Folder::read_only(folder, file)
+            }
+            _ => Folder::open(folder),
+        }
+    }
+
+    /// Beside its file SQLite keeps two more, as long as anybody who may write has it open: reading takes both. Without
+    /// them nobody has it open, and it is as good as a file that nobody changes: [`Folder::is_as_it_was`] holds it to
+    /// that.
+    fn read_only(folder: &Path, file: PathBuf) -> Result<Folder> {
+        let failed = |cause| Error::sqlite("opening", &file, cause);
+        let changes = Changes::of(&file);
+        let found = fs::metadata(&file).map_err(|cause| Error::io("reading", &file, &cause))?;
+        let as_it_was = (!changes.are_there()).then(|| Box::new(found));
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match &as_it_was {
+            None => Connection::open_with_flags(&file, flags),
+            Some(_) => Connection::open_with_flags(immutable(&file), flags | OpenFlags::SQLITE_OPEN_URI),
+        };
+        let connection = connection.map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        if !is_ours(&connection, &file)? {
+            return Err(Error::Unusable(format!("{} is empty: nothing was written to it", file.display())));
+        }
+        Ok(Folder { folder: folder.to_owned(), file, connection, changes, access: Access::Read(as_it_was) })
+    }
+
+    /// After each reading: what was read while somebody wrote may be of two times.
+    pub(crate) fn is_as_it_was(&self) -> Result<()> {
+        let Access::Read(Some(was)) = &self.access else { return Ok(()) };
+        let now = fs::metadata(&self.file).map_err(|cause| Error::io("reading", &self.file, &cause))?;
+        match !self.changes.are_there() && now.len() == was.len() && now.modified().ok() == was.modified().ok() {
+            true => Ok(()),
+            false => Err(Error::Unusable(format!(
+                "{}: somebody has begun to write to it since this reader came, who may only read and saw it as it was: begin again",
+                self.file.display()
+            ))),
+        }
     }
 
     /// Is there such a folder already?
@@ -106,8 +157,10 @@ impl Folder {
     }
 
     fn ring(&self) {
-        // a reader that misses it looks again by itself, only later
-        let _ = (&self.bell).rewind().and_then(|()| (&self.bell).write_all(b"!"));
+        if let Access::Write(bell) = &self.access {
+            // a reader that misses it looks again by itself, only later
+            let _ = { bell }.rewind().and_then(|()| { bell }.write_all(b"!"));
+        }
     }
 
     pub(crate) fn failed(&self, what: &str) -> impl FnOnce(rusqlite::Error) -> Error {
@@ -133,24 +186,33 @@ fn prepare(connection: &mut Connection, file: &Path) -> Result<()> {
     let failed = |cause| Error::sqlite("reading", file, cause);
     // two processes that begin at once make the tables once
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
-    let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    match (application, version) {
-        (0, 0) => {
-            let made = format!("{TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
-            transaction.execute_batch(&made).map_err(|cause| Error::sqlite("making tables", file, cause))?;
-        }
-        (APPLICATION, VERSION) => {}
-        (APPLICATION, newer) => {
-            return Err(Error::Unusable(format!(
-                "{} is of version {newer}, and this millrace knows version {VERSION}: use the millrace that wrote it, or \
-                 another folder",
-                file.display()
-            )));
-        }
-        _ => return Err(Error::Unusable(format!("{} is another program's SQLite file", file.display()))),
+    if !is_ours(&transaction, file)? {
+        let made = format!("{TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};");
+        transaction.execute_batch(&made).map_err(|cause| Error::sqlite("making tables", file, cause))?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// False: it is nobody's yet.
+fn is_ours(connection: &Connection, file: &Path) -> Result<bool> {
+    let failed = |cause| Error::sqlite("reading", file, cause);
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
+    match (number("application_id")?, number("user_version")?) {
+        (0, 0) => Ok(false),
+        (APPLICATION, VERSION) => Ok(true),
+        (APPLICATION, newer) => Err(Error::Unusable(format!(
+            "{} is of version {newer}, and this millrace knows version {VERSION}: use the millrace that wrote it, or \
+             another folder",
+            file.display()
+        ))),
+        _ => Err(Error::Unusable(format!("{} is another program's SQLite file", file.display()))),
+    }
+}
+
+/// SQLite's word for a file that nobody changes.
+fn immutable(file: &Path) -> String {
+    let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?immutable=1")
 }
 
 impl Hold {

@@ -82,9 +82,9 @@ impl Folder {
             .map_err(self.failed("reading partitions"))?;
         let extent = |row: &Row<'_>| Ok(Extent { first: row.get(0)?, end: row.get(1)? });
         let found = select.query_row(params![topic.id, partition], extent).optional();
-        found
-            .map_err(self.failed("reading partitions"))?
-            .ok_or_else(|| Error::Unusable(format!("topic `{}` has no partition {partition}", topic.name)))
+        let found = found.map_err(self.failed("reading partitions"))?;
+        self.is_as_it_was()?;
+        found.ok_or_else(|| Error::Unusable(format!("topic `{}` has no partition {partition}", topic.name)))
     }
 
     /// From this offset on, in order; ends after so many rows, or with the row that goes beyond so many bytes.
@@ -114,6 +114,7 @@ impl Folder {
                 break;
             }
         }
+        self.is_as_it_was()?;
         Ok(messages)
     }
 

@@ -7,7 +7,7 @@ use millrace::config::{self, Diagnostics, Located};
 use millrace::plan::Plan;
 use serde::Serialize;
 
-use super::load;
+use super::{load, out};
 
 #[derive(Args)]
 #[command(after_help = "With --json it prints one object, whatever it found: `file`, `in_order`, `pipeline` and \
@@ -36,8 +36,8 @@ struct Said<'a> {
 pub fn run(options: &Options) -> Result<(), String> {
     if !options.json {
         let plan = load(&options.file)?;
-        println!("{}: in order, generation {}", options.file.display(), plan.generation);
-        return Ok(());
+        let said = format!("{}: in order, generation {}\n", options.file.display(), plan.generation);
+        return out::print(said).map(drop);
     }
     match config::check(&options.file, &|name| std::env::var(name).ok()) {
         Ok(plan) => print(options, Some(&plan), &plan.warnings),
@@ -54,6 +54,6 @@ fn print(options: &Options, plan: Option<&Plan>, diagnostics: &Diagnostics) -> R
         generation: plan.map(|plan| &*plan.generation),
         diagnostics: diagnostics.located(),
     };
-    println!("{}", serde_json::to_string(&said).map_err(|error| format!("error: {error}"))?);
-    Ok(())
+    let said = serde_json::to_string(&said).map_err(|error| format!("error: {error}"))?;
+    out::print(said + "\n").map(drop)
 }

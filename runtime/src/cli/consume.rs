@@ -1,18 +1,17 @@
 //! `millrace consume`: messages of a topic as lines of standard output, oldest first, committed ones only.
 
-use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use millrace::error::Error;
 use millrace::json::decode::Message;
 use millrace::json::time::format_timestamp;
 use millrace::topic::{Begin, Event, Manner, Reader};
 use serde_json::{Map, Value};
 
 use super::ground::Ground;
+use super::out;
 
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -25,6 +24,7 @@ const WAIT: Duration = Duration::from_millis(500);
     millrace consume flight-delay-ml-response --json | jq -r '\"\\(.partition):\\(.offset) \\(.key)\"'"
 )]
 pub struct Options {
+    /// The topic; it must be there
     topic: String,
     #[command(flatten)]
     ground: Ground,
@@ -43,57 +43,42 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
-    match read(options) {
-        // who reads our output has seen enough
-        Err(Failed::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Failed::Output(error)) => Err(format!("error: writing to standard output: {error}")),
-        Err(Failed::Topic(error)) => Err(format!("error: {error}")),
-        Ok(()) => Ok(()),
-    }
-}
-
-enum Failed {
-    Output(io::Error),
-    Topic(Error),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Failed {
-        Failed::Topic(error)
-    }
-}
-
-fn read(options: &Options) -> Result<(), Failed> {
-    let mut reader = Reader::open(&options.ground.place(), &options.topic, Manner::looking("millrace-consume"))?;
-    let starts = reader.begins(options.from)?;
+    let failed = |error: millrace::error::Error| format!("error: {error}");
+    let opened = Reader::open(&options.ground.place(), &options.topic, Manner::looking("millrace-consume"));
+    let mut reader = opened.map_err(failed)?;
+    let starts = reader.begins(options.from).map_err(failed)?;
     if !options.follow {
-        let mut written = Ok(());
-        reader.read_to_ends(&starts, |message| {
-            if written.is_ok() {
-                written = write(options, message);
+        let mut printed = Ok(out::Reader::Reads);
+        let is_heard = |printed: &Result<_, _>| *printed == Ok(out::Reader::Reads);
+        let read = reader.read_to_ends(&starts, |message| {
+            if is_heard(&printed) {
+                printed = out::print(line(options, message));
             }
-            written.is_ok()
-        })?;
-        return written.map_err(Failed::Output);
+            is_heard(&printed)
+        });
+        return read.map_err(failed).and(printed).map(drop);
     }
-    reader.start(&starts)?;
+    reader.start(&starts).map_err(failed)?;
     loop {
-        if let Event::Message(message) = reader.poll(WAIT)? {
-            write(options, &message).map_err(Failed::Output)?;
+        if let Event::Message(message) = reader.poll(WAIT).map_err(failed)?
+            && out::print(line(options, &message))? == out::Reader::HasGone
+        {
+            return Ok(());
         }
     }
 }
 
-fn write(options: &Options, message: &impl Message) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn line(options: &Options, message: &impl Message) -> Vec<u8> {
     if options.json {
-        return writeln!(out, "{}", object(message));
+        return format!("{}\n", object(message)).into_bytes();
     }
+    let mut line = Vec::new();
     if options.positions {
-        write!(out, "{}:{}\t", message.partition(), message.offset())?;
+        line.extend(format!("{}:{}\t", message.partition(), message.offset()).into_bytes());
     }
-    out.write_all(message.value().unwrap_or(b"null"))?;
-    out.write_all(b"\n")
+    line.extend(message.value().unwrap_or(b"null"));
+    line.push(b'\n');
+    line
 }
 
 fn object(message: &impl Message) -> Value {

@@ -7,7 +7,7 @@ use millrace::explain::{self, Wanted};
 use millrace::plan::Plan;
 use tokio::runtime::Builder;
 
-use super::ground;
+use super::{ground, out};
 
 #[derive(Args)]
 #[command(
@@ -46,10 +46,10 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let bounds = explain::Options { look_back_messages_max: options.look_back_messages_max };
     let ground = ground::of(options.embedded.as_ref());
     let explained = explain::explain(plan, &ground, runtime.handle(), &wanted, bounds).map_err(failed)?;
-    match options.json {
-        true => println!("{}", serde_json::to_string_pretty(&explained).map_err(|error| format!("error: {error}"))?),
-        false => print!("{explained}"),
-    }
+    out::print(match options.json {
+        true => serde_json::to_string_pretty(&explained).map_err(|error| format!("error: {error}"))? + "\n",
+        false => explained.to_string(),
+    })?;
     match explained.unanswered() {
         0 => Ok(()),
         count => Err(format!("error: {count} of the sinks could not be asked; the words above say why")),

@@ -7,10 +7,10 @@ use millrace::topic::Place;
 
 #[derive(Args)]
 pub struct Ground {
-    /// Kafka's brokers, host:port with commas between
-    #[arg(long, env = "KAFKA_BROKERS", default_value = "localhost:9092")]
+    /// Kafka's brokers
+    #[arg(long, env = "KAFKA_BROKERS", default_value = "localhost:9092", value_name = "HOST:PORT,…")]
     pub brokers: String,
-    /// A topic of this embedded folder instead
+    /// The topic is in this embedded folder instead, as with `millrace run --embedded`
     #[arg(long, value_name = "DIR")]
     pub embedded: Option<PathBuf>,
 }

@@ -3,14 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{command, out};
 
 #[derive(Args)]
 #[command(after_help = "Example:\n  millrace completions bash > ~/.local/share/bash-completion/completions/millrace")]
 pub struct Completions {
+    /// Which shell reads them
     shell: Shell,
 }
 
@@ -21,12 +22,14 @@ pub struct Man {
     folder: PathBuf,
 }
 
-pub fn completions(options: &Completions) {
-    clap_complete::generate(options.shell, &mut Cli::command(), "millrace", &mut io::stdout());
+pub fn completions(options: &Completions) -> Result<(), String> {
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut command(), "millrace", &mut script);
+    out::print(script).map(drop)
 }
 
 pub fn man(options: &Man) -> Result<(), String> {
     let failed = |error: io::Error| format!("error: writing manual pages to {}: {error}", options.folder.display());
     std::fs::create_dir_all(&options.folder).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &options.folder).map_err(failed)
+    clap_mangen::generate_to(command(), &options.folder).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! Commands and what they print. Exit codes are in [`EXIT_CODES`].
+//! Commands and what they print. Exit codes are in [`EXIT_CODES`], and `main` holds them.
 
 mod ask;
 mod check;
@@ -8,9 +8,11 @@ mod ground;
 mod interrupt;
 mod logs;
 mod manual;
+mod out;
 mod positions;
 mod produce;
 mod progress;
+mod receipts;
 mod replay;
 mod rows;
 mod run;
@@ -24,12 +26,13 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use millrace::plan::Plan;
 use millrace::{config, graph};
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 it failed, or the pipeline is wrong; 2 the command line is wrong;\n\
-    130 stopped at once by a second signal. Results go to standard output, everything else to standard error.";
+const EXIT_CODES: &str = "Exit codes: 0 done, also where the reader of the results has gone (`| head`); 1 it failed, or the\n\
+    pipeline is wrong; 2 the command line is wrong; 130 ended at once by Ctrl-C (`run` drains at the first).\n\
+    Results go to standard output, everything else to standard error.";
 const EXAMPLES: &str = "Examples:\n  \
     millrace check pipelines/flight-delay.toml\n  \
     millrace run pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
@@ -39,7 +42,7 @@ const EXAMPLES: &str = "Examples:\n  \
 #[derive(Parser)]
 #[command(name = "millrace", version, long_version = version::long(), max_term_width = 100)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
@@ -55,6 +58,8 @@ enum Command {
     /// Print what flows where, with types
     Graph(Graph),
     /// Print the JSON Schema of a pipeline file, for editors
+    #[command(after_help = "Example, with a first line `#:schema pipeline.schema.json` in the pipeline's file:\n  \
+        millrace schema > pipeline.schema.json")]
     Schema,
     /// Work on a pipeline's topics
     #[command(subcommand)]
@@ -63,12 +68,15 @@ enum Command {
     #[command(subcommand)]
     Positions(positions::Positions),
     /// Watch a running pipeline: rates, latencies, lag, sinks, rejects
+    #[command(after_help = "It draws again every second, until Ctrl-C; where its output is no terminal, once.\n\n\
+        Example:\n  millrace top --at 127.0.0.1:9464")]
     Top(top::Options),
     /// Print how a running pipeline is, as JSON
+    #[command(after_help = "Example:\n  millrace status --at 127.0.0.1:9464 | jq .sinks")]
     Status(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
-    /// Write the rows of a file to a topic, at a rate
+    /// Write the rows of a file to a topic, as fast as they go or at a rate
     Replay(replay::Options),
     /// Read a topic as lines, oldest first
     Consume(consume::Options),
@@ -77,6 +85,10 @@ enum Command {
     /// Say where one message is: its row at every stage, and in each sink
     Explain(explain::Options),
     /// Train the pipeline's model on the data that its [train] section names
+    #[command(
+        after_help = "The model's folder is replaced once the new one is whole. It prints how well the model does on \
+        data that it\nhas not seen.\n\nExample:\n  millrace train pipelines/flight-delay.toml"
+    )]
     Train(File),
     /// Work on WASM plugins
     #[command(subcommand)]
@@ -94,6 +106,7 @@ enum Command {
 struct Graph {
     #[command(flatten)]
     file: File,
+    /// What it is drawn for
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -118,7 +131,9 @@ struct File {
 
 #[derive(Subcommand)]
 enum Plugin {
-    /// Build a Rust plugin into the component beside its Cargo.toml
+    /// Build a Rust plugin into the component beside its Cargo.toml, and print the component's path
+    #[command(after_help = "It takes a Rust that can build for wasm32-unknown-unknown.\n\n\
+        Example:\n  millrace plugin build plugins/flight-features")]
     Build {
         /// The plugin's folder
         folder: PathBuf,
@@ -136,25 +151,56 @@ impl Format {
     }
 }
 
+/// The command line as it is, from here on and in what is made of it.
+fn command() -> clap::Command {
+    with_negative_numbers(Cli::command())
+}
+
+/// `--rate -1` is then a rate that is wrong, and not an option `-1` that is not known.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let allow = |arg: clap::Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(allow).mut_subcommands(with_negative_numbers)
+}
+
+pub fn main() -> ExitCode {
+    let matches = command().try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command())));
+    match cli {
+        Ok(cli) => cli.run(),
+        Err(error) => answer(&error),
+    }
+}
+
+/// What clap has to say: help and versions are results, all else is a command line that is wrong.
+fn answer(error: &clap::Error) -> ExitCode {
+    let written = error.print();
+    match out::reader(written) {
+        Err(said) if !error.use_stderr() => {
+            out::tell(said);
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(error.exit_code() as u8),
+    }
+}
+
 impl Cli {
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         self.logs.start();
         let done = match self.command {
             Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
             Command::Check(options) => check::run(&options),
-            Command::Graph(options) => load(&options.file.file).map(|plan| print!("{}", options.format.draw(&plan))),
-            Command::Schema => {
-                print!("{}", config::SCHEMA);
-                Ok(())
+            Command::Graph(options) => {
+                load(&options.file.file).and_then(|plan| out::print(options.format.draw(&plan)).map(drop))
             }
+            Command::Schema => out::print(config::SCHEMA).map(drop),
             Command::Topics(topics::Topics::Create(options)) => {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
-            Command::Completions(options) => {
-                manual::completions(&options);
-                Ok(())
-            }
+            Command::Completions(options) => manual::completions(&options),
             Command::Man(options) => manual::man(&options),
             Command::Top(options) => top::run(&options),
             Command::Status(options) => top::status(&options),
@@ -183,13 +229,12 @@ impl Cli {
 fn load(file: &std::path::Path) -> Result<Plan, String> {
     let plan = config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())?;
     if !plan.warnings.is_empty() {
-        eprintln!("{}", plan.warnings.to_string().trim_end());
+        out::tell(plan.warnings.to_string().trim_end());
     }
     Ok(plan)
 }
 
 fn build(folder: &std::path::Path) -> Result<(), String> {
     let component = millrace::stage::plugin::build::build(folder).map_err(|error| format!("error: {error}"))?;
-    println!("{}", component.display());
-    Ok(())
+    out::print(format!("{}\n", component.display())).map(drop)
 }

@@ -1,18 +1,24 @@
 //! `millrace produce`: lines of standard input into a topic.
 
-use std::io::{BufRead, Write, stdin, stdout};
+use std::io::{BufRead, stdin};
 
 use clap::Args;
 
 use super::ground::Ground;
+use super::out::{self, Reader};
 use super::progress::Progress;
-use super::topic::Topic;
+use super::topic::{Line, There, Topic};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
+#[command(
+    after_help = "Each line is a message as it stands, JSON or not; blank lines are passed over. With a failure it \
+    says up to which\nline all of them are in the topic.\n\n\
+    Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
     millrace produce flight-delay-ml-request --embedded .millrace/embedded < flights.jsonl\n  \
-    millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)")]
+    millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)"
+)]
 pub struct Options {
+    /// The topic that the lines go to; in an embedded folder it is made where it is not there
     topic: String,
     #[command(flatten)]
     ground: Ground,
@@ -26,42 +32,70 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<(), String> {
     let mut topic = Topic::open(&options.topic, &options.ground, options.positions)?;
-    let progress = Progress::of_input();
-    let (mut lines, mut bytes) = (0_u64, 0_u64);
-    for line in stdin().lock().lines() {
-        let line = line.map_err(|error| format!("error: reading standard input after line {lines}: {error}"))?;
-        bytes += line.len() as u64 + 1;
-        if line.is_empty() {
-            continue;
-        }
-        let key = options.key.as_ref().map(|field| key(&line, field, lines + 1)).transpose()?;
-        topic.send(key, line)?;
-        lines += 1;
-        progress.row(bytes);
-        say(&mut topic, options)?;
-    }
-    drop(progress);
+    let mut input = Input { number: 0, messages: 0, is_asked: options.positions };
+    let read = input.send(&mut topic, options);
+    // what was sent before the input or the topic failed is acknowledged, or known not to be
     let finished = topic.finish();
-    say(&mut topic, options)?;
-    finished?;
-    eprintln!("{lines} messages into {}", options.topic);
+    let said = input.say(&mut topic);
+    read.and(finished)
+        .and(said)
+        .map_err(|said| format!("{said}\n{}", input.stands(&topic.there(input.number), options)))?;
+    out::tell(format_args!("{} messages into {}", input.messages, options.topic));
     Ok(())
 }
 
-fn say(topic: &mut Topic, options: &Options) -> Result<(), String> {
-    if !options.positions {
-        return Ok(());
-    }
-    let mut out = stdout().lock();
-    let mut written = topic.written().into_iter();
-    written
-        .try_for_each(|(partition, offset)| writeln!(out, "{partition}:{offset}"))
-        .map_err(|error| format!("error: writing to standard output: {error}"))
+/// Standard input, as far as it was read.
+struct Input {
+    /// Of the last line that was sent, blank ones counted.
+    number: usize,
+    messages: u64,
+    /// Somebody reads the positions.
+    is_asked: bool,
 }
 
-fn key(line: &str, field: &str, number: u64) -> Result<String, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(line).map_err(|error| format!("error: line {number} is not JSON: {error}"))?;
+impl Input {
+    fn send(&mut self, topic: &mut Topic, options: &Options) -> Result<(), String> {
+        let progress = Progress::of_input();
+        let mut bytes = 0;
+        for (number, text) in (1..).zip(stdin().lock().lines()) {
+            let text = text.map_err(|error| format!("error: standard input, line {number}: {error}"))?;
+            bytes += text.len() as u64 + 1;
+            if text.is_empty() {
+                continue;
+            }
+            let key = options.key.as_ref().map(|field| key(&text, field, number)).transpose()?;
+            self.number = number;
+            topic.send(Line { number, key, text })?;
+            self.messages += 1;
+            progress.row(bytes);
+            self.say(topic)?;
+        }
+        Ok(())
+    }
+
+    /// The lines go on without whoever has read enough positions.
+    fn say(&mut self, topic: &mut Topic) -> Result<(), String> {
+        if self.is_asked {
+            let lines = topic.positions().into_iter().map(|(partition, offset)| format!("{partition}:{offset}\n"));
+            self.is_asked = out::print(lines.collect::<String>())? == Reader::Reads;
+        }
+        Ok(())
+    }
+
+    fn stands(&self, there: &There, options: &Options) -> String {
+        let more = if there.perhaps_more { "; of the lines after it some may be there too" } else { ", and no more" };
+        let next = there.through + 1;
+        format!(
+            "standard input up to line {} is in {}{more}; to go on, give it what begins with line {next} (tail -n +{next})",
+            there.through, options.topic
+        )
+    }
+}
+
+fn key(line: &str, field: &str, number: usize) -> Result<String, String> {
+    let value: serde_json::Value = serde_json::from_str(line)
+        .map_err(|error| format!("error: standard input, line {number} is not JSON: {error}"))?;
     let text = value.get(field).and_then(|value| value.as_str());
-    text.map(str::to_owned).ok_or_else(|| format!("error: line {number} has no text in `{field}` to be its key"))
+    text.map(str::to_owned)
+        .ok_or_else(|| format!("error: standard input, line {number} has no text in `{field}` to be its key"))
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::ground::Ground;
+use super::out;
 use super::progress::Progress;
 use super::rows::Rows;
-use super::topic::Topic;
+use super::topic::{Line, There, Topic};
 
 /// Rows that go out between two looks at the clock.
 const BURST_SECONDS: f64 = 0.02;
@@ -17,13 +18,16 @@ const BURST_SECONDS: f64 = 0.02;
 #[derive(Args)]
 #[command(after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\
     A column of a Parquet file is a field: decimals are numbers, binary is base64, NaN is null, nested columns\n\
-    are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\n\
+    are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\
+    A line of JSON that is no object ends the replay, as every failure does: it says how many rows are in the topic,\n\
+    and which --skip goes on from there.\n\n\
     Examples:\n  \
     millrace replay examples/flight-delay/sample.jsonl --topic flight-delay-ml-request --rate 100 --uuid UUID\n  \
     millrace replay flights.parquet --topic flight-delay-ml-request --embedded .millrace/embedded")]
 pub struct Options {
     /// A file of JSON lines (.jsonl, .json, .ndjson), CSV with a header (.csv), or Parquet (.parquet)
     file: PathBuf,
+    /// The topic that the rows go to; in an embedded folder it is made where it is not there
     #[arg(long)]
     topic: String,
     #[command(flatten)]
@@ -34,6 +38,9 @@ pub struct Options {
     /// Begin again at the end, until Ctrl-C
     #[arg(long = "loop")]
     again: bool,
+    /// Pass over so many rows first: an earlier replay says how many of them are there
+    #[arg(long, value_name = "N", default_value = "0", conflicts_with = "again", hide_default_value = true)]
+    skip: usize,
     /// Put a new UUID into this field of each row
     #[arg(long, value_name = "FIELD")]
     uuid: Option<String>,
@@ -48,31 +55,55 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub fn run(options: &Options) -> Result<(), String> {
     let mut rows = open(options)?;
+    (0..options.skip).try_for_each(|before| passed_over(&mut rows, before)).map_err(|said| of_file(options, &said))?;
     let mut topic = Topic::open(&options.topic, &options.ground, false)?;
     let progress = Progress::new((!options.again).then(|| rows.whole()));
-    let (started, mut before) = (Instant::now(), 0);
-    let read = loop {
-        match rows.next_row() {
-            Ok(Some(row)) => {
-                topic.send(None, row)?;
-                progress.row(rows.at());
-                pace(options, started, progress.rows(), &mut topic)?;
-            }
-            // a file without rows has no second round
-            Ok(None) if options.again && progress.rows() > before => {
-                before = progress.rows();
-                rows = open(options)?;
-            }
-            Ok(None) => break Ok(()),
-            Err(said) => break Err(said),
-        }
-    };
+    let read = send(&mut rows, &mut topic, &progress, options);
     let sent = progress.rows();
     drop(progress);
-    topic.finish()?;
-    let into = format!("{sent} rows of {} into {}", options.file.display(), options.topic);
-    read.map(|()| eprintln!("{into}"))
-        .map_err(|said| format!("error: {}: {said}\n{into} before that", options.file.display()))
+    // what was sent before the file or the topic failed is acknowledged, or known not to be
+    let done = read.and(topic.finish());
+    done.map_err(|said| format!("{said}\n{}", stands(&topic.there(options.skip + sent as usize), options)))?;
+    out::tell(format_args!("{sent} rows of {} into {}", options.file.display(), options.topic));
+    Ok(())
+}
+
+fn send(rows: &mut Rows, topic: &mut Topic, progress: &Progress, options: &Options) -> Result<(), String> {
+    let (started, mut before) = (Instant::now(), 0);
+    loop {
+        match rows.next_row().map_err(|said| of_file(options, &said))? {
+            Some(text) => {
+                progress.row(rows.at());
+                let number = options.skip + progress.rows() as usize;
+                topic.send(Line { number, key: None, text })?;
+                pace(options, started, progress.rows(), topic)?;
+            }
+            // a file without rows has no second round
+            None if options.again && progress.rows() > before => {
+                before = progress.rows();
+                *rows = open(options)?;
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+fn passed_over(rows: &mut Rows, before: usize) -> Result<(), String> {
+    let row = rows.next_row()?;
+    row.map(drop).ok_or_else(|| format!("it has {before} rows, fewer than --skip says"))
+}
+
+fn of_file(options: &Options, said: &str) -> String {
+    format!("error: {}: {said}", options.file.display())
+}
+
+fn stands(there: &There, options: &Options) -> String {
+    let (through, file, topic) = (there.through, options.file.display(), &options.topic);
+    if options.again {
+        return format!("{through} rows of {file} went into {topic} before that");
+    }
+    let more = if there.perhaps_more { "; of the rows after them some may be there too" } else { ", and no more" };
+    format!("the first {through} rows of {file} are in {topic}{more}; to go on, add --skip {through}")
 }
 
 fn open(options: &Options) -> Result<Rows, String> {

@@ -20,11 +20,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const STOPPED_AT_ONCE: i32 = 130;
 
 #[derive(Args)]
+#[command(
+    after_help = "The first SIGTERM or Ctrl-C drains: what was read is committed and written. A second one ends it at once, \
+    and\nnothing is lost then either: the next start goes on from each sink's position.\n\n\
+    Examples:\n  \
+    millrace run pipelines/flight-delay.toml --listen 127.0.0.1:9464\n  \
+    millrace run pipelines/flight-delay.toml --embedded .millrace/embedded"
+)]
 pub struct Options {
     /// The pipeline's TOML file
     pub file: PathBuf,
     /// Workers in this process; each is a member of the consumer group
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_name = "N")]
     workers: NonZeroU16,
     /// Folder for the files of each generation and the workers' slots; keep it between starts
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]

@@ -3,7 +3,6 @@
 //! It reads the log itself and runs the file's own stages in its own process, so it can neither slow the pipeline nor
 //! move it; and it shows what an edited file would do before anybody runs that.
 
-use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,8 +15,8 @@ use millrace::probe::{self, Probe};
 use millrace::topic::{Begin, Event, Manner, Place, Reader};
 use serde_json::{Value, json};
 
-use super::ground;
 use super::interrupt::Interrupt;
+use super::{ground, out};
 
 /// How late a signal may be seen.
 const POLL: Duration = Duration::from_millis(200);
@@ -67,18 +66,16 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let begins = reader.begins(options.from).map_err(failed)?;
     reader.start(&begins).map_err(failed)?;
     let from: Vec<_> = begins.iter().map(|(partition, offset)| format!("{partition}:{offset}")).collect();
-    eprintln!("tapping `{}` of `{}` {place}, from {}; Ctrl-C ends", options.at, plan.source.topic, from.join(" "));
+    let (at, topic) = (&options.at, &plan.source.topic);
+    out::tell(format_args!("tapping `{at}` of `{topic}` {place}, from {}; Ctrl-C ends", from.join(" ")));
     let mut tap =
         Tap { probe: &mut probe, options, stages, sample: Sample::new(options.rows_per_second_max), lines: 0 };
     let done = tap.follow(&mut reader, &interrupt);
-    eprintln!("{}", tap.said());
-    match done {
-        // who reads our output has seen enough
-        Err(Failed::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Failed::Output(error)) => Err(format!("error: writing to standard output: {error}")),
-        Err(Failed::Topic(error)) => Err(format!("error: topic `{}` {place}: {error}", plan.source.topic)),
-        Ok(()) => Ok(()),
-    }
+    out::tell(tap.said());
+    done.map_err(|failed| match failed {
+        Failed::Output(said) => said,
+        Failed::Topic(error) => format!("error: topic `{topic}` {place}: {error}"),
+    })
 }
 
 /// How many stages come up to that one, itself included.
@@ -91,7 +88,7 @@ fn stage(plan: &Plan, name: &str) -> Result<usize, String> {
 }
 
 enum Failed {
-    Output(io::Error),
+    Output(String),
     Topic(millrace::error::Error),
 }
 
@@ -120,7 +117,7 @@ impl Tap<'_, '_> {
                 told = Instant::now();
                 let now = self.said();
                 if now != said {
-                    eprintln!("{now}");
+                    out::tell(&now);
                     said = now;
                 }
             }
@@ -133,7 +130,7 @@ impl Tap<'_, '_> {
         format!("{} lines of {taken} messages; {passed_over} messages passed over", self.lines)
     }
 
-    /// False: as many lines as were asked for are out.
+    /// False: as many lines as were asked for are out, or who reads them has seen enough.
     fn show(&mut self, message: &impl Message) -> Result<bool, Failed> {
         let (steps, _) = self.probe.run(message).map_err(Failed::Topic)?;
         // steps end where no row is left: then this stage was not reached
@@ -141,8 +138,9 @@ impl Tap<'_, '_> {
         let rows = (0..).zip(&step.rows).map(|(index, row)| line(message, index, row));
         let lines = rows.chain(step.rejects.iter().map(|reject| rejected(message, reject)));
         for line in lines.collect::<Vec<_>>() {
-            let mut out = io::stdout().lock();
-            writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failed::Output)?;
+            if out::print(line + "\n").map_err(Failed::Output)? == out::Reader::HasGone {
+                return Ok(false);
+            }
             self.lines += 1;
             self.sample.shown();
             if self.options.rows_max.is_some_and(|rows_max| self.lines >= rows_max) {

@@ -1,4 +1,7 @@
 //! A topic that lines are written to, wherever it is.
+//!
+//! Invariant: each line is there once, in the order in which the lines came; after a failure it is known up to which
+//! one all of them are there.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,100 +9,136 @@ use std::time::Duration;
 use millrace::kafka;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 
 use super::ground::Ground;
+use super::receipts::Receipts;
 
 /// Lines that are written to an embedded topic at once.
 const CHUNK_LINES_MAX: usize = 1_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub enum Topic {
-    Kafka { producer: BaseProducer<kafka::Deliveries>, topic: String },
-    Embedded { folder: Box<Folder>, topic: String, lines: Vec<(Option<String>, String)>, written: Vec<(i32, i64)> },
+    Kafka { producer: BaseProducer<Receipts>, topic: String },
+    Embedded { folder: Box<Folder>, topic: String, lines: Vec<Line>, positions: Vec<(i32, i64)> },
+}
+
+pub struct Line {
+    /// In the input, from 1; each is higher than the one before.
+    pub number: usize,
+    pub key: Option<String>,
+    pub text: String,
+}
+
+/// How much of the input is in the topic.
+pub struct There {
+    /// All that was sent, up to this one.
+    pub through: usize,
+    /// Of those behind it, some may be there too.
+    pub perhaps_more: bool,
 }
 
 impl Topic {
-    /// `positions`: [`Topic::written`] will be asked for.
+    /// `positions`: [`Topic::positions`] will be asked for.
     pub fn open(topic: &str, ground: &Ground, positions: bool) -> Result<Topic, String> {
         let topic = topic.to_owned();
         match &ground.embedded {
             Some(folder) => Topic::embedded(folder, topic),
             None => {
-                let deliveries =
-                    if positions { kafka::Deliveries::with_positions() } else { kafka::Deliveries::default() };
-                let mut config = kafka::client_config(&ground.brokers, "millrace-produce");
+                let mut config = kafka::producer_config(&ground.brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer = config.create_with_context(deliveries).map_err(|error| format!("error: {error}"))?;
-                Ok(Topic::Kafka { producer, topic })
+                let producer = config.create_with_context(Receipts::new(positions));
+                Ok(Topic::Kafka { producer: producer.map_err(|error| format!("error: {error}"))?, topic })
             }
         }
     }
 
     fn embedded(folder: &Path, topic: String) -> Result<Topic, String> {
         let folder = Folder::open(folder).map_err(|error| format!("error: {error}"))?;
-        Ok(Topic::Embedded { folder: Box::new(folder), topic, lines: Vec::new(), written: Vec::new() })
+        Ok(Topic::Embedded { folder: Box::new(folder), topic, lines: Vec::new(), positions: Vec::new() })
     }
 
-    pub fn send(&mut self, key: Option<String>, line: String) -> Result<(), String> {
+    /// An error may be about lines before this one.
+    pub fn send(&mut self, line: Line) -> Result<(), String> {
         match self {
-            Topic::Kafka { producer, topic } => send(producer, topic, key.as_deref(), &line),
+            Topic::Kafka { producer, topic } => send(producer, topic, &line),
             Topic::Embedded { lines, .. } => {
-                lines.push((key, line));
+                lines.push(line);
                 if lines.len() >= CHUNK_LINES_MAX { self.write() } else { Ok(()) }
             }
         }
     }
 
     /// Partition and offset of what was acknowledged since the last look; to be looked at after each line.
-    pub fn written(&mut self) -> Vec<(i32, i64)> {
+    pub fn positions(&mut self) -> Vec<(i32, i64)> {
         match self {
-            Topic::Kafka { producer, .. } => producer.context().acknowledged(),
-            Topic::Embedded { written, .. } => std::mem::take(written),
+            Topic::Kafka { producer, .. } => producer.context().positions(),
+            Topic::Embedded { positions, .. } => std::mem::take(positions),
         }
     }
 
     /// What is waiting to fill a chunk goes now.
     pub fn write(&mut self) -> Result<(), String> {
-        let Topic::Embedded { folder, topic, lines, written } = self else { return Ok(()) };
+        let Topic::Embedded { folder, topic, lines, positions } = self else { return Ok(()) };
         // whoever does not ask for them has no use for the last chunk's
-        *written = append(folder, topic, lines).map_err(|error| format!("error: {error}"))?;
+        *positions = append(folder, topic, lines).map_err(|error| format!("error: {error}"))?;
         lines.clear();
         Ok(())
     }
 
-    /// Waits until everything is acknowledged.
+    /// Waits until everything is acknowledged; after a failure, until it is known what is.
     pub fn finish(&mut self) -> Result<(), String> {
         self.write()?;
         let Topic::Kafka { producer, topic } = self else { return Ok(()) };
-        producer.flush(TIMEOUT).map_err(|error| format!("error: writing to topic `{topic}`: {error}"))?;
-        producer.context().failure().map_err(|error| format!("error: {error}"))
+        if producer.context().failure().is_some() {
+            // what was not sent yet would come after the hole
+            producer.purge(PurgeConfig::default().queue());
+        }
+        producer.flush(TIMEOUT).map_err(|error| said(topic, &error))?;
+        failure(producer, topic)
+    }
+
+    /// `sent`: the number of the last line that was sent.
+    pub fn there(&self, sent: usize) -> There {
+        let missing = match self {
+            Topic::Kafka { producer, .. } => producer.context().first_missing(),
+            Topic::Embedded { lines, .. } => lines.first().map(|line| line.number),
+        };
+        let perhaps_more = missing.is_some() && matches!(self, Topic::Kafka { .. });
+        There { through: missing.map_or(sent, |missing| missing - 1), perhaps_more }
     }
 }
 
-fn send(producer: &BaseProducer<kafka::Deliveries>, topic: &str, key: Option<&str>, line: &str) -> Result<(), String> {
-    let mut record = BaseRecord::<str, str>::to(topic).payload(line);
-    record.key = key;
+fn said(topic: &str, error: &KafkaError) -> String {
+    format!("error: writing to topic `{topic}`: {error}")
+}
+
+fn failure(producer: &BaseProducer<Receipts>, topic: &str) -> Result<(), String> {
+    producer.context().failure().map_or(Ok(()), |error| Err(said(topic, &error)))
+}
+
+/// Nothing more goes once a delivery failed.
+fn send(producer: &BaseProducer<Receipts>, topic: &str, line: &Line) -> Result<(), String> {
+    let mut record = BaseRecord::<str, str, usize>::with_opaque_to(topic, line.number).payload(&line.text);
+    record.key = line.key.as_deref();
+    producer.context().sent(line.number);
     loop {
         match producer.send(record) {
             Ok(()) => {
                 producer.poll(Duration::ZERO);
-                return Ok(());
+                return failure(producer, topic);
             }
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                 producer.poll(Duration::from_millis(10));
+                failure(producer, topic)?;
                 record = back;
             }
-            Err((error, _)) => return Err(format!("error: writing to topic `{topic}`: {error}")),
+            Err((error, _)) => return Err(said(topic, &error)),
         }
     }
 }
 
-fn append(
-    folder: &mut Folder,
-    topic: &str,
-    lines: &[(Option<String>, String)],
-) -> millrace_embedded::Result<Vec<(i32, i64)>> {
+fn append(folder: &mut Folder, topic: &str, lines: &[Line]) -> millrace_embedded::Result<Vec<(i32, i64)>> {
     let timestamp_ms = now_ms();
     let mut transaction = folder.begin()?;
     let topic = transaction.topic(topic, 1, TOPIC_ROWS_MAX)?;
@@ -107,10 +146,10 @@ fn append(
     for partition in 0..topic.partitions {
         let theirs = lines.iter().zip((0..topic.partitions).cycle()).filter(|(_, its)| *its == partition);
         let theirs: Vec<_> = theirs.collect();
-        let records = theirs.iter().map(|((key, line), _)| Record {
+        let records = theirs.iter().map(|(line, _)| Record {
             timestamp_ms,
-            key: key.as_ref().map(String::as_bytes),
-            value: Some(line.as_bytes()),
+            key: line.key.as_ref().map(String::as_bytes),
+            value: Some(line.text.as_bytes()),
             headers: &[],
         });
         let first = transaction.append(&topic, partition, records)?;

@@ -11,6 +11,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode;
 use serde_json::json;
 
+use super::out;
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Subcommand)]
@@ -60,19 +62,18 @@ pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
             Err((name, code)) => failed.push(format!("error: topic `{name}` at {brokers} cannot be created: {code}")),
         }
     }
-    say(&done, options);
-    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+    let printed = out::print(said(&done, options)).map(drop);
+    if failed.is_empty() { printed } else { Err(failed.join("\n")) }
 }
 
-fn say(done: &[(String, bool)], options: &Create) {
+fn said(done: &[(String, bool)], options: &Create) -> String {
     if options.json {
         let topic = |(name, created): &(String, bool)| json!({ "topic": name, "created": created, "partitions": created.then_some(options.partitions) });
-        return println!("{}", json!({ "topics": done.iter().map(topic).collect::<Vec<_>>() }));
+        return format!("{}\n", json!({ "topics": done.iter().map(topic).collect::<Vec<_>>() }));
     }
-    for (name, created) in done {
-        match created {
-            true => println!("{name}: created, {} partitions", options.partitions),
-            false => println!("{name}: there already"),
-        }
-    }
+    let line = |(name, created): &(String, bool)| match created {
+        true => format!("{name}: created, {} partitions\n", options.partitions),
+        false => format!("{name}: there already\n"),
+    };
+    done.iter().map(line).collect()
 }

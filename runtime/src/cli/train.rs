@@ -6,6 +6,8 @@ use std::path::Path;
 use millrace::config;
 use millrace::train::{self, Progress};
 
+use super::out;
+
 /// Without a terminal, a line for each so many rounds or lines read.
 const ROUNDS_PER_LINE: u32 = 25;
 const READ_PER_LINE: usize = 16 * 4_096;
@@ -14,15 +16,14 @@ pub fn run(file: &Path) -> Result<(), String> {
     let env = |name: &str| std::env::var(name).ok();
     let training = config::check_training(file, &env).map_err(|diagnostics| diagnostics.to_string())?;
     if !training.warnings.is_empty() {
-        eprintln!("{}", training.warnings.to_string().trim_end());
+        out::tell(training.warnings.to_string().trim_end());
     }
     let terminal = io::stderr().is_terminal();
     let report = train::train(&training, &mut |progress| say(progress, terminal));
     if terminal {
-        eprint!("\r\x1b[K");
+        drop(write!(io::stderr(), "\r\x1b[K"));
     }
-    print!("{}", report.map_err(|error| format!("error: {error}"))?);
-    Ok(())
+    out::print(report.map_err(|error| format!("error: {error}"))?.to_string()).map(drop)
 }
 
 fn say(progress: Progress, terminal: bool) {

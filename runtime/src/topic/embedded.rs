@@ -36,7 +36,7 @@ impl Reader {
                 path.display()
             )));
         }
-        let folder = Folder::open(path).map_err(error)?;
+        let folder = Folder::look(path).map_err(error)?;
         let wake = folder.wake().map_err(error)?;
         let topic = folder.topic(topic).map_err(error)?.ok_or_else(|| {
             Error::retry(

@@ -59,6 +59,15 @@ impl Disk {
         self.mount(&["-o", &format!("remount,{how}")]);
     }
 
+    /// What is in it, at another place where it may only be read.
+    pub fn only_to_read(&self, folder: &Path) -> Disk {
+        fs::create_dir_all(folder).unwrap();
+        let same = Disk(folder.to_owned());
+        same.mount(&["--bind", self.0.to_str().unwrap()]);
+        same.mount(&["-o", "remount,bind,ro"]);
+        same
+    }
+
     fn mount(&self, options: &[&str]) {
         let mounted = Command::new("mount").args(options).arg(&self.0).output().unwrap();
         assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));

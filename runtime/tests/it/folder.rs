@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -186,6 +187,49 @@ fn a_folder_on_a_disk_that_is_read_only() {
         bed.await_rows(ids.len(), &mut process);
         process.drain();
         bed.assert_exactly_once(&ids);
+    });
+}
+
+/// As for somebody who may read the folder and not write to it: beside a pipeline that runs on it, and without one.
+#[test]
+fn who_may_only_read_a_folder_reads_it() {
+    where_mounting_is_allowed("folder::who_may_only_read_a_folder_reads_it", || {
+        let mut bed = Bed::new("only-read");
+        let disk = Disk::new(&bed.folder.join("disk"), "64m");
+        // SQLite takes these for letters of its own
+        bed.data = disk.path().join("data 50%?#");
+        let theirs = disk.only_to_read(&bed.folder.join("theirs")).path().join("data 50%?#");
+        let consume = |options: &[&str]| {
+            let mut consume = Command::new(env!("CARGO_BIN_EXE_millrace"));
+            consume.args(["consume", "flight-delay-ml-response", "--embedded"]).arg(&theirs).args(options);
+            consume
+        };
+        let assert_reads = |rows: usize| {
+            let read = consume(&[]).output().unwrap();
+            assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+            assert_eq!(String::from_utf8(read.stdout).unwrap().lines().count(), rows);
+        };
+        bed.produce(&flights(50, "before").0);
+        let mut process = bed.start(&[]);
+        bed.await_rows(50, &mut process);
+        assert_reads(50);
+        process.drain();
+        drop(Folder::open(&bed.data).unwrap());
+        assert!(!bed.data.join("millrace.sqlite-wal").exists());
+        assert_reads(50);
+
+        let mut follows = consume(&["--follow"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(follows.stdout.take().unwrap()).lines();
+        (0..50).for_each(|_| drop(lines.next().unwrap().unwrap()));
+        bed.produce(&flights(50, "after").0);
+        let mut process = bed.start(&[]);
+        bed.await_rows(100, &mut process);
+        let ended = follows.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("somebody has begun to write to it"), "{said}");
+        assert_reads(100);
+        process.drain();
     });
 }
 

@@ -15,5 +15,6 @@ mod parity;
 mod positions;
 mod process;
 mod replay;
+mod shell;
 mod standing;
 mod traces;

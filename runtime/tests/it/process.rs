@@ -8,6 +8,12 @@ use std::time::{Duration, Instant};
 /// Long enough for a busy machine; nothing waits for it to pass.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// By the shell's own `kill`: the program of that name is a package that a bare machine lacks.
+pub fn signal(id: u32, name: &str) {
+    let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
 /// `millrace run`, and what it says.
 pub struct Process {
     child: Child,
@@ -68,8 +74,7 @@ impl Process {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        signal(self.child.id(), name);
     }
 
     /// Exit code, and all that it said.

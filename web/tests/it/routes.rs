@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::http;
+use crate::pipeline::terminate;
 use crate::rig::{CLASSIFY, FORM, Rig, events_path, fixture, prediction, response_path};
 
 /// What is still open then is cut off.
@@ -208,8 +209,7 @@ async fn the_command_serves_before_its_services_are_up_and_ends_well_on_a_signal
     let at = lines.find_map(|line| line.ok()?.split_once("http://").map(|(_, at)| at.trim_end_matches('/').to_owned()));
     let address: SocketAddr = at.expect("it says where the page is").parse().expect("an address");
     assert_eq!(http::get(address, "/flights/delays/predict_kafka").await.code, 200);
-    let killed = Command::new("kill").arg(process.0.id().to_string()).status().expect("kill");
-    assert!(killed.success() && process.0.wait().expect("it ends").success());
+    assert!(terminate(process.0.id()) && process.0.wait().expect("it ends").success());
 }
 
 #[test]
@@ -222,6 +222,11 @@ fn a_model_that_is_not_there_is_said_at_once() {
         "error: /nowhere/model.toml (--model or MILLRACE_WEB_MODEL chooses another folder): No such file or directory \
          (os error 2)\n"
     );
+
+    // and where nobody hears it, as with `2>&1 | head -1`
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(command.stderr(writer).status().expect("it runs").code(), Some(1));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use millrace::plan::Plan;
 use millrace::positions::{Request, Reset, Target, To};
 
+use super::super::out::{self, Reader};
 use super::{Pipeline, failed, runtime};
 
 #[derive(Args)]
@@ -96,16 +97,15 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         return Err(refused.join("\n"));
     }
     if proposal.moves.moves.is_empty() {
-        println!("everything stands there already: nothing to move");
-        return Ok(());
+        return out::print("everything stands there already: nothing to move\n").map(drop);
     }
-    reset.explain(&proposal).iter().for_each(|line| println!("{line}"));
-    if !options.yes && !agreed()? {
+    let reader = out::print(reset.explain(&proposal).join("\n") + "\n")?;
+    if !options.yes && (reader == Reader::HasGone || !agreed()?) {
         return Err("nothing was moved".into());
     }
     let record = reset.run(&proposal).map_err(failed)?;
-    println!("{} moved; recorded in {}", counted(proposal.moves.moves.len()), record.display());
-    Ok(())
+    let moved = counted(proposal.moves.moves.len());
+    out::print(format!("{moved} moved; recorded in {}\n", record.display())).map(drop)
 }
 
 fn counted(moves: usize) -> String {
@@ -128,9 +128,10 @@ fn agreed() -> Result<bool, String> {
     if !io::stdin().is_terminal() {
         return Err("error: this asks before it moves anything, and there is no terminal to ask on: add --yes".into());
     }
-    eprint!("Move them? [y/N] ");
     let mut answer = String::new();
-    let read = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
+    let mut terminal = io::stderr();
+    let asked = write!(terminal, "Move them? [y/N] ").and_then(|()| terminal.flush());
+    let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
     read.map_err(|error| format!("error: reading the answer: {error}"))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

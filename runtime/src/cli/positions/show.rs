@@ -9,6 +9,7 @@ use millrace::positions::{Head, Partition, Sink, View, Viewer};
 use millrace::source::group::Offsets;
 use serde::Serialize;
 
+use super::super::out;
 use super::{Pipeline, failed, runtime};
 
 #[derive(Args)]
@@ -17,7 +18,7 @@ use super::{Pipeline, failed, runtime};
 pub struct Options {
     #[command(flatten)]
     pub pipeline: Pipeline,
-    /// JSON, for scripts
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -27,12 +28,13 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let ground = options.pipeline.ground();
     let viewer = Viewer::open(plan, &ground, Offsets::Last, runtime.handle().clone());
     let view = viewer.and_then(|mut viewer| viewer.view()).map_err(failed)?;
-    if options.json {
-        let report = serde_json::to_string_pretty(&Report::new(plan, &view));
-        println!("{}", report.map_err(|error| format!("error: positions as JSON: {error}"))?);
-    } else {
-        print!("{}", table(plan, &view));
-    }
+    out::print(match options.json {
+        true => {
+            let report = serde_json::to_string_pretty(&Report::new(plan, &view));
+            report.map_err(|error| format!("error: positions as JSON: {error}"))? + "\n"
+        }
+        false => table(plan, &view),
+    })?;
     let unread: Vec<_> = view.unread.iter().map(|(sink, why)| format!("error: sink `{sink}`: {why}")).collect();
     if unread.is_empty() { Ok(()) } else { Err(unread.join("\n")) }
 }

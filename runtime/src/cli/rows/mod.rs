@@ -3,16 +3,18 @@
 //! Invariant: in memory is one row of a text, or one batch of a Parquet file, however long the file.
 //! Knows nothing of topics.
 
+mod csv;
+mod json;
 mod parquet;
-mod text;
 
+use std::fs;
 use std::path::Path;
 
 use uuid::Uuid;
 
 pub enum Rows {
-    Json(text::Json),
-    Csv(text::Csv),
+    Json(json::Json),
+    Csv(csv::Csv),
     Parquet(Box<parquet::Parquet>),
 }
 
@@ -20,8 +22,8 @@ impl Rows {
     /// With `uuid`, each row gets a new UUID in that field, whatever the file has there.
     pub fn open(file: &Path, uuid: Option<&str>) -> Result<Rows, String> {
         let opened = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("jsonl" | "json" | "ndjson") => text::Json::open(file, uuid).map(Rows::Json),
-            Some("csv") => text::Csv::open(file, uuid).map(Rows::Csv),
+            Some("jsonl" | "json" | "ndjson") => json::Json::open(file, uuid).map(Rows::Json),
+            Some("csv") => csv::Csv::open(file, uuid).map(Rows::Csv),
             Some("parquet") => parquet::Parquet::open(file, uuid).map(|rows| Rows::Parquet(Box::new(rows))),
             _ => Err("expected a file whose name ends in .jsonl, .json, .ndjson, .csv or .parquet".to_owned()),
         };
@@ -57,4 +59,8 @@ impl Rows {
 
 fn new_uuid() -> String {
     Uuid::new_v4().to_string()
+}
+
+fn size(file: &Path) -> Result<u64, String> {
+    fs::metadata(file).map(|found| found.len()).map_err(|error| error.to_string())
 }

@@ -4,14 +4,15 @@ mod states;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::ask;
+use super::out::Reader;
+use super::{ask, out};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// To the top left, and everything after it gone.
@@ -25,8 +26,7 @@ pub struct Options {
 }
 
 pub fn status(options: &Options) -> Result<(), String> {
-    println!("{}", ask::get(&options.at, "/status")?);
-    Ok(())
+    out::print(ask::get(&options.at, "/status")? + "\n").map(drop)
 }
 
 /// Until it is interrupted; once where nobody looks at a terminal.
@@ -36,8 +36,8 @@ pub fn run(options: &Options) -> Result<(), String> {
         let now = Sample::take(&options.at)?;
         let drawn = draw(&now, before.as_ref());
         let terminal = io::stdout().is_terminal();
-        let out = if terminal { format!("{CLEAR}{drawn}") } else { drawn };
-        if io::stdout().write_all(out.as_bytes()).is_err() || !terminal {
+        let drawn = if terminal { format!("{CLEAR}{drawn}") } else { drawn };
+        if out::print(drawn)? == Reader::HasGone || !terminal {
             return Ok(());
         }
         before = Some(now);

@@ -24,6 +24,11 @@ pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with ./dev test"))
 }
 
+/// What is sent is in the topic once, and in its order.
+pub fn producer_config() -> ClientConfig {
+    millrace::kafka::producer_config(&setting("KAFKA_BROKERS"), "test")
+}
+
 pub struct Rig {
     pub name: String,
     pub folder: PathBuf,
@@ -32,12 +37,6 @@ pub struct Rig {
     runtime: Runtime,
     partitions: i32,
     environment: Vec<(String, String)>,
-}
-
-/// A message that is sent again keeps its place, and is there once.
-fn producer() -> BaseProducer {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", setting("KAFKA_BROKERS")).set("enable.idempotence", "true").create().unwrap()
 }
 
 impl Rig {
@@ -101,7 +100,7 @@ impl Rig {
 
     /// Spreads messages over the partitions in turn; they are in the log when this returns.
     pub fn produce(&self, messages: &[Vec<u8>]) {
-        let producer = producer();
+        let producer: BaseProducer = producer_config().create().unwrap();
         let topic = self.topic("request");
         for (index, message) in messages.iter().enumerate() {
             let partition = index as i32 % self.partitions;
@@ -128,7 +127,7 @@ impl Rig {
 
     /// One message into the first partition, as a sender that is in a trace.
     pub fn produce_traced(&self, message: &[u8], traceparent: &str) {
-        let producer = producer();
+        let producer: BaseProducer = producer_config().create().unwrap();
         let topic = self.topic("request");
         let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(traceparent) });
         let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(message).headers(headers);

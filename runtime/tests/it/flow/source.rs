@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 
-use super::rig::{PATIENCE, Rig, flights, request, setting};
+use super::rig::{PATIENCE, Rig, flights, producer_config, request};
 
 fn producer(compression: &str) -> BaseProducer {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-        .set("enable.idempotence", "true")
-        .set("compression.type", compression)
-        .create()
-        .unwrap()
+    producer_config().set("compression.type", compression).create().unwrap()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::embedded::Bed;
 use crate::flow::rig::Rig;
-use crate::process::{PATIENCE, Process};
+use crate::process::{PATIENCE, Process, signal};
 
 pub enum Stand {
     Services(Box<Rig>),
@@ -172,8 +172,7 @@ impl Running {
 
     /// Ctrl-C, and a good end: the lines that were not looked at, and the last word.
     pub fn interrupt(mut self) -> (Vec<Value>, String) {
-        let sent = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        signal(self.child.id(), "INT");
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let lines = self.out.iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
         (lines, self.err.iter().last().unwrap())
