@@ -18,6 +18,7 @@ pub mod observe;
 pub mod plan;
 pub mod positions;
 pub mod probe;
+pub mod resend;
 pub mod schema;
 pub mod sink;
 pub mod source;

@@ -1,5 +1,6 @@
 //! Commands and what they print. Exit codes are in [`EXIT_CODES`].
 
+mod agree;
 mod ask;
 mod check;
 mod consume;
@@ -11,6 +12,7 @@ mod manual;
 mod positions;
 mod produce;
 mod progress;
+mod rejects;
 mod replay;
 mod rows;
 mod run;
@@ -62,6 +64,9 @@ enum Command {
     /// Show where a pipeline stands, or move it
     #[command(subcommand)]
     Positions(positions::Positions),
+    /// Show the messages that a pipeline refused, or send them again
+    #[command(subcommand)]
+    Rejects(rejects::Rejects),
     /// Watch a running pipeline: rates, latencies, lag, rejects
     Top(top::Options),
     /// Print how a running pipeline is, as JSON
@@ -151,6 +156,7 @@ impl Cli {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
+            Command::Rejects(rejects) => load(rejects.file()).and_then(|plan| rejects.run(&plan)),
             Command::Completions(options) => {
                 manual::completions(&options);
                 Ok(())

@@ -1,9 +1,10 @@
 //! A refused row as the rejects topic has it: one JSON object.
 //!
 //! `pipeline`, `generation`, `stage`, `code`, `reason`; where the message is: `topic`, `partition`, `offset`,
-//! `timestamp` (the message's own, ISO 8601, or null); and the message itself: `key` and `original`, as text where
-//! they are UTF-8, else as `key_base64` and `original_base64`. An original that does not fit into a record of the
-//! rejects topic is left where it is, and `original_bytes` says how large it was.
+//! `timestamp` (the message's own, ISO 8601, or null), `resent_from` (where it was before it was sent again); and the
+//! message itself: `key` and `original`, as text where they are UTF-8, else as `key_base64` and `original_base64`. An
+//! original that does not fit into a record of the rejects topic is left where it is, and `original_bytes` says how
+//! large it was.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +33,8 @@ struct Record<'a> {
     partition: i32,
     offset: i64,
     timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resent_from: Option<&'a str>,
     #[serde(flatten)]
     key: Option<Key<'a>>,
     #[serde(flatten)]
@@ -79,6 +82,7 @@ pub fn render(place: Place<'_>, reject: &Reject, origins: &Origins, whole: bool,
         partition: origins.partitions[message],
         offset: origins.offsets[message],
         timestamp: (timestamp_ms >= 0).then(|| time::format_timestamp(timestamp_ms * 1000)).flatten(),
+        resent_from: origins.resent_from.get(&reject.origin).map(String::as_str),
         key: origins.has_key[message].then(|| key(origins.keys.get(message))),
         original: if whole { original(value) } else { Original::LeftThere(value.len()) },
     };

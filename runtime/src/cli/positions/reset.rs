@@ -1,7 +1,6 @@
 //! `millrace positions reset`: what it would do, a question, and then it does it.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +8,7 @@ use clap::Args;
 use millrace::plan::Plan;
 use millrace::positions::{Request, Reset, Target, To};
 
+use super::super::agree::agreed;
 use super::{Pipeline, failed, runtime};
 
 #[derive(Args)]
@@ -100,7 +100,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         return Ok(());
     }
     reset.explain(&proposal).iter().for_each(|line| println!("{line}"));
-    if !options.yes && !agreed()? {
+    if !options.yes && !agreed("Move them?", "moves anything")? {
         return Err("nothing was moved".into());
     }
     let record = reset.run(&proposal).map_err(failed)?;
@@ -121,16 +121,4 @@ impl Options {
         };
         Request { target, to: self.to.0.clone(), partition: self.partition }
     }
-}
-
-/// Asks on the terminal.
-fn agreed() -> Result<bool, String> {
-    if !io::stdin().is_terminal() {
-        return Err("error: this asks before it moves anything, and there is no terminal to ask on: add --yes".into());
-    }
-    eprint!("Move them? [y/N] ");
-    let mut answer = String::new();
-    let read = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
-    read.map_err(|error| format!("error: reading the answer: {error}"))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
