@@ -5,6 +5,7 @@
 //! Knows nothing of JSON or Kafka's client.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -63,6 +64,8 @@ pub struct Origins {
     pub has_key: Vec<bool>,
     /// The values as they came, for rejects.
     pub values: Arena,
+    /// Of the few messages that were sent again: the position that they were sent from.
+    pub resent_from: BTreeMap<u32, String>,
     pub traces: Traces,
 }
 

@@ -66,9 +66,22 @@ impl ClientContext for Quiet {
 #[derive(Default)]
 pub struct Deliveries {
     failed: Mutex<Option<(String, KafkaError)>>,
+    /// Partition and offset of what was acknowledged, where somebody wants to know.
+    acknowledged: Option<Mutex<Vec<(i32, i64)>>>,
 }
 
 impl Deliveries {
+    /// Remembers positions too, until they are asked for.
+    pub fn with_positions() -> Deliveries {
+        Deliveries { acknowledged: Some(Mutex::default()), ..Deliveries::default() }
+    }
+
+    /// What was acknowledged since the last look, in that order.
+    pub fn acknowledged(&self) -> Vec<(i32, i64)> {
+        let Some(acknowledged) = &self.acknowledged else { return Vec::new() };
+        std::mem::take(&mut acknowledged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The first failure since the last look: the topic, and why.
     pub fn failure(&self) -> Result<(), Error> {
         match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -92,9 +105,17 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
+        match result {
+            Ok(message) => {
+                if let Some(acknowledged) = &self.acknowledged {
+                    let position = (message.partition(), message.offset());
+                    acknowledged.lock().unwrap_or_else(PoisonError::into_inner).push(position);
+                }
+            }
+            Err((error, message)) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
+            }
         }
     }
 }

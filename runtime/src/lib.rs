@@ -19,6 +19,7 @@ pub mod plan;
 pub mod positions;
 pub mod probe;
 pub mod rejects;
+pub mod resend;
 pub mod schema;
 pub mod sink;
 pub mod source;

@@ -1,7 +1,7 @@
 //! Rejects as rows: what a sink writes of a refused row, whichever kind of sink it is.
 //!
 //! Columns: `pipeline`, `generation`, `stage`, `code`, `reason`; where the message is: `topic`, `partition`, `offset`,
-//! `timestamp` (the message's own); `time`, when it was refused; and the message itself: `key` and `original`, as text
+//! `resent_from` (where it was before it was sent again), `timestamp` (the message's own); `time`, when it was refused; and the message itself: `key` and `original`, as text
 //! where they are UTF-8, else `key_base64` and `original_base64`. What a reject does not have is left out of its
 //! record. Where the whole does not fit into a record, `original_bytes` stands for the message: its value's size.
 //!
@@ -24,8 +24,19 @@ use crate::sink::Outbound;
 /// The sink that they go to, among the sinks; no other may have the name.
 pub const SINK: &str = "rejects";
 
-const WHAT: [&str; 10] =
-    ["pipeline", "generation", "stage", "code", "reason", "topic", "partition", "offset", "timestamp", "time"];
+const WHAT: [&str; 11] = [
+    "pipeline",
+    "generation",
+    "stage",
+    "code",
+    "reason",
+    "topic",
+    "partition",
+    "offset",
+    "resent_from",
+    "timestamp",
+    "time",
+];
 const MESSAGE: [&str; 4] = ["key", "key_base64", "original", "original_base64"];
 /// In the place of these, where they are too much for a record.
 const MESSAGE_LEFT_THERE: [&str; 1] = ["original_bytes"];
@@ -120,6 +131,7 @@ impl Place {
             same(&self.topic),
             numbers(&|message| origins.partitions[message].into()),
             numbers(&|message| origins.offsets[message]),
+            maybe(&|message| origins.resent_from.get(&(message as u32)).cloned()),
             moments(&|message| micros(origins.timestamps_ms[message])),
             moments(&|_| Some(now)),
             maybe(&|message| key(message).and_then(text)),

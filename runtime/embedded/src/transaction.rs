@@ -7,7 +7,7 @@ use rusqlite::{TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::log::{Record, Topic, pack};
+use crate::log::{Extent, Record, Topic, pack};
 use crate::positions::{Offset, Position};
 
 /// Dropped without `commit`, it never was.
@@ -98,6 +98,10 @@ impl<'a> Transaction<'a> {
             .and_then(|mut delete| delete.execute(params![topic.id, partition, first]))
             .map(drop)
             .map_err(failed())
+    }
+
+    pub fn extent(&self, topic: &Topic, partition: i32) -> Result<Extent> {
+        self.folder.extent(topic, partition)
     }
 
     pub fn offset(&self, consumer: &str, topic: &Topic, partition: i32) -> Result<Option<Offset>> {

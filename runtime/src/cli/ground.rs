@@ -1,4 +1,4 @@
-//! Where topics are: brokers, or an embedded folder.
+//! Where topics are, and what a pipeline runs on: brokers and services, or an embedded folder.
 
 use std::path::PathBuf;
 
@@ -27,4 +27,20 @@ impl Ground {
 /// What a pipeline runs on, by its `--embedded`.
 pub fn of(embedded: Option<&PathBuf>) -> millrace::ground::Ground {
     embedded.map_or(millrace::ground::Ground::Services, |folder| millrace::ground::Ground::Embedded(folder.clone()))
+}
+
+/// A pipeline of either ground.
+#[derive(Args)]
+pub struct Pipeline {
+    /// The pipeline's TOML file
+    pub file: PathBuf,
+    /// The folder that the pipeline runs on, if it runs embedded
+    #[arg(long, value_name = "DIR")]
+    pub embedded: Option<PathBuf>,
+}
+
+impl Pipeline {
+    pub fn ground(&self) -> millrace::ground::Ground {
+        of(self.embedded.as_ref())
+    }
 }

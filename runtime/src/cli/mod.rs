@@ -1,5 +1,6 @@
 //! Commands and what they print. Exit codes are in [`EXIT_CODES`], and `main` holds them.
 
+mod agree;
 mod ask;
 mod check;
 mod consume;
@@ -13,6 +14,7 @@ mod positions;
 mod produce;
 mod progress;
 mod receipts;
+mod rejects;
 mod replay;
 mod rows;
 mod run;
@@ -67,6 +69,9 @@ enum Command {
     /// Show where a pipeline stands, or move it
     #[command(subcommand)]
     Positions(positions::Positions),
+    /// Show the messages that a pipeline refused, or send them again
+    #[command(subcommand)]
+    Rejects(rejects::Rejects),
     /// Watch a running pipeline: rates, latencies, lag, sinks, rejects
     #[command(after_help = "It draws again every second, until Ctrl-C; where its output is no terminal, once.\n\n\
         Example:\n  millrace top --at 127.0.0.1:9464")]
@@ -200,6 +205,7 @@ impl Cli {
                 load(&options.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
+            Command::Rejects(rejects) => load(rejects.file()).and_then(|plan| rejects.run(&plan)),
             Command::Completions(options) => manual::completions(&options),
             Command::Man(options) => manual::man(&options),
             Command::Top(options) => top::run(&options),

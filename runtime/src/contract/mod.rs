@@ -1,11 +1,12 @@
 //! What every connector owes to the engine, tried on the real thing: one suite for each role, run against every
-//! connector of that role by one line (`writers/mod.rs`; `logs/mod.rs` for the suites of sources and transactions).
+//! connector of that role by one line (`writers/mod.rs`; `logs/mod.rs` for the suites of sources, transactions and messages sent again).
 //!
 //! Invariant: a case looks from outside, through a client of its own, never through the connector that it tries.
 //! Every place (topic, collection, directory, folder) is its case's alone. Services that are not there fail a case.
 
 #[macro_use]
 mod logs;
+mod resends;
 mod rows;
 mod sources;
 mod transactions;

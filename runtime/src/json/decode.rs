@@ -22,6 +22,11 @@ use crate::observe::trace::Trace;
 use crate::plan::{Metadata, SourcePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 
+/// Header of a message that was sent again: `topic:partition:offset` of the message that it is a copy of.
+pub const RESENT_FROM: &str = "millrace-resent-from";
+/// The longest topic, partition and offset.
+const RESENT_FROM_BYTES_MAX: usize = 300;
+
 /// A message as the log has it, whichever log that is.
 pub trait Message {
     fn partition(&self) -> i32;
@@ -135,7 +140,12 @@ impl Decoder {
         origins.keys.push(message.key().unwrap_or_default());
         origins.has_key.push(message.key().is_some());
         origins.values.push(message.value().unwrap_or_default());
-        (origins.len() - 1) as u32
+        let origin = (origins.len() - 1) as u32;
+        let from = message.header(RESENT_FROM).filter(|from| from.len() <= RESENT_FROM_BYTES_MAX);
+        if let Some(from) = from.and_then(|from| std::str::from_utf8(from).ok()) {
+            origins.resent_from.insert(origin, from.to_owned());
+        }
+        origin
     }
 
     fn decode(&mut self, message: &impl Message, row: usize) -> Result<(), Failure> {

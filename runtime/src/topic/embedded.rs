@@ -28,7 +28,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub fn open(path: &Path, topic: &str, manner: Manner<'_>) -> Result<Reader> {
+    pub fn find(path: &Path, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
         if !Folder::is_one(path) {
             return Err(Error::stop(format!(
                 "{} is no embedded folder: `millrace run FILE --embedded {}` makes it, and so does `millrace produce`",
@@ -38,13 +38,9 @@ impl Reader {
         }
         let folder = Folder::look(path).map_err(error)?;
         let wake = folder.wake().map_err(error)?;
-        let topic = folder.topic(topic).map_err(error)?.ok_or_else(|| {
-            Error::retry(
-                "it is not there: `millrace run` with this folder makes its topics, and so does `millrace produce`",
-            )
-        })?;
+        let Some(topic) = folder.topic(topic).map_err(error)? else { return Ok(None) };
         let (ahead, next, ended) = (VecDeque::new(), BTreeMap::new(), BTreeSet::new());
-        Ok(Reader { folder, topic, wake, ahead, next, ended, dropped: manner.dropped })
+        Ok(Some(Reader { folder, topic, wake, ahead, next, ended, dropped: manner.dropped }))
     }
 
     pub fn partitions(&self) -> i32 {

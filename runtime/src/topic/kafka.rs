@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Dropped, Event, Manner};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kafka::{self, Quiet};
 use crate::sink::Log;
 use crate::source::{Committed, Extent, Record, broker, kafka as source};
@@ -43,20 +43,18 @@ fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer
 }
 
 impl Reader {
-    pub fn open(brokers: &str, topic: &str, manner: Manner<'_>) -> Result<Reader> {
+    pub fn find(brokers: &str, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
         let (consumer, timeout) = (consumer(brokers, manner.who, manner.dropped)?, manner.timeout);
-        let metadata = consumer
-            .fetch_metadata(Some(topic), timeout)
-            .map_err(|cause| kafka::error("the brokers did not answer", cause))?;
+        let unanswered = |cause| kafka::error("the brokers did not answer", cause);
+        let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(unanswered)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let partitions = found.filter(|found| found.error().is_none()).map_or(0, |found| found.partitions().len());
-        if partitions == 0 {
-            return Err(Error::retry(
-                "it is not there: `millrace topics create` makes the topics of a pipeline's file",
-            ));
+        match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
+            None | Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
+            Some(code) => return Err(unanswered(KafkaError::MetadataFetch(code))),
         }
-        let (brokers, topic, partitions) = (brokers.to_owned(), topic.to_owned(), partitions as i32);
-        Ok(Reader { consumer, brokers, topic, partitions, timeout })
+        let partitions = found.map_or(0, |found| found.partitions().len()) as i32;
+        let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+        Ok((partitions > 0).then_some(Reader { consumer, brokers, topic, partitions, timeout }))
     }
 
     pub fn partitions(&self) -> i32 {

@@ -127,15 +127,27 @@ pub enum Reader {
 impl Reader {
     /// The topic must be there.
     pub fn open(place: &Place, topic: &str, manner: Manner<'_>) -> Result<Reader> {
-        let opened = match place {
-            Place::Brokers(brokers) => {
-                kafka::Reader::open(brokers, topic, manner).map(|it| Reader::Kafka(Box::new(it)))
-            }
-            Place::Folder(folder) => {
-                embedded::Reader::open(folder, topic, manner).map(|it| Reader::Embedded(Box::new(it)))
+        let missing = || match place {
+            Place::Brokers(_) => "it is not there: `millrace topics create` makes the topics of a pipeline's file",
+            Place::Folder(_) => {
+                "it is not there: `millrace run` with this folder makes its topics, and so does `millrace produce`"
             }
         };
-        opened.map_err(|error| error.at(format!("topic `{topic}` {place}")))
+        let found = Reader::find(place, topic, manner)?;
+        found.ok_or_else(|| Error::retry(missing()).at(format!("topic `{topic}` {place}")))
+    }
+
+    /// None: the topic is not there.
+    pub fn find(place: &Place, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
+        let found = match place {
+            Place::Brokers(brokers) => {
+                kafka::Reader::find(brokers, topic, manner).map(|it| it.map(|it| Reader::Kafka(Box::new(it))))
+            }
+            Place::Folder(folder) => {
+                embedded::Reader::find(folder, topic, manner).map(|it| it.map(|it| Reader::Embedded(Box::new(it))))
+            }
+        };
+        found.map_err(|error| error.at(format!("topic `{topic}` {place}")))
     }
 
     pub fn partitions(&self) -> Vec<i32> {

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::process::Process;
+use crate::process::{Process, on_a_terminal};
 
 /// A pipeline's file, and where it runs.
 pub struct Positions<'a> {
@@ -73,20 +73,9 @@ impl Positions<'_> {
 
     /// With a terminal, on which somebody types.
     pub fn reset_on_a_terminal(&self, options: &[&str], typed: &str) -> Answer {
-        let command = self.command("reset", options);
-        let words = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap()));
-        let words = words.chain(self.state.iter().map(|word| format!("'{word}'")));
-        let line = format!("'{}' {}", env!("CARGO_BIN_EXE_millrace"), words.collect::<Vec<_>>().join(" "));
-        // it gives what it runs a terminal of its own
-        let mut script = Command::new("script")
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        std::io::Write::write_all(script.stdin.as_mut().unwrap(), format!("{typed}\n").as_bytes()).unwrap();
-        Answer::of(script.wait_with_output().unwrap())
+        let mut command = self.command("reset", options);
+        command.args(&self.state);
+        Answer::of(on_a_terminal(&command, typed))
     }
 }
 

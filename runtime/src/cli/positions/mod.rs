@@ -3,12 +3,13 @@
 mod reset;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::{Args, Subcommand};
-use millrace::ground::Ground;
+use clap::Subcommand;
 use millrace::plan::Plan;
 use tokio::runtime::{Builder, Runtime};
+
+use super::ground::Pipeline;
 
 #[derive(Subcommand)]
 pub enum Positions {
@@ -16,21 +17,6 @@ pub enum Positions {
     Show(show::Options),
     /// Move positions of a pipeline that does not run: it says what that repeats or skips, and asks
     Reset(reset::Options),
-}
-
-#[derive(Args)]
-pub struct Pipeline {
-    /// The pipeline's TOML file
-    file: PathBuf,
-    /// The folder that the pipeline runs on, if it runs embedded
-    #[arg(long, value_name = "DIR")]
-    embedded: Option<PathBuf>,
-}
-
-impl Pipeline {
-    fn ground(&self) -> Ground {
-        self.embedded.clone().map_or(Ground::Services, Ground::Embedded)
-    }
 }
 
 impl Positions {

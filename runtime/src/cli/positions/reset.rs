@@ -1,7 +1,6 @@
 //! `millrace positions reset`: what it would do, a question, and then it does it.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +8,7 @@ use clap::Args;
 use millrace::plan::Plan;
 use millrace::positions::{Request, Reset, Target, To};
 
+use super::super::agree::agreed;
 use super::super::out::{self, Reader};
 use super::{Pipeline, failed, runtime};
 
@@ -100,7 +100,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         return out::print("everything stands there already: nothing to move\n").map(drop);
     }
     let reader = out::print(reset.explain(&proposal).join("\n") + "\n")?;
-    if !options.yes && (reader == Reader::HasGone || !agreed()?) {
+    if !options.yes && (reader == Reader::HasGone || !agreed("Move them?", "moves anything")?) {
         return Err("nothing was moved".into());
     }
     let record = reset.run(&proposal).map_err(failed)?;
@@ -121,17 +121,4 @@ impl Options {
         };
         Request { target, to: self.to.0.clone(), partition: self.partition }
     }
-}
-
-/// Asks on the terminal.
-fn agreed() -> Result<bool, String> {
-    if !io::stdin().is_terminal() {
-        return Err("error: this asks before it moves anything, and there is no terminal to ask on: add --yes".into());
-    }
-    let mut answer = String::new();
-    let mut terminal = io::stderr();
-    let asked = write!(terminal, "Move them? [y/N] ").and_then(|()| terminal.flush());
-    let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
-    read.map_err(|error| format!("error: reading the answer: {error}"))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

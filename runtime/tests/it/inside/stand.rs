@@ -92,17 +92,18 @@ impl Stand {
 
     /// `millrace COMMAND FILE …` on this ground.
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
-        self.millrace(command, &self.file().display().to_string(), arguments)
+        self.command_of(&[command, &self.file().display().to_string()], arguments)
     }
 
     /// `millrace COMMAND TOPIC …` on this ground.
     pub fn on_topic(&self, command: &str, role: &str, arguments: &[&str]) -> Command {
-        self.millrace(command, &self.topic(role), arguments)
+        self.command_of(&[command, &self.topic(role)], arguments)
     }
 
-    fn millrace(&self, command: &str, first: &str, arguments: &[&str]) -> Command {
+    /// `millrace COMMAND… …` on this ground.
+    pub fn command_of(&self, command: &[&str], arguments: &[&str]) -> Command {
         let mut millrace = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        millrace.arg(command).arg(first).args(arguments);
+        millrace.args(command).args(arguments);
         if let Stand::Embedded(bed) = self {
             millrace.arg("--embedded").arg(&bed.data);
         }
