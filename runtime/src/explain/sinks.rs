@@ -257,13 +257,16 @@ impl Look<'_> {
             let context = Context::of_rejects(&self.plan.name, who.as_str().into(), rejects, self.log.clone());
             found.extend(self.found(handle, &context, &rejects.kind.apart(&who), is_ours)?.rows);
         }
+        let head_has_some = self.plan.sinks.iter().any(|sink| sink.topic().is_some());
+        let unseen = "those of Kafka sinks, rows that are too large, are not looked for".to_owned();
+        let detail = Some(unseen).filter(|_| head_has_some && found.is_empty());
         let state = match (found.is_empty(), stands_at.is_some_and(|position| position > self.message.offset)) {
             (false, _) => State::There,
             (true, true) => State::NotFound,
             (true, false) => State::NotYet,
         };
         let row = |FoundRow { place, row }| Row { place, generation: text(&row, "generation"), as_computed: None, row };
-        Ok(Said { state, stands_at, detail: None, rows: found.into_iter().map(row).collect() })
+        Ok(Said { state, stands_at, detail, rows: found.into_iter().map(row).collect() })
     }
 
     /// Records of a topic of the head's cluster, from its end backwards.

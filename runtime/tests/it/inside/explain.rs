@@ -1,11 +1,15 @@
 //! `millrace explain`: one message, from the log to every sink.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 use super::stand::{Stand, bad, good};
 use crate::flights::{flights, request};
+use crate::flow::rig::setting;
+use crate::process::PATIENCE;
 
 /// The state of each sink, and of the rejects.
 fn states(explained: &Value) -> BTreeMap<&str, &str> {
@@ -94,6 +98,60 @@ fn a_message_is_explained_from_the_log_to_every_sink() {
 #[test]
 fn a_message_is_explained_from_the_log_to_every_sink_embedded() {
     from_the_log_to_every_sink(Stand::embedded("explain"));
+}
+
+/// Rejects that are no records of a topic: a stage's, and one of the store's own where its owner has a rule.
+fn rejects_elsewhere(mut stand: Stand, table: &str) {
+    let topic = stand.topic("rejected");
+    stand.edit(&format!("[rejects.kafka]\ntopic = \"{topic}\""), table);
+    let mut refused = vec![("0:1", "not_json")];
+    if let Stand::Services(rig) = &stand {
+        rig.rule_the_store(doc! { "UUID": { "$ne": "bad" } }, "UUID");
+        refused.push(("0:2", "document_refused"));
+    }
+    stand.produce(&[request("fine", json!({})), b"{\"broken\"".to_vec(), request("bad", json!({}))]);
+    let mut process = stand.start();
+    let deadline = Instant::now() + PATIENCE;
+    let rejects = |position: &str| stand.explain(position)["rejects"].clone();
+    for (position, code) in refused {
+        while rejects(position)["state"] != "there" {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{}; said:\n{}", rejects(position), process.said());
+        }
+        assert_eq!(rejects(position)["rows"][0]["row"]["code"], code);
+    }
+    assert_eq!(rejects("0:0")["state"], "nothing");
+    process.drain();
+}
+
+fn collection(uri: &str) -> String {
+    let collection = format!("rejected-{}", std::process::id());
+    format!("[rejects.mongodb]\nuri = \"{uri}\"\ndatabase = \"agile_data_science\"\ncollection = \"{collection}\"")
+}
+
+fn directory(uri: &str) -> String {
+    let directory = format!("/millrace-test/rejected-{}", std::process::id());
+    format!("[rejects.hdfs]\nuri = \"{uri}\"\ndirectory = \"{directory}\"\nroll_seconds_max = 1")
+}
+
+#[test]
+fn rejects_in_mongodb_are_found() {
+    rejects_elsewhere(Stand::services("explain-mongodb"), &collection(&setting("MONGODB_URI")));
+}
+
+#[test]
+fn rejects_in_hdfs_are_found() {
+    rejects_elsewhere(Stand::services("explain-hdfs"), &directory(&setting("HDFS_URI")));
+}
+
+#[test]
+fn rejects_in_documents_are_found() {
+    rejects_elsewhere(Stand::embedded("explain-documents"), &collection("mongodb://nobody"));
+}
+
+#[test]
+fn rejects_in_a_directory_are_found() {
+    rejects_elsewhere(Stand::embedded("explain-directory"), &directory("hdfs://nobody:1"));
 }
 
 /// Two flights that the first file answers, and the second refuses or answers otherwise.
