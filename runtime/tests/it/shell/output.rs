@@ -110,6 +110,8 @@ fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
         ("plugin build", Call::new(&["plugin", "build", plugin.to_str().unwrap()])),
         ("positions show", Call::new(&["positions", "show", file, "--embedded", data])),
         ("produce", Call::new(&["produce", "lines", "--positions", "--embedded", data])),
+        ("rejects resend", Call::new(&["rejects", "resend", file, "--dry-run", "--embedded", data])),
+        ("rejects show", Call::new(&["rejects", "show", file, "--embedded", data])),
         ("schema", Call::new(&["schema"])),
         ("status", Call::new(&["status", "--at", listen])),
         (
@@ -143,7 +145,9 @@ fn training(bed: &Bed) -> PathBuf {
 #[test]
 fn every_command_outlives_whoever_reads_it() {
     let bed = Bed::new("output");
-    bed.produce(&flights(50, "o").0);
+    let mut messages = flights(50, "o").0;
+    messages.insert(0, b"{".to_vec());
+    bed.produce(&messages);
     let listen = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().to_string()
@@ -167,7 +171,7 @@ fn every_command_outlives_whoever_reads_it() {
     let reset = ["positions", "reset", file, "--sink", "store", "--to", "10", "--embedded", data, "--yes"];
     let reset = Call::new(&reset);
     reset.assert_error();
-    assert_eq!(position(), Some(50), "what could not be said was done");
+    assert_eq!(position(), Some(51), "what could not be said was done");
     reset.assert_well();
     assert_eq!(position(), Some(10));
 
