@@ -108,7 +108,8 @@ fn run_all<W: World>(
 #[test]
 fn on_a_folder() {
     mount::where_mounting_is_allowed("on_a_folder", || {
-        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        // half of a round is waiting
+        let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         run_all(seeds(1..13), at_once, "", |seed| {
             let folder = folder("embedded", seed);
             (Embedded::new(folder.clone()), folder)

@@ -235,7 +235,9 @@ impl Checker {
             };
             let number = |name: &str| reject[name].as_i64().unwrap_or(-1);
             let place = (number("partition") as i32, number("offset"));
-            self.follows(REJECTS, &at, &mut last, (record.partition, place.0), (place.0, place.1, 0));
+            // the stages of a batch refuse one after the other
+            let lane = (record.partition, place.0, reject["stage"].as_str().map(str::to_owned));
+            self.follows(REJECTS, &at, &mut last, lane, (place.0, place.1, 0));
             match self.fates.get(&place) {
                 Some(Fate::Rejected(code)) => {
                     let original = reject["original"].as_str().unwrap_or_default().as_bytes();
