@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -16,6 +17,7 @@ use crate::random::Random;
 use crate::round::{Timeline, World};
 use crate::worker::{PATIENCE, Worker};
 
+const SIGXFSZ: i32 = 25;
 const PARTITIONS: i32 = 3;
 /// More than a round sends.
 const MESSAGES_MAX: usize = 100_000;
@@ -45,8 +47,9 @@ pub enum Fault {
         bytes: u64,
     },
     SecondProcess,
-    /// A reader that is stopped, perhaps in the middle of a read, and stays so.
+    /// A reader that is stopped so long after its start, perhaps in the middle of a read, and for a while.
     FrozenReader {
+        after_ms: u64,
         ms: u64,
     },
 }
@@ -105,10 +108,15 @@ impl Embedded {
         self.start()
     }
 
-    fn fill_disk(&mut self, ms: u64) {
+    /// One that is at work waits for room; one that begins ends, and says why.
+    fn fill_disk(&mut self, ms: u64) -> Result<(), String> {
         self.disk.fill();
         sleep(Duration::from_millis(ms));
+        let worker = self.worker();
+        let refused =
+            worker.ended().is_some_and(|status| status.code() == Some(1)) && worker.said("make room on the disk");
         self.disk.make_room();
+        if refused { self.start() } else { Ok(()) }
     }
 
     /// It must not begin, and must say why.
@@ -139,16 +147,14 @@ impl Embedded {
             }
             None => {
                 limit("unlimited");
-                // it may have met the limit until now
-                match self.worker().ended() {
-                    Some(_) => self.start(),
-                    None => Ok(()),
-                }
+                Ok(())
             }
         }
     }
 
     fn second_process(&mut self) -> Result<(), String> {
+        // one that has only just begun does not hold it yet
+        self.worker().await_word("starting")?;
         let mut second = self.run();
         let status = second.await_end(PATIENCE);
         match status.and_then(|status| status.code()) {
@@ -157,12 +163,14 @@ impl Embedded {
         }
     }
 
-    fn freeze_reader(&mut self, ms: u64) {
+    fn freeze_reader(&mut self, after_ms: u64, ms: u64) {
         let mut follow = self.millrace();
         follow.args(["consume", &self.topic(), "--follow", "--embedded"]).arg(self.data());
         let reader = Worker::start(&mut follow, self.folder.join("reader.log"));
-        sleep(Duration::from_millis(ms));
+        sleep(Duration::from_millis(after_ms));
         reader.signal("STOP");
+        sleep(Duration::from_millis(ms));
+        reader.signal("CONT");
         self.reader = Some(reader);
     }
 
@@ -208,7 +216,7 @@ impl World for Embedded {
             16 => Fault::DiskReadOnly,
             17 => Fault::KillWriting { bytes: random.within(1, 400_000) },
             18 => Fault::SecondProcess,
-            _ => Fault::FrozenReader { ms: random.within(0, 60) },
+            _ => Fault::FrozenReader { after_ms: random.within(0, 60), ms: random.within(10, 400) },
         }
     }
 
@@ -227,6 +235,10 @@ impl World for Embedded {
             Fault::SecondProcess => "second process on the folder",
             Fault::FrozenReader { .. } => "reader frozen",
         }
+    }
+
+    fn is_kill(fault: &Fault) -> bool {
+        matches!(fault, Fault::Kill)
     }
 
     fn start(&mut self) -> Result<(), String> {
@@ -287,15 +299,12 @@ impl World for Embedded {
                 self.workers = *workers;
                 self.start()
             }
-            Fault::DiskFull { ms } => {
-                self.fill_disk(*ms);
-                Ok(())
-            }
+            Fault::DiskFull { ms } => self.fill_disk(*ms),
             Fault::DiskReadOnly => self.start_read_only(),
             Fault::KillWriting { bytes } => self.limit(*bytes, timeline),
             Fault::SecondProcess => self.second_process(),
-            Fault::FrozenReader { ms } => {
-                self.freeze_reader(*ms);
+            Fault::FrozenReader { after_ms, ms } => {
+                self.freeze_reader(*after_ms, *ms);
                 Ok(())
             }
         }
@@ -307,6 +316,10 @@ impl World for Embedded {
     }
 
     fn must_run(&mut self) -> Result<(), String> {
+        // it met the limit before that was raised
+        if self.worker().ended().is_some_and(|status| status.signal() == Some(SIGXFSZ)) {
+            return self.start();
+        }
         self.worker().must_run()
     }
 

@@ -11,6 +11,9 @@ mod pipeline;
 mod random;
 mod round;
 mod schedule;
+mod services;
+#[path = "../it/flow/wire.rs"]
+mod wire;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +23,7 @@ use std::time::Instant;
 
 use embedded::Embedded;
 use round::{Failure, Tally, Timeline, World};
+use services::Services;
 
 /// `FIRST+COUNT`, instead of the fixed ones.
 const SEEDS: &str = "MILLRACE_CHAOS_SEEDS";
@@ -93,7 +97,7 @@ fn run_all<W: World>(
             });
         }
     });
-    let (tally, failed) = (tally.into_inner().unwrap(), failed.into_inner().unwrap());
+    let (mut tally, failed) = (tally.into_inner().unwrap(), failed.into_inner().unwrap());
     eprintln!(
         "{} schedules{option} without a loss, a repeat or another wrong, {} with; {} messages; {:?}; faults:",
         tally.rounds,
@@ -101,6 +105,10 @@ fn run_all<W: World>(
         tally.messages,
         since.elapsed()
     );
+    tally.recoveries.sort();
+    if let (Some(longest), median) = (tally.recoveries.last(), tally.recoveries.get(tally.recoveries.len() / 2)) {
+        eprintln!("all of it was there {median:?} after a kill -9 in the median, {longest:?} at most");
+    }
     tally.faults.iter().for_each(|(kind, count)| eprintln!("{count:>7}  {kind}"));
     assert!(failed.is_empty(), "{}", failed.concat());
 }
@@ -114,5 +122,14 @@ fn on_a_folder() {
             let folder = folder("embedded", seed);
             (Embedded::new(folder.clone()), folder)
         });
+    });
+}
+
+/// One after the other: the services are killed under them.
+#[test]
+fn on_the_services() {
+    run_all(seeds(1..3), 1, " --real", |seed| {
+        let folder = folder("real", seed);
+        (Services::new(folder.clone(), seed), folder)
     });
 }

@@ -19,6 +19,8 @@ pub trait World {
 
     fn draw(random: &mut Random) -> Self::Fault;
     fn kind(fault: &Self::Fault) -> &'static str;
+    /// A worker was killed, and nothing else is wrong: how long until others do its work?
+    fn is_kill(fault: &Self::Fault) -> bool;
     fn start(&mut self) -> Result<(), String>;
     /// They are in the log when this returns.
     fn produce(&mut self, partition: i32, messages: &[Vec<u8>]) -> Result<(), String>;
@@ -63,12 +65,15 @@ pub struct Tally {
     pub rounds: u64,
     pub messages: u64,
     pub faults: BTreeMap<&'static str, u64>,
+    /// From a kill to the last record of what had been sent until then.
+    pub recoveries: Vec<Duration>,
 }
 
 impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.rounds += other.rounds;
         self.messages += other.messages;
+        self.recoveries.extend(other.recoveries);
         other.faults.into_iter().for_each(|(kind, count)| *self.faults.entry(kind).or_default() += count);
     }
 }
@@ -96,8 +101,13 @@ pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Resul
         await_records(world, feed.records * *percent as usize / 100)?;
         sleep(Duration::from_micros(*later_us));
         timeline.note(format!("{fault:?}, once {percent} % of {} records were there", feed.records));
+        let began = Instant::now();
         world.act(fault, timeline)?;
         timeline.note("done");
+        if W::is_kill(fault) {
+            await_records(world, feed.records)?;
+            tally.recoveries.push(began.elapsed());
+        }
         *tally.faults.entry(W::kind(fault)).or_default() += 1;
         if let Some(observed) = world.observe() {
             must_be_right(world, &observed, When::Meanwhile)?;

@@ -82,6 +82,18 @@ impl Worker {
         String::from_utf8_lossy(&log[self.from..]).contains(word)
     }
 
+    pub fn await_word(&mut self, word: &str) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said(word) {
+            self.must_run()?;
+            if Instant::now() > deadline {
+                return Err(format!("it never said {word:?}; see {}", self.log.display()));
+            }
+            sleep(LOOK);
+        }
+        Ok(())
+    }
+
     pub fn must_run(&mut self) -> Result<(), String> {
         match self.ended() {
             Some(status) => Err(format!("a worker ended by itself, with {status}; see {}", self.log.display())),
