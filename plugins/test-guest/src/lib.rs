@@ -121,6 +121,7 @@ impl Plugin for TestGuest {
             "filter" => pick(numbers, |n| usize::from(n % 2 == 0)),
             "explode" => pick(numbers, |n| n as usize),
             "refuse" => refused(numbers),
+            "fates" => self.fates(numbers),
             "replace" => replace(numbers),
             _ => Output::of(vec![Column::ints(doubled(numbers))]),
         })
@@ -230,6 +231,29 @@ fn varlen(offsets: &[u32], bytes: &[u8]) -> Varlen {
 }
 
 impl TestGuest {
+    /// What becomes of a row is in the last two digits of its number; the rows of a message are told apart by `y`, which
+    /// is the number times the argument, and one more for each row after the first.
+    fn fates(&self, numbers: &[i64]) -> Output {
+        let factor: i64 = self.argument.parse().unwrap();
+        let (mut lineage, mut values, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, n) in numbers.iter().enumerate() {
+            let rows = match n % 100 {
+                13 => panic!("thirteen"),
+                14 => forever(),
+                15 => {
+                    refusals.push(refuse(row, "unwelcome", ""));
+                    0
+                }
+                16 => 0,
+                17 => 3,
+                _ => 1,
+            };
+            lineage.extend((0..rows).map(|_| row as u32));
+            values.extend((0..rows).map(|index| n * factor + index));
+        }
+        Output { lineage: Some(lineage), columns: vec![Column::ints(values)], refused: refusals }
+    }
+
     /// Two good rows are told of if the call has no unlucky one; else the lie of that name.
     fn lie(&self, input: &Input) -> Output {
         let numbers = input.ints(0).values();

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use millrace_embedded::Folder;
 
-use crate::disk::{Disk, where_mounting_is_allowed};
 use crate::embedded::Bed;
 use crate::flights::flights;
+use crate::mount::{Disk, where_mounting_is_allowed};
 use crate::process::{PATIENCE, Process};
 
 /// `run`, and the commands that look at topics: one word from all of them.

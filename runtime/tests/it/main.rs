@@ -11,6 +11,7 @@ mod flow;
 mod folder;
 mod inside;
 mod logs;
+mod mount;
 mod parity;
 mod positions;
 mod process;

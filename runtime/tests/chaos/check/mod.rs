@@ -1,0 +1,364 @@
+//! The checker: what is in the four outputs, as anybody can read them, against what the log holds.
+//!
+//! It knows the messages and the documented forms of the outputs, and nothing of the engine: each message's fate is
+//! worked out here again, each row's position is the message's own in the log.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::message::Fate;
+
+/// A record of a topic.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    pub value: Vec<u8>,
+}
+
+/// Everything that the outside sees. The log is to be read last: no row may be older than its message.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    pub log: Vec<Record>,
+    pub responses: Vec<Record>,
+    pub rejects: Vec<Record>,
+    /// By id.
+    pub documents: Vec<(String, Value)>,
+    /// By name.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wrong {
+    Lost,
+    Twice,
+    Torn,
+    Order,
+    /// An answer that is not the message's, or not the same at every sink.
+    Answer,
+    /// Where it must not be: a row of a message that gives none.
+    Foreign,
+    /// Rows in are not rows out, filtered and rejected.
+    Balance,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    pub wrong: Wrong,
+    pub sink: &'static str,
+    pub what: String,
+}
+
+/// How much must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The pipeline is at work: what is published may end anywhere, but has no hole.
+    Meanwhile,
+    /// It has had the time to do it all.
+    AtTheEnd,
+}
+
+/// Partition and offset of a message.
+type Place = (i32, i64);
+/// A message's place, and which of its rows.
+type Key = (i32, i64, i64);
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    n: i64,
+    partition: i32,
+    offset: i64,
+    y: i64,
+    #[serde(rename = "Generation")]
+    generation: String,
+}
+
+impl Row {
+    fn place(&self) -> Place {
+        (self.partition, self.offset)
+    }
+
+    fn key(&self) -> Key {
+        (self.partition, self.offset, self.y.checked_rem(self.n).unwrap_or(-1))
+    }
+
+    /// The plugin's argument in the generation that computed it.
+    fn factor(&self) -> i64 {
+        self.y.checked_div(self.n).unwrap_or(-1)
+    }
+}
+
+struct Checker {
+    topic: String,
+    fates: BTreeMap<Place, Fate>,
+    messages: BTreeMap<Place, Vec<u8>>,
+    /// Factors that were ever deployed.
+    deployed: BTreeSet<i64>,
+    /// Of each generation.
+    factors: BTreeMap<String, i64>,
+    found: Vec<Finding>,
+}
+
+type Rows = BTreeMap<Key, Row>;
+
+pub const RESPONSES: &str = "responses";
+pub const REJECTS: &str = "rejects";
+pub const STORE: &str = "store";
+pub const ARCHIVE: &str = "archive";
+
+/// `topic`: the log's name. `deployed`: the factors of every generation that there was.
+pub fn check(topic: &str, observed: &Observed, deployed: &BTreeSet<i64>, when: When) -> Vec<Finding> {
+    let by_place = |record: &Record| ((record.partition, record.offset), record.value.clone());
+    let messages: BTreeMap<_, _> = observed.log.iter().map(by_place).collect();
+    let mut checker = Checker {
+        topic: topic.to_owned(),
+        fates: messages.iter().map(|(place, value)| (*place, Fate::of(value))).collect(),
+        messages,
+        deployed: deployed.clone(),
+        factors: BTreeMap::new(),
+        found: Vec::new(),
+    };
+    let (responses, rejects) = (checker.responses(&observed.responses), checker.rejects(&observed.rejects));
+    let documents = checker.documents(&observed.documents);
+    let (archived, covered) = checker.files(&observed.files);
+    let sinks = [(RESPONSES, responses), (STORE, documents), (ARCHIVE, archived)];
+    checker.alike(&sinks);
+    match when {
+        When::Meanwhile => {
+            checker.lost(ARCHIVE, &sinks[2].1, |place| covered.get(&place.0).is_some_and(|to| place.1 <= *to))
+        }
+        When::AtTheEnd => {
+            for (sink, rows) in &sinks {
+                checker.lost(sink, rows, |_| true);
+                checker.balance(sink, rows, &rejects);
+            }
+            checker.lost_rejects(&rejects);
+        }
+    }
+    checker.found.sort();
+    checker.found
+}
+
+impl Checker {
+    fn found(&mut self, wrong: Wrong, sink: &'static str, what: String) {
+        self.found.push(Finding { wrong, sink, what });
+    }
+
+    fn parse(&mut self, sink: &'static str, place: &str, value: Value) -> Option<Row> {
+        let row = Row::deserialize(&value);
+        row.map_err(|error| self.found(Wrong::Torn, sink, format!("{place} is no row: {error}: {value}"))).ok()
+    }
+
+    fn parse_text(&mut self, sink: &'static str, place: &str, text: &[u8]) -> Option<Row> {
+        match serde_json::from_slice(text) {
+            Ok(value) => self.parse(sink, place, value),
+            Err(error) => {
+                let text = String::from_utf8_lossy(text);
+                self.found(Wrong::Torn, sink, format!("{place} is no JSON: {error}: {text:?}"));
+                None
+            }
+        }
+    }
+
+    /// One more row of a sink: is it the message's, and there once?
+    fn add(&mut self, sink: &'static str, place: &str, rows: &mut Rows, row: Row) {
+        let what = format!("{place} has {row:?}");
+        match self.fates.get(&row.place()) {
+            None => return self.found(Wrong::Foreign, sink, format!("{what}: the log has no such message")),
+            Some(Fate::Rows { id, n, count }) => {
+                let (_, _, index) = row.key();
+                if *id != row.id
+                    || *n != row.n
+                    || index < 0
+                    || index >= *count
+                    || !self.deployed.contains(&row.factor())
+                {
+                    let fate = format!("{:?}", self.fates[&row.place()]);
+                    self.found(Wrong::Answer, sink, format!("{what}: the message's is {fate}"));
+                }
+            }
+            Some(fate) => {
+                let fate = format!("{fate:?}");
+                return self.found(Wrong::Foreign, sink, format!("{what}: the message is {fate}"));
+            }
+        }
+        let factor = *self.factors.entry(row.generation.clone()).or_insert(row.factor());
+        if factor != row.factor() {
+            self.found(Wrong::Answer, sink, format!("{what}: this generation's factor was {factor}"));
+        }
+        if let Some(first) = rows.insert(row.key(), row) {
+            self.found(Wrong::Twice, sink, format!("{place} has row {:?} again", first.key()));
+        }
+    }
+
+    fn responses(&mut self, records: &[Record]) -> Rows {
+        let (mut rows, mut last) = (Rows::new(), BTreeMap::new());
+        for record in records {
+            let place = format!("offset {} of partition {}", record.offset, record.partition);
+            let Some(row) = self.parse_text(RESPONSES, &place, &record.value) else { continue };
+            self.follows(RESPONSES, &place, &mut last, (record.partition, row.partition), row.key());
+            self.add(RESPONSES, &place, &mut rows, row);
+        }
+        rows
+    }
+
+    /// Rows of one partition of the log are in the log's order wherever they are in any.
+    fn follows<Lane: Ord>(
+        &mut self,
+        sink: &'static str,
+        place: &str,
+        last: &mut BTreeMap<Lane, Key>,
+        lane: Lane,
+        key: Key,
+    ) {
+        // an equal one is told of as a repeat
+        if let Some(before) = last.insert(lane, key).filter(|before| *before > key) {
+            self.found(Wrong::Order, sink, format!("{place}: {key:?} comes after {before:?}"));
+        }
+    }
+
+    /// How often each message was rejected.
+    fn rejects(&mut self, records: &[Record]) -> BTreeSet<Place> {
+        let (mut rejected, mut last) = (BTreeSet::new(), BTreeMap::new());
+        for record in records {
+            let at = format!("offset {} of partition {}", record.offset, record.partition);
+            let Ok(reject) = serde_json::from_slice::<Value>(&record.value) else {
+                self.found(Wrong::Torn, REJECTS, format!("{at} is no JSON"));
+                continue;
+            };
+            let number = |name: &str| reject[name].as_i64().unwrap_or(-1);
+            let place = (number("partition") as i32, number("offset"));
+            // the stages of a batch refuse one after the other
+            let lane = (record.partition, place.0, reject["stage"].as_str().map(str::to_owned));
+            self.follows(REJECTS, &at, &mut last, lane, (place.0, place.1, 0));
+            match self.fates.get(&place) {
+                Some(Fate::Rejected(code)) => {
+                    let original = reject["original"].as_str().unwrap_or_default().as_bytes();
+                    if reject["code"] != **code || original != self.messages[&place] {
+                        let code = *code;
+                        self.found(Wrong::Answer, REJECTS, format!("{at}: not {code}, or not the message: {reject}"));
+                    }
+                }
+                fate => {
+                    let what = format!("{at} has {place:?}, whose message is {fate:?}: {reject}");
+                    self.found(Wrong::Foreign, REJECTS, what);
+                }
+            }
+            if !rejected.insert(place) {
+                self.found(Wrong::Twice, REJECTS, format!("{at} has {place:?} again"));
+            }
+        }
+        rejected
+    }
+
+    /// A document's id ends with `<partition>/<offset>`, and `/<index>` for the further rows of a message.
+    fn documents(&mut self, documents: &[(String, Value)]) -> Rows {
+        let mut rows = Rows::new();
+        for (id, document) in documents {
+            let place = format!("document {id}");
+            let Some(row) = self.parse(STORE, &place, document.clone()) else { continue };
+            let (partition, offset, index) = row.key();
+            let end =
+                if index == 0 { format!("/{partition}/{offset}") } else { format!("/{partition}/{offset}/{index}") };
+            if !id.ends_with(&end) {
+                self.found(Wrong::Answer, STORE, format!("{place} is about another row: {row:?}"));
+            }
+            self.add(STORE, &place, &mut rows, row);
+        }
+        rows
+    }
+
+    /// The rows, and the last offset of each partition that a file covers.
+    fn files(&mut self, files: &[(String, Vec<u8>)]) -> (Rows, BTreeMap<i32, i64>) {
+        let (mut rows, mut last, mut covered) = (Rows::new(), BTreeMap::new(), BTreeMap::new());
+        let mut files: Vec<_> = files.iter().collect();
+        files.sort();
+        for (name, text) in files {
+            let Some((partition, first, end)) = range(&self.topic, name) else {
+                self.found(Wrong::Torn, ARCHIVE, format!("{name} is not the name of a published file"));
+                continue;
+            };
+            let before = covered.insert(partition, end).unwrap_or(-1);
+            if first > end || first <= before {
+                self.found(Wrong::Twice, ARCHIVE, format!("{name} covers what a file up to {before} does"));
+            }
+            if !text.ends_with(b"\n") {
+                self.found(Wrong::Torn, ARCHIVE, format!("{name} ends within a line"));
+            }
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let Some(row) = self.parse_text(ARCHIVE, name, line) else { continue };
+                if row.partition != partition || row.offset < first || row.offset > end {
+                    self.found(Wrong::Foreign, ARCHIVE, format!("{name} has {row:?}"));
+                }
+                self.follows(ARCHIVE, name, &mut last, partition, row.key());
+                self.add(ARCHIVE, name, &mut rows, row);
+            }
+        }
+        (rows, covered)
+    }
+
+    /// Field by field, wherever two sinks have the row.
+    fn alike(&mut self, sinks: &[(&'static str, Rows)]) {
+        let mut answers: Rows = Rows::new();
+        for (sink, rows) in sinks {
+            for (key, row) in rows {
+                let answer = answers.entry(*key).or_insert_with(|| row.clone());
+                if answer != row {
+                    let what = format!("{row:?} is {answer:?} elsewhere");
+                    self.found.push(Finding { wrong: Wrong::Answer, sink, what });
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, sink: &'static str, rows: &Rows, must_be_there: impl Fn(Place) -> bool) {
+        let mut lost = Vec::new();
+        for (&place, fate) in self.fates.iter().filter(|(place, _)| must_be_there(**place)) {
+            if let Fate::Rows { id, count, .. } = fate {
+                let missing = (0..*count).filter(|index| !rows.contains_key(&(place.0, place.1, *index)));
+                lost.extend(missing.map(|index| format!("row {index} of {id}, {place:?}")));
+            }
+        }
+        lost.into_iter().for_each(|what| self.found(Wrong::Lost, sink, what));
+    }
+
+    fn lost_rejects(&mut self, rejected: &BTreeSet<Place>) {
+        let is_lost = |(place, fate): &(&Place, &Fate)| matches!(fate, Fate::Rejected(_)) && !rejected.contains(place);
+        let lost = self.fates.iter().filter(is_lost).map(|(place, fate)| format!("{place:?}, {fate:?}"));
+        for what in lost.collect::<Vec<_>>() {
+            self.found(Wrong::Lost, REJECTS, what);
+        }
+    }
+
+    /// Messages in = messages with rows + filtered + rejected, position by position, from what is at the sink alone.
+    fn balance(&mut self, sink: &'static str, rows: &Rows, rejected: &BTreeSet<Place>) {
+        let answered: BTreeSet<Place> = rows.values().map(Row::place).collect();
+        let filtered = self.fates.iter().filter(|(_, fate)| **fate == Fate::Filtered).map(|(place, _)| *place);
+        let mut out = BTreeMap::<Place, u32>::new();
+        for place in answered.into_iter().chain(filtered).chain(rejected.iter().copied()) {
+            *out.entry(place).or_default() += 1;
+        }
+        let places: BTreeSet<Place> = self.fates.keys().copied().chain(out.keys().copied()).collect();
+        for place in places {
+            let (into, out) = (u32::from(self.fates.contains_key(&place)), out.get(&place).copied().unwrap_or(0));
+            if into != out {
+                self.found(Wrong::Balance, sink, format!("{place:?}: {into} in, {out} out, filtered or rejected"));
+            }
+        }
+    }
+}
+
+/// Partition, first and last offset of `<topic>-<partition>-<first>-<last>.jsonl`.
+fn range(topic: &str, name: &str) -> Option<(i32, i64, i64)> {
+    let numbers = name.strip_prefix(topic)?.strip_prefix('-')?.strip_suffix(".jsonl")?;
+    let numbers: Vec<i64> = numbers.split('-').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [partition, first, last] = numbers[..] else { return None };
+    Some((partition as i32, first, last))
+}
