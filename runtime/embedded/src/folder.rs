@@ -98,13 +98,18 @@ impl Folder {
         }
     }
 
-    /// Beside its file SQLite keeps two more, as long as anybody who may write has it open: reading takes both. Without
-    /// them nobody has it open, and it is as good as a file that nobody changes: [`Folder::is_as_it_was`] holds it to
-    /// that.
+    /// Beside its file SQLite keeps two more as long as somebody who writes has it open; reading takes both, and cannot
+    /// make them. Without them nobody has it open: it is read as a file that nobody changes, and
+    /// [`Folder::is_as_it_was`] holds it to that.
     fn read_only(folder: &Path, file: PathBuf) -> Result<Folder> {
         let failed = |cause| Error::sqlite("opening", &file, cause);
         let changes = Changes::of(&file);
-        let found = fs::metadata(&file).map_err(|cause| Error::io("reading", &file, &cause))?;
+        let found = File::open(&file).and_then(|found| found.metadata()).map_err(|cause| {
+            Error::Unusable(format!(
+                "reading {}: {cause}; whoever looks must have the right to read it",
+                file.display()
+            ))
+        })?;
         let as_it_was = (!changes.are_there()).then(|| Box::new(found));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &as_it_was {
@@ -126,7 +131,7 @@ impl Folder {
         match !self.changes.are_there() && now.len() == was.len() && now.modified().ok() == was.modified().ok() {
             true => Ok(()),
             false => Err(Error::Unusable(format!(
-                "{}: somebody has begun to write to it since this reader came, who may only read and saw it as it was: begin again",
+                "{} was opened by somebody who writes, after this reader, who may not: start this again",
                 self.file.display()
             ))),
         }
@@ -158,8 +163,9 @@ impl Folder {
 
     fn ring(&self) {
         if let Access::Write(bell) = &self.access {
+            let mut bell: &File = bell;
             // a reader that misses it looks again by itself, only later
-            let _ = { bell }.rewind().and_then(|()| { bell }.write_all(b"!"));
+            let _ = bell.rewind().and_then(|()| bell.write_all(b"!"));
         }
     }
 

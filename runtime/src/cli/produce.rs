@@ -83,6 +83,9 @@ impl Input {
     }
 
     fn stands(&self, there: &There, options: &Options) -> String {
+        if there.through == 0 && !there.perhaps_more {
+            return format!("nothing of standard input is in {}", options.topic);
+        }
         let more = if there.perhaps_more { "; of the lines after it some may be there too" } else { ", and no more" };
         let next = there.through + 1;
         format!(

@@ -102,6 +102,9 @@ fn stands(there: &There, options: &Options) -> String {
     if options.again {
         return format!("{through} rows of {file} went into {topic} before that");
     }
+    if through == 0 && !there.perhaps_more {
+        return format!("no row of {file} is in {topic}");
+    }
     let more = if there.perhaps_more { "; of the rows after them some may be there too" } else { ", and no more" };
     format!("the first {through} rows of {file} are in {topic}{more}; to go on, add --skip {through}")
 }
