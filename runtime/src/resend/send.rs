@@ -77,7 +77,9 @@ impl<'a> Resend<'a> {
     pub fn run(&mut self, mut each: impl FnMut(&[Resent])) -> Result<Outcome> {
         let (mut sender, mut marks) = Sender::open(self.ground, &self.plan.source, &self.filter)?;
         let (mut outcome, mut pending, mut bytes) = (Outcome::default(), Vec::new(), 0);
-        let mut send = |outcome: &mut Outcome, messages: Vec<Message>| {
+        let mut send = |outcome: &mut Outcome, mut messages: Vec<Message>| {
+            // rejects of a batch are in the order of its stages
+            messages.sort_by_key(|message| message.of.position);
             sender.put(messages)?;
             let resent = sender.commit()?;
             outcome.sent += resent.len() as u64;

@@ -119,8 +119,10 @@ fn not_as_they_were(plan: &Plan) -> Option<String> {
 
 fn said(outcome: &Outcome, plan: &Plan, verb: &str) -> String {
     let Outcome { sent, already, unsendable } = outcome;
-    let mut said =
-        vec![format!("{sent} messages {verb} to `{}` again; {already} rejects were before", plan.source.topic)];
+    let mut said = vec![format!(
+        "{sent} messages {verb} to `{}` again; {already} rejects had been sent before",
+        plan.source.topic
+    )];
     for (why, (count, named)) in unsendable {
         let named: Vec<_> = named.iter().map(Position::to_string).collect();
         said.push(format!("{count} rejects cannot be sent again, of {}: {why}", named.join(" ")));
