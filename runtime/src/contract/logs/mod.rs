@@ -58,6 +58,17 @@ pub trait Logs: Sized {
     /// Keys and values of the first partition, as far as they are committed.
     fn read(&self, topic: &str) -> Vec<Keyed>;
 
+    /// After a commit: a broker answers one before it has told the partitions, and a reader sees it a moment later.
+    fn read_what_came(&self, topic: &str) -> Vec<Keyed> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let read = self.read(topic);
+            if !read.is_empty() || Instant::now() > deadline {
+                return read;
+            }
+        }
+    }
+
     fn commit(&self, partition: i32, offset: i64, metadata: &str);
     fn committed(&self, partition: i32) -> Committed;
 

@@ -103,8 +103,7 @@ fn what_was_mended_is_answered_and_what_was_not_is_refused_at_another_position()
         // nothing is sent without a yes
         let topic = stand.topic("request");
         let would = good(&mut stand.rejects("resend", &["--dry-run"]));
-        // as they were refused: stage by stage
-        assert_eq!(would, format!("{topic}:0:2\n{topic}:0:1\n"));
+        assert_eq!(would, format!("{topic}:0:1\n{topic}:0:2\n"));
         let said = bad(stand.rejects("resend", &[]).stdin(Stdio::null()));
         assert!(said.contains("2 messages are to be sent") && said.contains("add --yes"), "{said}");
         assert_eq!(stand.messages("request").len(), 3);
