@@ -255,13 +255,22 @@ impl Scratch {
         }
         cargo_of_the_checkout(&folder);
         // all at once, so that they differ; free a moment later
-        let listeners: Vec<_> = (0..10).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let listeners: Vec<_> = (0..12).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let free: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let services =
-            ["KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "MONGODB_PORT", "NN_PORT", "NN_HTTP", "DN_PORT", "DN_IPC"];
+        let services = [
+            "KAFKA_PORT",
+            "KAFKA_CONTROLLER_PORT",
+            "KAFKA_WIRE_PORT",
+            "KAFKA_WIRED_PORT",
+            "MONGODB_PORT",
+            "NN_PORT",
+            "NN_HTTP",
+            "DN_PORT",
+            "DN_IPC",
+        ];
         let mut environment: Vec<_> =
             services.into_iter().zip(&free).map(|(name, port)| (name, port.to_string())).collect();
-        let [.., dn_http, page, status] = free[..] else { panic!("ten ports") };
+        let [.., dn_http, page, status] = free[..] else { panic!("twelve ports") };
         environment.extend([
             ("DN_HTTP", dn_http.to_string()),
             ("MILLRACE_WEB_LISTEN", format!("127.0.0.1:{page}")),
