@@ -1,13 +1,15 @@
 //! What every Kafka client here has in common: where its log lines go, and which errors are worth another try.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::executor::block_on;
 use rdkafka::Message;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
@@ -118,6 +120,28 @@ impl ProducerContext for Deliveries {
             }
         }
     }
+}
+
+/// A topic, and what a setting of it is; None: the brokers do not tell it.
+pub type TopicSetting = (String, Option<String>);
+
+/// One setting of each topic. A topic that cannot be asked has its own error.
+pub fn topic_settings(
+    admin: &AdminClient<Quiet>,
+    topics: &BTreeSet<&str>,
+    setting: &str,
+    options: &AdminOptions,
+) -> KafkaResult<Vec<Result<TopicSetting, RDKafkaErrorCode>>> {
+    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let found = |answer: ConfigResource| {
+        let value = answer.entries.into_iter().find(|entry| entry.name == setting).and_then(|entry| entry.value);
+        match answer.specifier {
+            OwnedResourceSpecifier::Topic(topic) => Some((topic, value)),
+            _ => None,
+        }
+    };
+    let answers = block_on(admin.describe_configs(&resources, options))?;
+    Ok(answers.into_iter().filter_map(|answer| answer.map(found).transpose()).collect())
 }
 
 /// What a person must change first; everything else may pass by itself.

@@ -1,9 +1,10 @@
 //! Rejects as rows: what a sink writes of a refused row, whichever kind of sink it is.
 //!
 //! Columns: `pipeline`, `generation`, `stage`, `code`, `reason`; where the message is: `topic`, `partition`, `offset`,
-//! `resent_from` (where it was before it was sent again), `timestamp` (the message's own); `time`, when it was refused; and the message itself: `key` and `original`, as text
-//! where they are UTF-8, else `key_base64` and `original_base64`. What a reject does not have is left out of its
-//! record. Where the whole does not fit into a record, `original_bytes` stands for the message: its value's size.
+//! `resent_from` (where it was before it was sent again), `timestamp` (the message's own); `time`, when it was refused;
+//! and the message itself: `key` and `original`, as text where they are UTF-8, else `key_base64` and `original_base64`.
+//! What a reject does not have is left out of its record. Where the whole does not fit into a record, `original_bytes`
+//! stands for the message: its value's size.
 //!
 //! Invariant: rejects come in the order of their messages, so that the position of one is the position of its message.
 //! `time` apart, a reject is the same however often it is computed.

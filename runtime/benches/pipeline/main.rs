@@ -5,6 +5,9 @@
 
 mod bare;
 #[allow(dead_code)]
+#[path = "../../tests/it/flow/eyes.rs"]
+mod eyes;
+#[allow(dead_code)]
 #[path = "../../tests/it/flights.rs"]
 mod flights;
 mod load;

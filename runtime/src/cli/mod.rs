@@ -240,6 +240,10 @@ fn load(file: &std::path::Path) -> Result<Plan, String> {
     Ok(plan)
 }
 
+fn failed(error: millrace::error::Error) -> String {
+    format!("error: {error}")
+}
+
 fn build(folder: &std::path::Path) -> Result<(), String> {
     let component = millrace::stage::plugin::build::build(folder).map_err(|error| format!("error: {error}"))?;
     out::print(format!("{}\n", component.display())).map(drop)

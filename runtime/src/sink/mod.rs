@@ -5,6 +5,7 @@
 //! A writer maps its driver's errors to [`Error`] (retry or stop) and knows nothing of retries, backoff or other sinks.
 
 mod any;
+mod blocking;
 pub mod embedded;
 pub mod hdfs;
 pub mod kafka;
@@ -15,7 +16,7 @@ pub mod topic;
 pub mod transaction;
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -185,14 +186,21 @@ pub trait Writer: Send {
     /// before the writer's position passes it. Answers what it refused, in the order of the rows.
     fn write(&mut self, outbound: Arc<Outbound>) -> impl Future<Output = Result<Vec<Reject>>> + Send;
 
-    /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to.
-    fn deadline(&self) -> Option<Instant>;
+    /// When [`Writer::roll`] wants to be called, if rows are waiting, or work in the background wants to be seen to. Where
+    /// rows are durable with their `write`, there is nothing to roll or to finish.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
 
     /// Makes durable what is due at `now`.
-    fn roll(&mut self, now: Instant) -> impl Future<Output = Result<()>> + Send;
+    fn roll(&mut self, _now: Instant) -> impl Future<Output = Result<()>> + Send {
+        ready(Ok(()))
+    }
 
     /// Makes everything durable that was taken.
-    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send;
+    fn finish(&mut self) -> impl Future<Output = Result<()>> + Send {
+        ready(Ok(()))
+    }
 
     /// What is durable now. Starts as what `open` answered.
     fn durable(&self) -> &Positions;

@@ -11,24 +11,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
-use tokio::task::spawn_blocking;
-
-use crate::batch::Batch;
-use crate::batch::Reject;
+use crate::batch::{Batch, Reject};
 use crate::embedded::Share;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::json::encode::{BoundEncoder, Encoder};
 use crate::plan::SourcePlan;
 use crate::rejects::Encoders;
+use crate::sink::blocking::Blocking;
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
 use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
 use crate::source::group::{Group, Offsets};
 
+const WRITING: &str = "writing to a topic";
+
 pub struct Writer {
-    inner: Option<Inner>,
+    inner: Blocking<Inner>,
     positions: Positions,
     written: Written,
 }
@@ -60,32 +59,14 @@ impl Writer {
         let smaller = (context.of == Of::Rejects).then(|| Encoders::new().without_message);
         let (encoder, ground, topic) = (context.encoder(), ground.clone(), topic.to_owned());
         let inner = Inner { context, ground, source, topic, encoder, smaller, open: None };
-        Writer { inner: Some(inner), positions: Positions::new(), written: Written::default() }
-    }
-
-    /// Clients of logs block.
-    async fn blocking<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Inner) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let gone = || Error::retry("the writer was given up in the middle of a call");
-        let mut inner = self.inner.take().ok_or_else(gone)?;
-        let (inner, acted) = spawn_blocking(move || {
-            let acted = act(&mut inner);
-            (inner, acted)
-        })
-        .await
-        .map_err(|cause| Error::stop("writing to a topic broke").caused_by(cause))?;
-        // after an error nothing may go on that was begun
-        self.inner = acted.is_ok().then_some(inner);
-        acted
+        Writer { inner: Blocking::new(inner), positions: Positions::new(), written: Written::default() }
     }
 }
 
 impl super::Writer for Writer {
     async fn open(&mut self, starts: &Positions) -> Result<Positions> {
         let starts = starts.clone();
-        self.positions = self.blocking(move |inner| inner.open(&starts)).await?;
+        self.positions = self.inner.call(WRITING, move |inner| inner.open(&starts)).await?;
         Ok(self.positions.clone())
     }
 
@@ -95,23 +76,11 @@ impl super::Writer for Writer {
             return Ok(Vec::new());
         }
         let (positions, to) = (self.positions.clone(), moves.clone());
-        let written = self.blocking(move |inner| inner.write(&outbound, &positions, &to)).await?;
+        let written = self.inner.call(WRITING, move |inner| inner.write(&outbound, &positions, &to)).await?;
         self.written += written;
         self.positions.extend(moves);
         // what does not fit stops it
         Ok(Vec::new())
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    async fn roll(&mut self, _now: Instant) -> Result<()> {
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        Ok(())
     }
 
     fn durable(&self) -> &Positions {

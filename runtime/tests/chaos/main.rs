@@ -4,6 +4,8 @@
 
 mod check;
 mod embedded;
+#[path = "../it/flow/eyes.rs"]
+mod eyes;
 mod message;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../it/mount.rs"]

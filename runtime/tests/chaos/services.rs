@@ -13,13 +13,13 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message};
 use tokio::runtime::Runtime;
 
 use crate::check::{Observed, Record};
+use crate::eyes;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
 use crate::round::{Timeline, World};
@@ -245,19 +245,7 @@ impl Services {
     }
 
     fn read(&self, topic: &str) -> Option<Vec<Record>> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-            .set("group.id", "eyes")
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
+        let consumer = eyes::at_the_beginning(&setting("KAFKA_BROKERS"), topic, PARTITIONS);
         let (mut records, mut ended, deadline) = (Vec::new(), BTreeSet::new(), Instant::now() + LOOK_MAX);
         while ended.len() < PARTITIONS as usize {
             match consumer.poll(Duration::from_millis(100)) {

@@ -31,18 +31,18 @@ use serde_json::{Value, json};
 
 use crate::flow::rig::{Rig, setting};
 
-fn folder(test: &str) -> PathBuf {
+pub fn folder(test: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("replay-{test}"));
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-fn millrace(arguments: &[&str], data: &Path) -> Output {
+pub fn millrace(arguments: &[&str], data: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).arg("--embedded").arg(data).output().unwrap()
 }
 
-fn replay(file: &Path, options: &[&str]) -> Output {
+pub fn replay(file: &Path, options: &[&str]) -> Output {
     let arguments = [&["replay", file.to_str().unwrap(), "--topic", "rows"], options].concat();
     millrace(&arguments, &file.with_extension("data"))
 }

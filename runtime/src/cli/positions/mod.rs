@@ -40,7 +40,3 @@ fn runtime() -> Result<Runtime, String> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| format!("error: starting: {error}"))
 }
-
-fn failed(error: millrace::error::Error) -> String {
-    format!("error: {error}")
-}

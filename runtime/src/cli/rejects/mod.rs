@@ -3,7 +3,6 @@
 mod resend;
 mod show;
 
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -84,20 +83,6 @@ fn since(text: &str) -> Result<i64, String> {
     let ago = Duration::from_secs(unit.ok_or_else(expected)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(now.saturating_sub(ago).as_millis() as i64)
-}
-
-fn failed(error: millrace::error::Error) -> String {
-    format!("error: {error}")
-}
-
-/// Of standard output: who reads it may have seen enough.
-fn written(done: io::Result<()>) -> Result<(), String> {
-    match done {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(format!("error: writing to standard output: {error}"))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! `millrace rejects resend`: what it would do, a question, and then it does it.
 
-use std::io::{self, Write};
-
 use clap::Args;
 use millrace::plan::{Metadata, Plan};
 use millrace::resend::{Outcome, Position, Resend};
 use serde::Serialize;
 
 use super::super::agree::agreed;
-use super::super::out;
+use super::super::failed;
+use super::super::out::{self, Reader};
 use super::super::progress::Progress;
-use super::{Pipeline, Which, failed, written};
+use super::{Pipeline, Which};
 
 #[derive(Args)]
 #[command(
@@ -48,14 +47,14 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         out::tell(note);
     }
     if options.dry_run {
-        let mut out = Ok(());
+        let mut printed = Ok(Reader::Reads);
         let outcome = resend.survey(|at| {
-            if out.is_ok() {
-                out = line(options, plan, at, None);
+            if printed == Ok(Reader::Reads) {
+                printed = line(options, plan, at, None);
             }
         });
         out::tell(said(&outcome.map_err(failed)?, plan, "would be sent"));
-        return written(out);
+        return printed.map(drop);
     }
     let mut whole = None;
     if !options.yes {
@@ -69,12 +68,12 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         }
         whole = Some(outcome.sent);
     }
-    let (progress, mut out) = (Progress::new(whole), Ok(()));
+    let (progress, mut printed) = (Progress::new(whole), Ok(Reader::Reads));
     let done = resend.run(|resent| {
         for (of, to) in resent {
             progress.row(progress.rows() + 1);
-            if out.is_ok() {
-                out = line(options, plan, of.position, Some(*to));
+            if printed == Ok(Reader::Reads) {
+                printed = line(options, plan, of.position, Some(*to));
             }
         }
     });
@@ -82,7 +81,7 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     drop(progress);
     let outcome = done.map_err(|error| format!("error: {error}\n{sent} messages were sent before that"))?;
     out::tell(said(&outcome, plan, "sent"));
-    written(out)
+    printed.map(drop)
 }
 
 /// The JSON: its names and their meaning stay.
@@ -94,15 +93,16 @@ struct Report {
     to: Option<Position>,
 }
 
-fn line(options: &Options, plan: &Plan, of: Position, to: Option<Position>) -> io::Result<()> {
-    let (mut out, topic) = (io::stdout().lock(), &plan.source.topic);
-    if options.json {
-        return writeln!(out, "{}", serde_json::to_string(&Report { of, to })?);
-    }
-    match to {
-        Some(to) => writeln!(out, "{topic}:{of} → {topic}:{to}"),
-        None => writeln!(out, "{topic}:{of}"),
-    }
+fn line(options: &Options, plan: &Plan, of: Position, to: Option<Position>) -> Result<Reader, String> {
+    let topic = &plan.source.topic;
+    let text = match to {
+        _ if options.json => {
+            serde_json::to_string(&Report { of, to }).map_err(|error| format!("error: a position as JSON: {error}"))?
+        }
+        Some(to) => format!("{topic}:{of} → {topic}:{to}"),
+        None => format!("{topic}:{of}"),
+    };
+    out::print(text + "\n")
 }
 
 /// What of a message the pipeline reads, and a reject has not, or not for a message that comes again.

@@ -10,8 +10,8 @@ use millrace::resend::view::Count;
 use millrace::resend::{Again, Position, Row, View, view};
 use serde::Serialize;
 
-use super::super::out;
-use super::{Pipeline, Which, failed};
+use super::super::{failed, out};
+use super::{Pipeline, Which};
 
 #[derive(Args)]
 #[command(

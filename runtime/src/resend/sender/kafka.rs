@@ -2,11 +2,11 @@
 //!
 //! Invariant: after any error the producer is gone for good, and its successor takes the same id.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -168,11 +168,10 @@ fn make(plan: &SourcePlan, topic: &str) -> Result<()> {
 /// A mark that is dropped is a message that is sent twice.
 fn must_keep(admin: &AdminClient<Quiet>, plan: &SourcePlan, topic: &str, options: &AdminOptions) -> Result<()> {
     let what = || format!("asking {} how topic `{topic}` keeps its records", plan.brokers);
-    let answers = block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], options));
+    let answers = kafka::topic_settings(admin, &BTreeSet::from([topic]), CLEANUP, options);
     let answers = answers.map_err(|cause| kafka::error(what(), cause))?;
     let Some(answer) = answers.into_iter().next() else { return Err(Error::retry(what())) };
-    let answer = answer.map_err(|code| kafka::error(what(), KafkaError::AdminOp(code)))?;
-    let policy = answer.entries.into_iter().find(|entry| entry.name == CLEANUP).and_then(|entry| entry.value);
+    let (_, policy) = answer.map_err(|code| kafka::error(what(), KafkaError::AdminOp(code)))?;
     match policy.as_deref() {
         Some("compact") => Ok(()),
         policy => Err(Error::stop(format!(

@@ -8,24 +8,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use millrace_embedded::{Folder, Position, Transaction};
-use tokio::task::spawn_blocking;
 
 use crate::batch::{Refused, Reject};
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::rejects::Encoders;
+use crate::sink::blocking::Blocking;
 use crate::sink::refusals::{Epochs, Refusals};
 use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
 
 /// What MongoDB takes of one, so that a pipeline means the same there and here.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 
+const WRITING: &str = "writing documents";
+
 pub struct Writer {
-    inner: Option<Inner>,
+    /// A commit waits for the disk.
+    inner: Blocking<Inner>,
     refusals: Box<dyn Refusals>,
     positions: Positions,
     /// How often each was reset.
@@ -50,31 +52,14 @@ impl Writer {
             (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
         let inner = Inner { context, path: folder, collection, encoder, smaller, folder: None };
         let (positions, epochs, written) = (Positions::new(), Epochs::new(), Written::default());
-        Writer { inner: Some(inner), refusals, positions, epochs, written }
-    }
-
-    /// A commit waits for the disk: not on the threads that drive the other sinks.
-    async fn blocking<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Inner) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let gone = || Error::retry("the writer was given up in the middle of a call");
-        let mut inner = self.inner.take().ok_or_else(gone)?;
-        let (inner, acted) = spawn_blocking(move || {
-            let acted = act(&mut inner);
-            (inner, acted)
-        })
-        .await
-        .map_err(|cause| Error::stop("writing documents broke").caused_by(cause))?;
-        self.inner = Some(inner);
-        acted
+        Writer { inner: Blocking::new(inner), refusals, positions, epochs, written }
     }
 }
 
 impl crate::sink::Writer for Writer {
     async fn open(&mut self, starts: &Positions) -> Result<Positions> {
         let starts = starts.clone();
-        (self.positions, self.epochs) = self.blocking(move |inner| inner.open(&starts)).await?;
+        (self.positions, self.epochs) = self.inner.call(WRITING, move |inner| inner.open(&starts)).await?;
         Ok(self.positions.clone())
     }
 
@@ -84,29 +69,17 @@ impl crate::sink::Writer for Writer {
             return Ok(Vec::new());
         }
         let (batch, positions, to) = (outbound.clone(), self.positions.clone(), moves.clone());
-        let (written, refused) = self.blocking(move |inner| inner.write(&batch, &positions, &to)).await?;
+        let (written, refused) = self.inner.call(WRITING, move |inner| inner.write(&batch, &positions, &to)).await?;
         let mut rejects = Vec::new();
         if !refused.is_empty() {
             // the rows that were taken are there, and the position is not moved yet
             rejects = self.refusals.take(&outbound, &self.epochs, refused).await?;
             let (positions, to) = (self.positions.clone(), moves.clone());
-            self.blocking(move |inner| inner.advance(&positions, &to)).await?;
+            self.inner.call(WRITING, move |inner| inner.advance(&positions, &to)).await?;
         }
         self.written += written;
         self.positions.extend(moves);
         Ok(rejects)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    async fn roll(&mut self, _now: Instant) -> Result<()> {
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        Ok(())
     }
 
     fn durable(&self) -> &Positions {

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kafka::{self, Quiet};
 
 /// Where nobody says otherwise: brokers take a little more.
@@ -25,22 +25,12 @@ pub fn ask(brokers: &str, topics: &BTreeSet<&str>, timeout: Duration) -> Result<
     let admin: AdminClient<Quiet> = kafka::client_config(brokers, "millrace-limits")
         .create_with_context(Quiet)
         .map_err(|cause| kafka::error(what(), cause))?;
-    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
-    // its answer comes from a thread of the client's own
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|cause| Error::retry(what()).caused_by(cause))?;
-    let answers = runtime.block_on(admin.describe_configs(&resources, &options));
-    let answers = answers.map_err(|cause| kafka::error(what(), cause))?;
-    let limit = |answer: ConfigResource| {
-        let found = answer.entries.iter().find(|entry| entry.name == SETTING)?.value.clone();
-        let rdkafka::admin::OwnedResourceSpecifier::Topic(topic) = answer.specifier else { return None };
-        Some((topic, found?.parse().ok()?))
-    };
+    let answers = kafka::topic_settings(&admin, topics, SETTING, &options);
     let mut limits = BTreeMap::new();
-    for answer in answers {
+    for answer in answers.map_err(|cause| kafka::error(what(), cause))? {
         match answer {
-            Ok(answer) => limits.extend(limit(answer)),
+            Ok((topic, limit)) => limits.extend(limit.and_then(|limit| Some((topic, limit.parse().ok()?)))),
             Err(cause) => tracing::debug!(%cause, "a topic does not say how large a record may be"),
         }
     }

@@ -5,9 +5,11 @@
 //! `_millrace_positions` of the same database: `_id` `<pipeline>/<sink>/<topic>/<partition>`, the log's `cluster` and
 //! `topic_id`, and `next`, the first offset that is not there; `resets`, where a person has moved it, says how often.
 //!
-//! Invariants: a writer moves the cursor only up, only as long as nobody has reset it since it was opened, and only after every row below it is acknowledged by a majority, journaled;
-//! the first write of an `_id` wins. A row that MongoDB refuses is a reject, durable before the cursor passes it. So rows may be written in any order, by any number of writers, and again: no
-//! writer needs to be fenced. It is sound because a row's values are fixed by the generation that owns its offset.
+//! Invariants: a writer moves the cursor only up, only as long as nobody has reset it since it was opened, and only after
+//! every row below it is acknowledged by a majority, journaled; the first write of an `_id` wins. So rows may be written
+//! in any order, by any number of writers, and again: no writer needs to be fenced. It is sound because a row's values
+//! are fixed by the generation that owns its offset. A row that MongoDB refuses is a reject, durable before the cursor
+//! passes it.
 //! Does not know who else writes, nor what became of a batch whose call failed: it is written again.
 
 mod document;
@@ -18,7 +20,7 @@ mod ledger;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
@@ -173,18 +175,6 @@ impl super::Writer for Writer {
         let rejects = self.take(&store, &outbound).await?;
         self.store = Some(store);
         Ok(rejects)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    async fn roll(&mut self, _now: Instant) -> Result<()> {
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        Ok(())
     }
 
     fn durable(&self) -> &Positions {

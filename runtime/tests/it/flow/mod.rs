@@ -3,6 +3,7 @@
 
 mod apart;
 mod crash;
+mod eyes;
 mod life;
 mod mistakes;
 mod parity;

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use super::eyes;
 pub use crate::flights::{flights, repository, request};
 pub use crate::process::{PATIENCE, Process};
 
@@ -305,19 +305,7 @@ impl Record {
 }
 
 fn read_topic(topic: &str, partitions: i32) -> Vec<Record> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", setting("KAFKA_BROKERS"))
-        .set("group.id", "eyes")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    for partition in 0..partitions {
-        list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
+    let consumer = eyes::at_the_beginning(&setting("KAFKA_BROKERS"), topic, partitions);
     let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
     let deadline = Instant::now() + PATIENCE;
     while ended.len() < partitions as usize {

@@ -2,23 +2,9 @@
 //! on is said.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
-fn folder(test: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("texts-{test}"));
-    drop(fs::remove_dir_all(&folder));
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-fn millrace(arguments: &[&str], data: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).arg("--embedded").arg(data).output().unwrap()
-}
-
-fn replay(file: &Path, options: &[&str]) -> Output {
-    millrace(&[&["replay", file.to_str().unwrap(), "--topic", "rows"], options].concat(), &file.with_extension("data"))
-}
+use crate::replay::{folder, millrace, replay};
 
 /// Of the topic; none where nothing made it.
 fn rows(file: &Path) -> Vec<String> {
@@ -64,7 +50,7 @@ fn a_line_that_is_no_json_object() {
 
 #[test]
 fn the_command_goes_on_where_it_says() {
-    let file = folder("on").join("on.jsonl");
+    let file = folder("texts-on").join("on.jsonl");
     fs::write(&file, "{\"n\": 1}\n{\"n\": 2}\n{\"n\": 3\n{\"n\": 4}\n").unwrap();
     assert_eq!(replay(&file, &[]).status.code(), Some(1));
     fs::write(&file, "{\"n\": 1}\n{\"n\": 2}\n{\"n\": 3}\n{\"n\": 4}\n").unwrap();
@@ -92,7 +78,7 @@ fn a_table_that_is_not_whole() {
 
 #[test]
 fn quotes_where_they_may_be() {
-    let file = folder("quotes").join("quotes.csv");
+    let file = folder("texts-quotes").join("quotes.csv");
     fs::write(&file, "a,b\r\n\"1,\n2\",\"say \"\"yes\"\"\"\r\n5\" disk,\"\"\r\n3,\"end\"").unwrap();
     assert!(replay(&file, &[]).status.success());
     let expected = [r#"{"a":"1,\n2","b":"say \"yes\""}"#, r#"{"a":"5\" disk","b":null}"#, r#"{"a":3,"b":"end"}"#];
