@@ -144,24 +144,20 @@ pub fn topic_settings(
     Ok(answers.into_iter().filter_map(|answer| answer.map(found).transpose()).collect())
 }
 
-/// What a person must change first; everything else may pass by itself.
+/// What the pipeline's file or a record must be changed for; everything else is mended from outside: brokers, topics,
+/// rights. docs/errors.md has the table.
 fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
     use RDKafkaErrorCode::*;
     match code {
         Some(
-            TopicAuthorizationFailed
-            | GroupAuthorizationFailed
-            | ClusterAuthorizationFailed
-            | TransactionalIdAuthorizationFailed
-            | SaslAuthenticationFailed
-            | Authentication
-            | InvalidTransactionTimeout
-            | UnsupportedVersion
+            InvalidArgument
             | InvalidConfig
-            | InvalidArgument
-            | OffsetMetadataTooLarge
-            | MessageSizeTooLarge
+            | InvalidGroupId
             | InvalidRecord
+            | InvalidTopic
+            | MessageSizeTooLarge
+            | OffsetMetadataTooLarge
+            | UnsupportedVersion
             | PolicyViolation,
         ) => Kind::Stop,
         _ => Kind::Retry,
@@ -206,4 +202,66 @@ pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::Top
             .map_err(|cause| error(format!("offset {offset} of {topic}[{partition}]"), cause))?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use RDKafkaErrorCode::*;
+
+    use super::*;
+
+    /// The same code, as every call has it.
+    fn kinds(code: RDKafkaErrorCode) -> [Kind; 4] {
+        [KafkaError::Global, KafkaError::MessageProduction, KafkaError::MessageConsumption, KafkaError::OffsetFetch]
+            .map(|of| error("a call", of(code)).kind)
+    }
+
+    #[test]
+    fn what_the_brokers_mend_is_tried_again() {
+        let codes = [
+            AllBrokersDown,
+            Authentication,
+            BrokerTransportFailure,
+            ClusterAuthorizationFailed,
+            ConcurrentTransactions,
+            CoordinatorLoadInProgress,
+            CoordinatorNotAvailable,
+            Fenced,
+            GroupAuthorizationFailed,
+            InvalidProducerEpoch,
+            InvalidTransactionTimeout,
+            KafkaStorageError,
+            MessageTimedOut,
+            NotEnoughReplicas,
+            NotEnoughReplicasAfterAppend,
+            NotLeaderForPartition,
+            OperationTimedOut,
+            ProducerFenced,
+            RebalanceInProgress,
+            RequestTimedOut,
+            SaslAuthenticationFailed,
+            SSL,
+            ThrottlingQuotaExceeded,
+            TopicAuthorizationFailed,
+            TransactionalIdAuthorizationFailed,
+            UnknownTopic,
+            UnknownTopicOrPartition,
+        ];
+        codes.iter().for_each(|&code| assert_eq!(kinds(code), [Kind::Retry; 4], "{code:?}"));
+    }
+
+    #[test]
+    fn what_a_person_must_change_stops_it() {
+        let codes = [
+            InvalidConfig,
+            InvalidGroupId,
+            InvalidRecord,
+            InvalidTopic,
+            MessageSizeTooLarge,
+            OffsetMetadataTooLarge,
+            PolicyViolation,
+            UnsupportedVersion,
+        ];
+        codes.iter().for_each(|&code| assert_eq!(kinds(code), [Kind::Stop; 4], "{code:?}"));
+    }
 }

@@ -1,4 +1,4 @@
-//! The limit: what librdkafka and the broker do alone, exactly once.
+//! The limit on services: what librdkafka and the broker do alone, exactly once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::load;
 use crate::rig::{PATIENCE, Rig, setting};
 
 struct Loop {
@@ -74,18 +73,7 @@ impl Loop {
     }
 }
 
-pub fn drain(rig: &Rig, rows: usize) -> f64 {
-    let stop = spawn(rig, 5_000, Duration::from_millis(50));
-    let rate = load::rate(rig, rows);
-    stop.store(true, Ordering::Relaxed);
-    rate
-}
-
-pub fn start(rig: &Rig) -> Arc<AtomicBool> {
-    spawn(rig, 1_000, Duration::from_millis(5))
-}
-
-fn spawn(rig: &Rig, rows_max: usize, wait: Duration) -> Arc<AtomicBool> {
+pub fn spawn(rig: &Rig, rows_max: usize, wait: Duration) -> Arc<AtomicBool> {
     let bare = Loop::new(rig);
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = stop.clone();

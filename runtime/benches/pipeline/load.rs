@@ -1,7 +1,6 @@
-//! What goes in, and what is measured from outside.
+//! What goes into Kafka, and what is measured there from outside.
 
 use std::collections::HashMap;
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use crate::rig::{PATIENCE, Rig, flights, producer_config, setting};
 
 /// Readers and groups find each other in the first rows' time: these are not counted.
-const WARM_UP: Duration = Duration::from_secs(3);
+pub const WARM_UP: Duration = Duration::from_secs(3);
 
 fn eyes(group: &str) -> BaseConsumer {
     ClientConfig::new()
@@ -49,17 +48,6 @@ pub fn rate(rig: &Rig, rows: usize) -> f64 {
     (rows as i64 - from) as f64 / since.elapsed().as_secs_f64()
 }
 
-/// Most memory that the process had, and its processor time.
-pub fn usage(pid: u32) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<f64> =
-        stat.rsplit(')').next().unwrap().split_whitespace().map(|n| n.parse().unwrap_or(0.0)).collect();
-    format!("   {:>4.0} MiB at most, {:.1} CPU s", kib / 1024.0, (fields[11] + fields[12]) / 100.0)
-}
-
 /// Milliseconds from produce to response for each of the rows, at 1,000 a second.
 pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     let (messages, _) = flights(time.as_secs() as usize * 1000, "paced");
@@ -82,7 +70,7 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     counted.map(|(id, at)| at.duration_since(sent[id]).as_secs_f64() * 1000.0).collect()
 }
 
-fn id(message: &[u8]) -> String {
+pub fn id(message: &[u8]) -> String {
     let row: serde_json::Value = serde_json::from_slice(message).unwrap();
     row["UUID"].as_str().unwrap().to_owned()
 }

@@ -10,7 +10,8 @@ use rusqlite::{ErrorCode, ffi};
 pub enum Error {
     /// The folder cannot be used, and will not be by waiting.
     Unusable(String),
-    /// Somebody else holds the file for longer than a transaction takes, or the disk takes no more.
+    /// Somebody else holds the file for longer than a transaction takes, or it may not be written to: the disk is full,
+    /// the mount read-only, the rights are gone. All of these are mended from outside.
     Busy(String),
     /// A position is not where the writer left it: somebody else has moved it.
     Moved(String),
@@ -43,7 +44,7 @@ impl Error {
                  (`sqlite3 FILE .recover` rescues what can be read)",
             )),
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Error::Unusable(said(WRITABLE))
+                Error::Busy(said(WRITABLE))
             }
             _ => Error::Unusable(said("")),
         }
@@ -51,7 +52,7 @@ impl Error {
 
     pub(crate) fn io(what: &str, path: &Path, cause: &io::Error) -> Error {
         let said = format!("{what} {}: {cause}{}", path.display(), advice(cause));
-        if advice(cause) == ROOM { Error::Busy(said) } else { Error::Unusable(said) }
+        if matches!(advice(cause), ROOM | WRITABLE) { Error::Busy(said) } else { Error::Unusable(said) }
     }
 }
 
@@ -80,5 +81,53 @@ pub fn advice(cause: &io::Error) -> &'static str {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => WRITABLE,
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "; a file is in the way: choose another folder",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_sqlite(code: i32) -> Error {
+        let cause = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        Error::sqlite("writing messages", Path::new("/folder/millrace.sqlite"), cause)
+    }
+
+    fn of_system(kind: ErrorKind) -> Error {
+        Error::io("opening", Path::new("/folder"), &kind.into())
+    }
+
+    #[test]
+    fn what_is_mended_from_outside_is_worth_another_try() {
+        let sqlite = [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_READONLY_DBMOVED,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_PERM,
+        ];
+        let system = [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::FileTooLarge,
+            ErrorKind::PermissionDenied,
+            ErrorKind::ReadOnlyFilesystem,
+        ];
+        for error in sqlite.map(of_sqlite).into_iter().chain(system.map(of_system)) {
+            assert!(matches!(error, Error::Busy(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_waiting_does_not_mend_is_unusable() {
+        let sqlite = [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_READ].map(of_sqlite);
+        let system = [ErrorKind::NotADirectory, ErrorKind::NotFound].map(of_system);
+        for error in sqlite.into_iter().chain(system) {
+            assert!(matches!(error, Error::Unusable(_)), "{error:?}");
+        }
     }
 }

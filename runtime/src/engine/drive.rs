@@ -16,6 +16,7 @@ use tokio::sync::{Notify, watch};
 use crate::batch::{Batch, Span};
 use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
 use crate::engine::reread::{Gap, Given, Material, Rereader};
+use crate::engine::seen::Seen;
 use crate::error::{Error, Kind, Result};
 use crate::observe::trace::Writes;
 use crate::observe::{SinkMetrics, SinkState};
@@ -126,6 +127,7 @@ pub struct Driver {
     pub material: Arc<Material>,
     /// Where partitions begin of which the sink has never held anything.
     pub starts: Positions,
+    pub seen: Arc<Seen>,
     pub link: Arc<Link>,
     pub proofs: Arc<Proofs>,
     pub metrics: Arc<SinkMetrics>,
@@ -194,7 +196,8 @@ impl Driver {
         let Some(mut writer) = AnyWriter::new(ground, plan, &self.sink, log)? else {
             return Err(Error::stop("it has no position of its own"));
         };
-        let positions = Box::pin(writer.open(&self.starts)).await?;
+        let starts = self.seen.starts(&self.sink.name, &self.starts);
+        let positions = Box::pin(writer.open(&starts)).await?;
         tools.writer = Some(writer);
         self.durable(tools);
         tools.writes = Some(Writes::new(&self.sink.name));
@@ -334,6 +337,7 @@ impl Driver {
         *counted = written;
         let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
         if durable.as_ref() != Some(positions) {
+            self.seen.tell(&self.sink.name, positions);
             self.metrics.durable(positions);
             writes.iter_mut().for_each(|writes| writes.durable(positions));
             *durable = Some(positions.clone());

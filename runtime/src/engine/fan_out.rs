@@ -55,6 +55,7 @@ impl FanOut {
                 sink: sink.clone(),
                 material: material.clone(),
                 starts: starts.remove(&sink.name).unwrap_or_default(),
+                seen: context.seen.clone(),
                 link: link.clone(),
                 proofs: proofs.clone(),
                 metrics: context.metrics.sink(&sink.name),

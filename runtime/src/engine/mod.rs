@@ -14,6 +14,7 @@ pub(crate) mod history;
 mod lane;
 mod reader;
 mod reread;
+mod seen;
 mod session;
 mod stop;
 pub(crate) mod store;
@@ -31,6 +32,7 @@ use tokio::runtime::Handle;
 
 use crate::embedded::Share;
 use crate::engine::generations::Generations;
+use crate::engine::seen::Seen;
 use crate::engine::session::{Context, End};
 use crate::engine::store::Store;
 use crate::error::{Error, Kind, Result};
@@ -59,6 +61,7 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
     store.keep(&plan)?;
     let store = Arc::new(store);
     let generations = Arc::new(Generations::new(store.clone(), &plan));
+    let seen = Arc::<Seen>::default();
     tracing::info!(pipeline = plan.name, generation = %plan.generation, workers, "starting");
     let slots = (0..workers).map(|_| store.slot()).collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
@@ -68,8 +71,8 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
             .map(|(slot, worker)| {
                 let share = Share { worker, of: workers };
                 let ground = &options.ground;
-                let (generations, handle) = (&generations, handle.clone());
-                let context = Context { plan: &plan, generations, slot, metrics, stop, handle, ground, share };
+                let (generations, seen, handle) = (&generations, &seen, handle.clone());
+                let context = Context { plan: &plan, generations, seen, slot, metrics, stop, handle, ground, share };
                 scope.spawn(move || {
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();

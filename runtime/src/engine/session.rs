@@ -21,6 +21,7 @@ use crate::engine::head::{Head, advances};
 use crate::engine::history::History;
 use crate::engine::reader::Reader;
 use crate::engine::reread::Material;
+use crate::engine::seen::Seen;
 use crate::engine::stop::Stop;
 use crate::engine::store::Slot;
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 pub struct Context<'a> {
     pub plan: &'a Arc<Plan>,
     pub generations: &'a Arc<Generations>,
+    pub seen: &'a Arc<Seen>,
     pub slot: &'a Slot,
     pub metrics: &'a Metrics,
     pub stop: &'a Stop,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::plan::{Plan, SinkKind, SinkPlan};
 use crate::sink::refusals::{self, Destination, Nowhere, Refusals, ToRejects};
-use crate::sink::{Context, Log, Of, Outbound, Positions, Writer, Written, embedded, hdfs, mongodb, topic};
+use crate::sink::{Context, Log, Of, Outbound, Positions, Starts, Writer, Written, embedded, hdfs, mongodb, topic};
 
 pub enum AnyWriter {
     Mongodb(mongodb::Writer),
@@ -77,7 +77,7 @@ impl AnyWriter {
 }
 
 impl Writer for AnyWriter {
-    async fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         each!(self, writer => writer.open(starts).await)
     }
 

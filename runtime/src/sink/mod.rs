@@ -16,6 +16,7 @@ pub mod topic;
 pub mod transaction;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::{Future, ready};
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -46,6 +47,37 @@ impl Log {
 
 /// Partition → offset of the first row that is not there.
 pub type Positions = BTreeMap<i32, i64>;
+
+/// What is known of a partition before its position is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Where it begins if this sink has never held anything of it.
+    At(i64),
+    /// This process has read its position, which was this: one that is gone now is not begun anew.
+    Stood(i64),
+}
+
+pub type Starts = BTreeMap<i32, Start>;
+
+impl Start {
+    /// Where a partition begins of which there is no position; nobody begins one otherwise. `place`: of the position.
+    fn anew(self, sink: &str, partition: i32, place: impl fmt::Display) -> Result<i64> {
+        match self {
+            Start::At(offset) => Ok(offset),
+            Start::Stood(offset) => Err(Error::retry(format!(
+                "{place} is gone: it was moved or deleted while the pipeline ran, and partition {partition} stood at \
+                 offset {offset} there. Put it back, and the sink goes on. To begin with an empty one, stop the \
+                 pipeline and start it again: it begins where the sink's `start` says, or where `millrace positions \
+                 reset FILE --sink {sink} --to {partition}:OFFSET` puts it in between"
+            ))),
+        }
+    }
+}
+
+/// A sink that begins is told from one that goes on.
+fn begins(sink: &str, partition: i32, offset: i64) {
+    tracing::info!(sink, partition, offset, "sink has no position yet, and nothing that it wrote: it begins here");
+}
 
 /// Rows of one generation on their way to the sinks; what they all share is computed once.
 #[derive(Debug)]
@@ -177,9 +209,10 @@ pub struct FoundRow {
 pub trait Writer: Send {
     /// Fences every other writer of these partitions (or makes what it still writes harmless), cleans up after it, and
     /// answers the durable position of each.
-    /// `starts`: where to begin a partition of which this sink has never held anything; that is made durable too.
+    /// `starts`: where to begin a partition of which this sink has never held anything; that is made durable too. A
+    /// position that was there and is gone is an error, and nothing is made in its place ([`Start::anew`]).
     /// A writer is opened once; another session makes another writer.
-    fn open(&mut self, starts: &Positions) -> impl Future<Output = Result<Positions>> + Send;
+    fn open(&mut self, starts: &Starts) -> impl Future<Output = Result<Positions>> + Send;
 
     /// Takes the batch's rows at or above the writer's position; those below it are there already. Rows may be
     /// durable only after [`Writer::roll`] or [`Writer::finish`]. A row that the medium refuses is a durable reject

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::plan::{Plan, SinkPlan, SourcePlan};
 use crate::rejects::{self, Place};
-use crate::sink::{AnyWriter, Log, Outbound, Positions, Writer};
+use crate::sink::{AnyWriter, Log, Outbound, Start, Starts, Writer};
 
 /// How often the position of each partition was reset; those that never were need not be there.
 pub type Epochs = BTreeMap<i32, u64>;
@@ -143,7 +143,7 @@ impl ToRejects {
     async fn open(&mut self, partition: i32, epoch: u64, start: i64) -> Result<AnyWriter> {
         let who = if epoch == 0 { self.who.clone() } else { format!("{}.{epoch}", self.who) };
         let mut writer = AnyWriter::of_rejects(&self.to, &who)?;
-        writer.open(&Positions::from([(partition, start)])).await?;
+        writer.open(&Starts::from([(partition, Start::At(start))])).await?;
         Ok(writer)
     }
 }

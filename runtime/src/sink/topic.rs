@@ -21,7 +21,7 @@ use crate::plan::SourcePlan;
 use crate::rejects::Encoders;
 use crate::sink::blocking::Blocking;
 use crate::sink::transaction::{Advance, TooLarge, Transactions};
-use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
+use crate::sink::{Context, Of, Outbound, Positions, Starts, Written, moves};
 use crate::source::group::{Group, Offsets};
 
 const WRITING: &str = "writing to a topic";
@@ -64,7 +64,7 @@ impl Writer {
 }
 
 impl super::Writer for Writer {
-    async fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         let starts = starts.clone();
         self.positions = self.inner.call(WRITING, move |inner| inner.open(&starts)).await?;
         Ok(self.positions.clone())
@@ -93,7 +93,7 @@ impl super::Writer for Writer {
 }
 
 impl Inner {
-    fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    fn open(&mut self, starts: &Starts) -> Result<Positions> {
         let (mut transactions, topics) = (BTreeMap::new(), BTreeSet::from([self.topic.as_str()]));
         for &partition in starts.keys() {
             let id = format!("{}-{}-{partition}", self.context.pipeline, self.context.sink);
@@ -113,7 +113,14 @@ impl Inner {
             }
             let offset = found.and_then(|found| found.offset);
             committed.insert(partition, offset);
-            positions.insert(partition, offset.unwrap_or(start));
+            let place = || format!("group `{}`", self.source.group);
+            positions.insert(
+                partition,
+                match offset {
+                    Some(offset) => offset,
+                    None => start.anew(&self.context.sink, partition, place())?,
+                },
+            );
         }
         let mut open = Open { group, transactions, committed };
         for (&partition, &start) in &positions {

@@ -1,6 +1,8 @@
 //! Tests of the program from the outside: on the real services (`flow`), and on nothing but a folder (`embedded`; `folder`
-//! and `disk` are about folders that cannot be used, and disks that take no more).
+//! and `disk` are about folders that cannot be used, and disks that take no more; `archive` is about the directory of files
+//! on both).
 
+mod archive;
 #[path = "../../trace/tests/collector/mod.rs"]
 mod collector;
 mod disk;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Set in the process that has a mount namespace of its own.
 const NAMESPACE: &str = "MILLRACE_TEST_NAMESPACE";
@@ -42,6 +43,14 @@ impl Disk {
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// As soon as nobody has a file open for writing.
+    pub fn make_read_only(&self) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !Command::new("mount").args(["-o", "remount,ro"]).arg(&self.0).output().unwrap().status.success() {
+            assert!(Instant::now() < deadline, "a file of {} stays open", self.0.display());
+        }
     }
 
     /// `ro` or `rw`.

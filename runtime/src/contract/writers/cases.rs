@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use super::super::PATIENCE;
 use super::super::rows::{Row, batch, batch_of, rows, span};
-use super::{Medium, assert_exactly, assert_sound, bring, must_be_retry, open, published, starts};
+use super::{Medium, assert_exactly, assert_sound, bring, must_be_retry, open, published, starts, starts_at};
 use crate::error::Kind;
-use crate::sink::{Positions, Writer, Written};
+use crate::sink::{Positions, Start, Starts, Writer, Written};
 
 pub async fn an_empty_batch_moves_the_position<M: Medium>() {
     let medium = M::fresh().await;
@@ -36,7 +36,7 @@ pub async fn many_rows_of_two_partitions<M: Medium>() {
     const END: i64 = 3000;
     let medium = M::fresh().await;
     let mut writer = medium.writer(medium.context().clone()).unwrap();
-    writer.open(&Positions::from([(0, 0), (3, 0)])).await.unwrap();
+    writer.open(&starts_at([(0, 0), (3, 0)])).await.unwrap();
     for from in (0..END).step_by(1500) {
         let (offsets, mut both) = (from..from + 1500, rows(0, from..from + 1500));
         both.extend(rows(3, offsets.clone()));
@@ -110,7 +110,7 @@ pub async fn a_batch_given_again_is_known<M: Medium>() {
 
 pub async fn positions_are_read_again<M: Medium>() {
     let medium = M::fresh().await;
-    let both = Positions::from([(0, 0), (1, 0)]);
+    let both = starts_at([(0, 0), (1, 0)]);
     let mut writer = medium.writer(medium.context().clone()).unwrap();
     writer.open(&both).await.unwrap();
     writer.write(batch(0, 0..5)).await.unwrap();
@@ -127,14 +127,14 @@ pub async fn positions_are_read_again<M: Medium>() {
     // one partition alone, and one that is new beside one that is not
     assert_eq!(open(&medium, 1).await.1, 3);
     let mut writer = medium.writer(medium.context().clone()).unwrap();
-    let some = writer.open(&Positions::from([(0, 0), (2, 40)])).await.unwrap();
+    let some = writer.open(&starts_at([(0, 0), (2, 40)])).await.unwrap();
     assert_eq!(some, Positions::from([(0, 5), (2, 40)]));
 }
 
 pub async fn a_missing_position_begins_where_it_is_told<M: Medium>() {
     let medium = M::fresh().await;
     let mut writer = medium.writer(medium.context().clone()).unwrap();
-    assert_eq!(writer.open(&Positions::from([(0, 8)])).await.unwrap()[&0], 8);
+    assert_eq!(writer.open(&starts_at([(0, 8)])).await.unwrap()[&0], 8);
     drop(writer);
     // and that is remembered, before any row
     assert_eq!(open(&medium, 0).await.1, 8);
@@ -150,7 +150,7 @@ pub async fn rows_without_their_position_stop<M: Medium>() {
     other.sink = "other".into();
     let opened = medium.writer(other).unwrap().open(&starts(0)).await;
     if M::IS_ANYBODYS {
-        assert_eq!(opened.unwrap(), starts(0));
+        assert_eq!(opened.unwrap(), Positions::from([(0, 0)]));
         return assert_exactly(&medium, 0, 4).await;
     }
     let error = opened.unwrap_err();
@@ -168,6 +168,23 @@ pub async fn a_topic_made_again_stops<M: Medium>() {
     assert_eq!(error.kind, Kind::Stop, "{error}");
     assert!(error.to_string().contains("made a"), "{error}");
     assert_exactly(&medium, 0, 4).await;
+}
+
+pub async fn a_position_that_was_read_and_is_gone_is_waited_for<M: Medium>() {
+    let medium = M::fresh().await;
+    let stood = Starts::from([(1, Start::Stood(7))]);
+    for _ in 0..2 {
+        let error = medium.writer(medium.context().clone()).unwrap().open(&stood).await.unwrap_err();
+        must_be_retry(&error);
+        assert!(error.to_string().contains("is gone: it was moved or deleted while the pipeline ran"), "{error}");
+        assert!(error.to_string().contains("partition 1 stood at offset 7"), "{error}");
+    }
+    // nothing was made in its place; and one that is there again is what it is
+    let mut writer = medium.writer(medium.context().clone()).unwrap();
+    let begun = Positions::from([(1, 5)]);
+    assert_eq!(writer.open(&starts_at([(1, 5)])).await.unwrap(), begun);
+    drop(writer);
+    assert_eq!(medium.writer(medium.context().clone()).unwrap().open(&stood).await.unwrap(), begun);
 }
 
 pub async fn a_gap_is_refused<M: Medium>() {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hdfs_native::{Client, ClientBuilder, HdfsError};
 use serde::de::DeserializeOwned;
 
-use super::super::rows::Row;
+use super::super::rows::{Row, batch};
 use super::super::{Nobody, SHORT, fresh_folder, impossible_folder, setting};
-use super::{Context, Medium, Unreachable, assert_exactly, bring, context, starts};
+use super::{Context, Medium, Unreachable, assert_exactly, bring, context, must_be_retry, open, starts};
 use crate::error::{Kind, Result};
 use crate::plan::HdfsPlan;
-use crate::sink::Writer as _;
 use crate::sink::hdfs::{self, Writer};
+use crate::sink::{Start, Starts, Writer as _};
 
 pub struct NameNode {
     context: Context,
@@ -142,6 +142,52 @@ async fn stops_without_its_token<M: Medium>(medium: M, tokens_gone: impl AsyncFn
     assert_eq!(error.kind, Kind::Stop, "{error}");
     assert!(error.to_string().contains("up to offset 3, but there is no position"), "{error}");
     assert_exactly(&medium, 0, 4).await;
+}
+
+/// Others took the partition, or the whole directory was moved away and comes back: each is said as what it is.
+async fn says_where_its_directory_went<M: Medium>(medium: M, rename: impl AsyncFn(&M, &str, &str)) {
+    let here = directory(medium.context());
+    let away = format!("{here}-away");
+    bring(&medium, 0, 4).await;
+    let (mut fenced, _) = open(&medium, 0).await;
+    fenced.write(batch(0, 4..6)).await.unwrap();
+    let (mut writer, _) = open(&medium, 0).await;
+    let error = fenced.finish().await.unwrap_err();
+    must_be_retry(&error);
+    assert!(error.to_string().contains("another writer took the partition"), "{error}");
+    writer.write(batch(0, 4..6)).await.unwrap();
+    rename(&medium, &here, &away).await;
+    let error = writer.finish().await.unwrap_err();
+    must_be_retry(&error);
+    assert!(error.to_string().contains("it was moved or deleted"), "{error}");
+    let stood = Starts::from([(0, Start::Stood(4))]);
+    for _ in 0..2 {
+        let error = medium.writer(medium.context().clone()).unwrap().open(&stood).await.unwrap_err();
+        must_be_retry(&error);
+        assert!(error.to_string().contains(&format!("{here}/_millrace")), "{error}");
+    }
+    // only where nothing was made in its place
+    rename(&medium, &away, &here).await;
+    let mut writer = medium.writer(medium.context().clone()).unwrap();
+    assert_eq!(writer.open(&stood).await.unwrap()[&0], 4);
+    bring(&medium, 0, 9).await;
+    assert_exactly(&medium, 0, 9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_of_a_name_node_that_is_moved_away_is_waited_for() {
+    let rename = async |_: &NameNode, from: &str, to: &str| NameNode::client().rename(from, to, false).await.unwrap();
+    says_where_its_directory_went(NameNode::fresh().await, rename).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_of_a_disk_that_is_moved_away_is_waited_for() {
+    let rename = async |medium: &Local, from: &str, to: &str| {
+        let [from, to] = [from, to].map(|path| medium.root.join(path.trim_start_matches('/')));
+        assert!(!to.exists());
+        std::fs::rename(from, to).unwrap();
+    };
+    says_where_its_directory_went(Local::fresh().await, rename).await;
 }
 
 fn tokens(context: &Context) -> String {

@@ -17,7 +17,7 @@ use std::any::Any;
 use super::rows::{COLUMNS, Row, batch, rows};
 use super::{TIMEOUT, fresh_name};
 use crate::error::{Error, Kind, Result};
-use crate::sink::{Context, Log, Of, Positions, Writer};
+use crate::sink::{Context, Log, Of, Start, Starts, Writer};
 
 /// Openings after which a writer that nobody disturbs must have come through.
 const TRIES_MAX: usize = 5;
@@ -66,8 +66,12 @@ fn context() -> Context {
     }
 }
 
-fn starts(partition: i32) -> Positions {
-    Positions::from([(partition, 0)])
+fn starts(partition: i32) -> Starts {
+    starts_at([(partition, 0)])
+}
+
+fn starts_at<const PARTITIONS: usize>(offsets: [(i32, i64); PARTITIONS]) -> Starts {
+    offsets.map(|(partition, offset)| (partition, Start::At(offset))).into()
 }
 
 /// A writer that begins at 0, and its position.
@@ -143,6 +147,7 @@ macro_rules! contract {
                 cases::a_missing_position_begins_where_it_is_told
                 cases::rows_without_their_position_stop
                 cases::a_topic_made_again_stops
+                cases::a_position_that_was_read_and_is_gone_is_waited_for
                 cases::a_gap_is_refused
                 cases::a_partition_that_is_not_open_is_refused
                 cases::what_waits_is_due_some_time

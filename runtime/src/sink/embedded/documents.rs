@@ -18,7 +18,7 @@ use crate::json::encode::Encoder;
 use crate::rejects::Encoders;
 use crate::sink::blocking::Blocking;
 use crate::sink::refusals::{Epochs, Refusals};
-use crate::sink::{Context, Of, Outbound, Positions, Written, moves};
+use crate::sink::{Context, Of, Outbound, Positions, Starts, Written, begins, moves};
 
 /// What MongoDB takes of one, so that a pipeline means the same there and here.
 const DOCUMENT_BYTES_MAX: usize = 16 << 20;
@@ -57,7 +57,7 @@ impl Writer {
 }
 
 impl crate::sink::Writer for Writer {
-    async fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         let starts = starts.clone();
         (self.positions, self.epochs) = self.inner.call(WRITING, move |inner| inner.open(&starts)).await?;
         Ok(self.positions.clone())
@@ -92,7 +92,7 @@ impl crate::sink::Writer for Writer {
 }
 
 impl Inner {
-    fn open(&mut self, starts: &Positions) -> Result<(Positions, Epochs)> {
+    fn open(&mut self, starts: &Starts) -> Result<(Positions, Epochs)> {
         let (sink, log) = (position_name(&self.context), &self.context.log);
         let mut folder = Folder::open(&self.path).map_err(error)?;
         let mut transaction = folder.begin().map_err(error)?;
@@ -101,10 +101,13 @@ impl Inner {
             let next = match transaction.position(&sink, &log.topic, partition).map_err(error)? {
                 Some(position) => checked(&self.context, partition, &position)?,
                 None => {
+                    let place = format!("the position of `{sink}` on `{}` in {}", log.topic, self.path.display());
+                    let start = start.anew(&self.context.sink, partition, place)?;
                     let prefix = self.context.rows_prefix(partition);
                     if transaction.has_document_with_prefix(&self.collection, &prefix).map_err(error)? {
                         return Err(rows_without_position(&self.context, &self.collection, partition));
                     }
+                    begins(&self.context.sink, partition, start);
                     let first = Position { topic_uuid: log.topic_id.clone(), next: start };
                     transaction.move_position(&sink, &log.topic, partition, None, &first).map_err(error)?;
                     start

@@ -9,6 +9,9 @@ pub trait Files: Send + Sync + 'static {
     /// A file being written.
     type File: Send + 'static;
 
+    /// A path as people find it.
+    fn place(&self, path: &str) -> String;
+
     /// Calls `each` with the name of every child, once, in no order that matters.
     fn list(&self, path: &str, each: impl FnMut(&str) + Send) -> impl Future<Output = Result<(), FileError>> + Send;
 

@@ -14,8 +14,8 @@ use super::native::NameNode;
 use super::token::Place;
 use crate::error::{Error, Result};
 use crate::plan::HdfsPlan;
-use crate::sink::Context;
 use crate::sink::ledger::{Entry, Wrong, moved};
+use crate::sink::{Context, Start};
 
 /// Files that are named one by one where they are in the way.
 const NAMED_MAX: usize = 3;
@@ -153,7 +153,7 @@ impl<F: Files> crate::sink::ledger::Ledger for Ledger<F> {
             // taking makes the folder, with its marker
             self.must_be_free(partition, to).await?;
         }
-        let token = self.place.take(partition, to, None).await?;
+        let token = self.place.take(partition, Start::At(to), None).await?;
         // from here on nobody else publishes, and what an earlier holder published is there
         let gone = || Error::retry(format!("fenced: {token} was taken over in the middle of a reset"));
         let (marker, leftovers) = self.place.contents(&token).await?.ok_or_else(gone)?;

@@ -31,6 +31,10 @@ impl Local {
 impl Files for Local {
     type File = (PathBuf, File);
 
+    fn place(&self, path: &str) -> String {
+        self.at(path).display().to_string()
+    }
+
     async fn list(&self, path: &str, mut each: impl FnMut(&str) + Send) -> Result<(), FileError> {
         block_in_place(|| {
             let path = self.at(path);
@@ -122,8 +126,8 @@ fn sync(folder: &Path) -> Result<(), FileError> {
 fn failed(what: &str, path: &Path, cause: std::io::Error) -> FileError {
     let kind = cause.kind();
     let what = format!("{what} {}: {cause}{}", path.display(), advice(&cause));
-    let stop = matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
-    let error = if stop { Error::stop(what) } else { Error::retry(what) };
+    // room, rights, mounts: all of them are mended from outside
+    let error = Error::retry(what);
     match kind {
         ErrorKind::AlreadyExists => FileError::Exists(error),
         ErrorKind::NotFound => FileError::Missing(error),

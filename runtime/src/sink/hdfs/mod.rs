@@ -37,7 +37,7 @@ pub use self::local::Local;
 pub use self::native::NameNode;
 use self::publish::{Done, Publication, Rows};
 use self::token::Place;
-use super::{Context, Outbound, Positions, Written, moves};
+use super::{Context, Outbound, Positions, Starts, Written, moves};
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
@@ -278,7 +278,7 @@ impl<F: Files> Partition<F> {
 }
 
 impl<F: Files> super::Writer for Writer<F> {
-    async fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         // boxed, here and below: what hdfs-native's calls need is large, and each caller's stack would hold it
         let taken = Box::pin(self.place.take_all(starts)).await?;
         self.durable = taken.iter().map(|(&partition, taken)| (partition, taken.position)).collect();

@@ -19,7 +19,7 @@ use super::name::Published;
 use super::*;
 use crate::batch::{Origins, Span};
 use crate::sink::ledger::Ledger as _;
-use crate::sink::{Log, Of, Writer as _};
+use crate::sink::{Log, Of, Start, Writer as _};
 
 const DIRECTORY: &str = "/out";
 const TOPIC: &str = "t";
@@ -154,6 +154,10 @@ impl Memory {
 impl Files for Memory {
     type File = u64;
 
+    fn place(&self, path: &str) -> String {
+        path.to_owned()
+    }
+
     async fn list(&self, path: &str, mut each: impl FnMut(&str) + Send) -> Result<(), FileError> {
         self.ask(Call::List(path.to_owned())).await?.iter().for_each(|name| each(name));
         Ok(())
@@ -234,7 +238,7 @@ fn writer(memory: &Memory) -> Writer<Memory> {
 /// Writes the whole log from its position on, `step` offsets a batch, and rolls after every other one.
 async fn run(memory: Memory, step: i64) -> Result<()> {
     let mut writer = writer(&memory);
-    let mut position = writer.open(&Positions::from([(0, 0)])).await?[&0];
+    let mut position = writer.open(&Starts::from([(0, Start::At(0))])).await?[&0];
     while position < OFFSETS {
         let to = OFFSETS.min(position + step);
         writer.write(batch(position, to)).await?;

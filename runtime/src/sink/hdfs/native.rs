@@ -11,7 +11,7 @@ use hdfs_native::{Client, ClientBuilder, HdfsError, WriteOptions};
 use tokio::sync::OnceCell;
 
 use super::files::{FileError, Files, ReadFiles};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::HdfsPlan;
 use crate::sink::within;
 
@@ -76,6 +76,10 @@ fn user(planned: Option<String>, environment: Option<String>) -> Result<Option<S
 
 impl Files for NameNode {
     type File = (String, FileWriter);
+
+    fn place(&self, path: &str) -> String {
+        format!("{path} at {}", self.uri)
+    }
 
     async fn list(&self, path: &str, mut each: impl FnMut(&str) + Send) -> Result<(), FileError> {
         let entries = self.client().await?.list_status_iter(path, false);
@@ -145,29 +149,35 @@ fn file_error(what: String, error: HdfsError) -> FileError {
         _ => FileError::Other,
     };
     let failed = format!("{what} failed");
-    sort(if is_final(&error) { Error::stop(failed) } else { Error::retry(failed) }.caused_by(error))
+    let made = match kind(&error) {
+        Kind::Retry => Error::retry(failed),
+        Kind::Stop => Error::stop(failed),
+    };
+    sort(made.caused_by(error))
 }
 
-fn is_final(error: &HdfsError) -> bool {
+/// Names and settings of the pipeline's file, and what this client cannot do; everything else is mended from outside:
+/// rights, quotas, safe mode, a ticket. docs/errors.md has the table.
+fn kind(error: &HdfsError) -> Kind {
+    const NAMES: [&str; 2] = ["InvalidPathException", "PathComponentTooLongException"];
     match error {
-        HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _) => {
-            class.ends_with("AccessControlException") || class.ends_with("InvalidPathException")
+        HdfsError::RPCError(class, _) | HdfsError::FatalRPCError(class, _)
+            if NAMES.iter().any(|name| class.ends_with(name)) =>
+        {
+            Kind::Stop
         }
         HdfsError::InvalidPath(_)
         | HdfsError::InvalidArgument(_)
-        | HdfsError::IsADirectoryError(_)
+        | HdfsError::UrlParseError(_)
         | HdfsError::UnsupportedFeature(_)
-        | HdfsError::SASLError(_)
-        | HdfsError::GSSAPIError(..)
-        | HdfsError::NoSASLMechanism => true,
-        _ => false,
+        | HdfsError::UnsupportedErasureCodingPolicy(_) => Kind::Stop,
+        _ => Kind::Retry,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn an_empty_user_is_an_error_and_a_planned_one_comes_first() {
@@ -184,13 +194,58 @@ mod tests {
         let rpc = |class: &str| HdfsError::RPCError(class.to_owned(), "of /a\n\tat Java.java:1".to_owned());
         let missing = file_error("renaming".into(), rpc("java.io.FileNotFoundException"));
         assert!(matches!(missing, FileError::Missing(_)));
-        let denied: Error =
-            file_error("creating".into(), rpc("org.apache.hadoop.security.AccessControlException")).into();
-        assert_eq!(denied.kind, Kind::Stop);
         let safe: Error =
             file_error("creating".into(), rpc("org.apache.hadoop.hdfs.server.namenode.SafeModeException")).into();
-        assert_eq!(safe.kind, Kind::Retry);
         let line = "creating failed: RPC error: org.apache.hadoop.hdfs.server.namenode.SafeModeException of /a";
         assert_eq!(safe.to_string(), line);
+    }
+
+    #[test]
+    fn what_the_cluster_mends_is_tried_again() {
+        let exceptions = [
+            "java.io.IOException",
+            "java.io.FileNotFoundException",
+            "org.apache.hadoop.fs.ParentNotDirectoryException",
+            "org.apache.hadoop.hdfs.protocol.DSQuotaExceededException",
+            "org.apache.hadoop.hdfs.protocol.FSLimitException$MaxDirectoryItemsExceededException",
+            "org.apache.hadoop.hdfs.protocol.NSQuotaExceededException",
+            "org.apache.hadoop.hdfs.server.namenode.LeaseExpiredException",
+            "org.apache.hadoop.hdfs.server.namenode.SafeModeException",
+            "org.apache.hadoop.ipc.RetriableException",
+            "org.apache.hadoop.ipc.StandbyException",
+            "org.apache.hadoop.security.AccessControlException",
+            "org.apache.hadoop.security.authorize.AuthorizationException",
+            "org.apache.hadoop.security.token.SecretManager$InvalidToken",
+        ];
+        let text = String::new;
+        let of_the_client = [
+            HdfsError::IOError(std::io::ErrorKind::ConnectionRefused.into()),
+            HdfsError::DataTransferError(text()),
+            HdfsError::ChecksumError,
+            HdfsError::OperationFailed(text()),
+            HdfsError::BlocksNotFound(text()),
+            HdfsError::IsADirectoryError(text()),
+            HdfsError::SASLError(text()),
+            HdfsError::NoSASLMechanism,
+        ];
+        let rpc = exceptions.map(|class| HdfsError::RPCError(class.into(), text()));
+        let fatal = exceptions.map(|class| HdfsError::FatalRPCError(class.into(), text()));
+        for error in of_the_client.into_iter().chain(rpc).chain(fatal) {
+            assert_eq!(kind(&error), Kind::Retry, "{error}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_names_stop_it() {
+        let rpc = |class: &str| HdfsError::RPCError(class.into(), String::new());
+        let errors = [
+            rpc("org.apache.hadoop.fs.InvalidPathException"),
+            rpc("org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException"),
+            HdfsError::InvalidPath(String::new()),
+            HdfsError::InvalidArgument(String::new()),
+            HdfsError::UnsupportedFeature(String::new()),
+            HdfsError::UnsupportedErasureCodingPolicy(String::new()),
+        ];
+        errors.iter().for_each(|error| assert_eq!(kind(error), Kind::Stop, "{error}"));
     }
 }

@@ -7,7 +7,7 @@
 use super::files::{FileError, Files};
 use super::name::Published;
 use super::token::Place;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sink::Written;
 
 /// What a partition took since its last publication.
@@ -44,11 +44,11 @@ impl<F: Files> Rows<F> {
     /// Writes what is buffered.
     pub async fn flush(&mut self, place: &Place<F>) -> Result<()> {
         if self.file.is_none() {
-            self.file = Some(place.files.create(&self.path).await.map_err(|error| fenced(error, &self.path))?);
+            self.file = Some(held(place, &self.path, place.files.create(&self.path)).await?);
         }
         if let Some(file) = &mut self.file {
             let bytes = std::mem::take(&mut self.buffer);
-            place.files.append(file, bytes).await.map_err(|error| fenced(error, &self.path))?;
+            held(place, &self.path, place.files.append(file, bytes)).await?;
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl<F: Files> Publication<F> {
             link(rows, range, &place).await?;
         }
         let (from, to) = (place.marker_path(&self.token, self.marker), place.marker_path(&self.token, self.next));
-        place.files.rename(&from, &to).await.map_err(|error| fenced(error, &from))?;
+        held(&place, &from, place.files.rename(&from, &to)).await?;
         Ok(Done { partition: self.partition, next: self.next, written: self.written })
     }
 }
@@ -69,18 +69,20 @@ impl<F: Files> Publication<F> {
 async fn link<F: Files>(mut rows: Rows<F>, range: Published, place: &Place<F>) -> Result<()> {
     rows.flush(place).await?;
     if let Some(file) = rows.file.take() {
-        place.files.close(file).await.map_err(|error| fenced(error, &rows.path))?;
+        held(place, &rows.path, place.files.close(file)).await?;
     }
     let target = format!("{}/{}", place.directory, range.name(&place.topic));
-    place.files.rename(&rows.path, &target).await.map_err(|error| fenced(error, &rows.path))
+    held(place, &rows.path, place.files.rename(&rows.path, &target)).await
 }
 
-/// In a token directory nothing vanishes but the directory itself.
-fn fenced(error: FileError, path: &str) -> Error {
-    match error {
-        FileError::Missing(cause) => {
-            Error::retry(format!("fenced: {path} is gone, another writer took the partition")).caused_by(cause)
-        }
-        error => error.into(),
+/// What is done to `path` in a token directory, where nothing vanishes but the directory itself.
+async fn held<F: Files, T>(
+    place: &Place<F>,
+    path: &str,
+    act: impl Future<Output = Result<T, FileError>> + Send,
+) -> Result<T> {
+    match act.await {
+        Err(FileError::Missing(cause)) => Err(place.lost(path).await?.caused_by(cause)),
+        done => Ok(done?),
     }
 }

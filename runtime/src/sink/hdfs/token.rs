@@ -5,7 +5,8 @@
 //! the topic there.
 //!
 //! Invariant: a token directory appears whole, with its marker, and changes its name at every take-over; what an
-//! earlier holder still asks for names a directory that is not there any more. Directories appear by one rename only.
+//! earlier holder still asks for names a directory that is not there any more. Directories appear by one rename only, and
+//! none for a partition whose position was read before: what was moved away may come back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::files::{FileError, Files};
 use super::name::{self, Marker, Published};
 use crate::error::{Error, Result};
-use crate::sink::{Context, Positions};
+use crate::sink::{Context, Start, Starts, begins};
 
 /// Take-overs in a row that another writer was quicker at.
 const TAKES_MAX: usize = 8;
@@ -85,7 +86,8 @@ impl<F: Files> Place<F> {
 
     /// Takes every partition from whoever holds it, cleans up, and reads the positions, in that order: what an earlier
     /// holder published comes before the listing, and nothing of it can come after.
-    pub async fn take_all(&self, starts: &Positions) -> Result<BTreeMap<i32, Taken>> {
+    pub async fn take_all(&self, starts: &Starts) -> Result<BTreeMap<i32, Taken>> {
+        self.must_be_there(starts).await?;
         self.claim().await?;
         let published = self.published_of_new_partitions(starts).await?;
         let took = starts.iter().map(|(&partition, &start)| {
@@ -148,13 +150,40 @@ impl<F: Files> Place<F> {
 
     /// The last offset of each partition's files, if a partition has no folder yet. Listed before the folders are
     /// looked at again: a folder that is there once stays.
-    async fn published_of_new_partitions(&self, starts: &Positions) -> Result<BTreeMap<i32, i64>> {
+    async fn published_of_new_partitions(&self, starts: &Starts) -> Result<BTreeMap<i32, i64>> {
         let folders = self.children(&self.folder).await?.unwrap_or_default();
         let has_folder = |partition: &i32| folders.contains(&name::partition(&self.topic, *partition));
         if starts.keys().all(has_folder) { Ok(BTreeMap::new()) } else { self.last_published().await }
     }
 
-    pub(super) async fn take(&self, partition: i32, start: i64, published: Option<i64>) -> Result<String> {
+    /// Before anything is made: where the directory of a partition was moved away, nothing is in the way of its return.
+    async fn must_be_there(&self, starts: &Starts) -> Result<()> {
+        for (&partition, start) in starts {
+            let stood = matches!(start, Start::Stood(_));
+            if stood && self.children(&self.partition_path(partition)).await?.is_none() {
+                self.anew(partition, *start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a partition without a folder begins.
+    fn anew(&self, partition: i32, start: Start) -> Result<i64> {
+        let place = self.files.place(&self.partition_path(partition));
+        start.anew(&self.sink, partition, format_args!("the directory {place}"))
+    }
+
+    /// Why `path`, in a token directory, is not there.
+    pub(super) async fn lost(&self, path: &str) -> Result<Error> {
+        let partition = path.rsplitn(3, '/').last().unwrap_or_default();
+        let place = self.files.place(path);
+        Ok(match self.children(partition).await? {
+            Some(_) => Error::retry(format!("fenced: {place} is gone, another writer took the partition")),
+            None => Error::retry(format!("{place} is gone with the directory that it was in: it was moved or deleted")),
+        })
+    }
+
+    pub(super) async fn take(&self, partition: i32, start: Start, published: Option<i64>) -> Result<String> {
         let path = self.partition_path(partition);
         for _ in 0..TAKES_MAX {
             let Some(tokens) = self.children(&path).await? else {
@@ -174,10 +203,12 @@ impl<F: Files> Place<F> {
         Err(Error::retry(format!("fenced: other writers took {path} {TAKES_MAX} times while this one tried to")))
     }
 
-    async fn set_up(&self, path: &str, partition: i32, start: i64, published: Option<i64>) -> Result<()> {
+    async fn set_up(&self, path: &str, partition: i32, start: Start, published: Option<i64>) -> Result<()> {
+        let start = self.anew(partition, start)?;
         if let Some(last) = published {
             return Err(Error::stop(self.files_without_position(partition, last)));
         }
+        begins(&self.sink, partition, start);
         self.install(&Uuid::new_v4().to_string(), Some(&self.marker(start)), path).await
     }
 

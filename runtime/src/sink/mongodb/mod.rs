@@ -31,7 +31,7 @@ use mongodb::{Client, Collection};
 pub use self::find::find;
 pub use self::ledger::Ledger;
 use super::refusals::{Epochs, Refusals};
-use super::{Context, Of, Outbound, Positions, Written, moves, within};
+use super::{Context, Of, Outbound, Positions, Start, Starts, Written, begins, moves, within};
 use crate::batch::{Refused, Reject};
 use crate::error::{Error, Result};
 use crate::plan::MongodbPlan;
@@ -155,7 +155,7 @@ fn too_large(row: usize, document: &RawDocumentBuf) -> Refused {
 }
 
 impl super::Writer for Writer {
-    async fn open(&mut self, starts: &Positions) -> Result<Positions> {
+    async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         let store = Store::connect(&self.context, &self.plan).await?;
         let context = &self.context;
         let opened = starts.iter().map(|(&partition, &start)| {
@@ -258,11 +258,13 @@ impl Store {
     }
 
     /// The partition's position; `start` where the sink never held anything of it.
-    async fn position(&self, context: &Context, partition: i32, start: i64) -> Result<Stand> {
+    async fn position(&self, context: &Context, partition: i32, start: Start) -> Result<Stand> {
         let id = cursor_id(context, partition);
         if let Some(cursor) = self.cursor(&id).await? {
             return self.checked(context, &cursor);
         }
+        let place = format!("the position {id:?} in {}", self.cursors_name());
+        let start = start.anew(&context.sink, partition, place)?;
         let rows = self.rows_without_cursor(context, partition, &id).await?;
         // another writer may have set it up, and written, since it was looked for
         match (rows, self.cursor(&id).await?) {
@@ -270,6 +272,7 @@ impl Store {
             (Some(error), None) => return Err(error),
             (None, None) => {}
         }
+        begins(&context.sink, partition, start);
         self.set_up(context, &id, start).await?;
         // whoever was first has set it up, and `start` may have been another one there
         let cursor = self.cursor(&id).await?;

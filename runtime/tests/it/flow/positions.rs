@@ -12,7 +12,7 @@ use millrace::plan::{Plan, SinkKind};
 use millrace::sink::ledger::Ledger;
 use millrace::sink::refusals::Nowhere;
 use millrace::sink::transaction::Advance;
-use millrace::sink::{Context, Log, Of, Outbound, Writer, hdfs, mongodb};
+use millrace::sink::{Context, Log, Of, Outbound, Start, Writer, hdfs, mongodb};
 use millrace::source::group::{Group, Offsets};
 use serde_json::Value;
 
@@ -231,7 +231,7 @@ fn rows(from: i64, to: i64) -> Arc<Outbound> {
 /// A writer that is still alive when its sink is reset, and knows nothing of it, does not move the position.
 async fn assert_fenced(mut zombie: impl Writer, successor: impl Writer, mut ledger: impl Ledger, to: i64) {
     let all = BTreeSet::from([0]);
-    zombie.open(&BTreeMap::from([(0, 0)])).await.unwrap();
+    zombie.open(&BTreeMap::from([(0, Start::At(0))])).await.unwrap();
     zombie.write(rows(0, 10)).await.unwrap();
     zombie.finish().await.unwrap();
     let found = ledger.read(&all).await.unwrap();
@@ -243,7 +243,7 @@ async fn assert_fenced(mut zombie: impl Writer, successor: impl Writer, mut ledg
     assert!(stale.to_string().contains("somebody else has moved it"), "{stale}");
     // a reset that came too late may have taken the token already
     let mut zombie = successor;
-    zombie.open(&BTreeMap::from([(0, 0)])).await.unwrap();
+    zombie.open(&BTreeMap::from([(0, Start::At(0))])).await.unwrap();
     let found = ledger.read(&all).await.unwrap();
     assert_eq!(found[&0].next, Some(12));
     ledger.reset(0, &found[&0], to).await.unwrap();

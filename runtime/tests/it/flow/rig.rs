@@ -200,14 +200,26 @@ impl Rig {
         });
     }
 
+    /// Where files are published.
+    pub fn directory(&self) -> String {
+        format!("/millrace-test/{}", self.name)
+    }
+
+    /// As the superuser.
+    pub fn on_hdfs<T>(&self, act: impl AsyncFnOnce(&hdfs_native::Client) -> T) -> T {
+        self.runtime.block_on(async {
+            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
+            act(&client).await
+        })
+    }
+
     /// Lines of the published files, in the order of their names.
     pub fn archived(&self) -> Vec<Value> {
-        self.published(&format!("/millrace-test/{}", self.name))
+        self.published(&self.directory())
     }
 
     pub fn published(&self, directory: &str) -> Vec<Value> {
-        self.runtime.block_on(async {
-            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
+        self.on_hdfs(async |client| {
             let mut files: Vec<_> = match client.list_status(directory, false).await {
                 Ok(files) => files.into_iter().filter(|file| !file.isdir).map(|file| file.path).collect(),
                 Err(hdfs_native::HdfsError::FileNotFound(_)) => Vec::new(),
@@ -241,10 +253,9 @@ impl Rig {
 
     /// Moves the published files out of the directory, as a person who rewinds has to.
     pub fn move_files_away(&self) {
-        self.runtime.block_on(async {
-            let client = hdfs_native::ClientBuilder::new().with_url(setting("HDFS_URI")).build().unwrap();
-            let (directory, away) =
-                (format!("/millrace-test/{}", self.name), format!("/millrace-test/{}-away", self.name));
+        let directory = self.directory();
+        let away = format!("{directory}-away");
+        self.on_hdfs(async |client| {
             client.mkdirs(&away, 0o755, true).await.unwrap();
             for file in client.list_status(&directory, false).await.unwrap().into_iter().filter(|file| !file.isdir) {
                 let name = file.path.rsplit('/').next().unwrap();

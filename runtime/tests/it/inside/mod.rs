@@ -3,5 +3,5 @@
 mod explain;
 mod rejects;
 mod scripts;
-mod stand;
+pub mod stand;
 mod tap;

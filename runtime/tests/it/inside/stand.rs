@@ -53,9 +53,13 @@ impl Stand {
     }
 
     pub fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&self, options: &[&str]) -> Process {
         match self {
-            Stand::Services(rig) => rig.start(),
-            Stand::Embedded(bed) => bed.start(&[]),
+            Stand::Services(rig) => rig.start_with(options),
+            Stand::Embedded(bed) => bed.start(options),
         }
     }
 
