@@ -11,9 +11,9 @@ mod bare;
 #[path = "../../tests/it/embedded/bed.rs"]
 mod bed;
 mod embedded;
-mod figures;
 #[path = "../../tests/it/flow/eyes.rs"]
 mod eyes;
+mod figures;
 #[allow(dead_code)]
 #[path = "../../tests/it/flights.rs"]
 mod flights;
