@@ -76,7 +76,7 @@ impl Start {
 
 /// A sink that begins is told from one that goes on.
 fn begins(sink: &str, partition: i32, offset: i64) {
-    tracing::info!(sink, partition, offset, "sink has no position yet, and nothing that it wrote: it begins here");
+    tracing::info!(sink = %sink, partition, offset, "sink has no position yet, and nothing that it wrote: it begins here");
 }
 
 /// Rows of one generation on their way to the sinks; what they all share is computed once.

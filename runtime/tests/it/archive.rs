@@ -135,7 +135,7 @@ fn over_a_directory_that_is_gone_a_new_start_begins_and_says_so() {
     rename_on_disk(&archive.stand, true);
     archive.request("after");
     let mut process = archive.start();
-    process.await_word("sink has no position yet, and nothing that it wrote: it begins here sink=\"archive\"");
+    process.await_word("sink has no position yet, and nothing that it wrote: it begins here sink=archive");
     archive.await_stored(&mut process);
     process.drain();
     bed(&archive.stand).assert_exactly_once(&archive.ids);

@@ -209,6 +209,9 @@ fn who_gives_a_partition_back_says_nothing_more_of_it() {
     let [theirs, others] = [(0, &mut first), (1, &mut second)].map(|(n, it)| await_scrape(&addresses[n], it, one));
     assert_eq!((partitions(&theirs).len(), partitions(&others).len()), (1, 1));
     assert_ne!(partitions(&theirs), partitions(&others));
+    for held in [&theirs, &others] {
+        assert_eq!(of(held, "millrace_sink_position{"), 2, "{:?}", held.series);
+    }
     first.drain();
     second.drain();
 }

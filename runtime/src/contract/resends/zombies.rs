@@ -2,6 +2,7 @@
 
 use super::super::logs::Logs;
 use super::{assert_once, bring, due, logs, open};
+use crate::error::Error;
 use crate::resend::marks::Marks;
 use crate::resend::sender::Sender;
 
@@ -21,16 +22,27 @@ struct Actor {
 impl Actor {
     fn put(&mut self) {
         let Some((mut sender, marks)) = self.open.take() else { return };
-        if sender.put(due(&marks, self.count)).is_ok() {
-            self.open = Some((sender, marks));
+        match sender.put(due(&marks, self.count)) {
+            Ok(()) => self.open = Some((sender, marks)),
+            Err(error) => must_say_why(&error),
         }
     }
 
     /// Was it told that everything is sent?
     fn commit(&mut self) -> bool {
-        let sent = self.open.take().map(|(mut sender, _)| sender.commit());
-        sent.is_some_and(|sent| sent.is_ok_and(|sent| !sent.is_empty()))
+        let Some((mut sender, _)) = self.open.take() else { return false };
+        match sender.commit() {
+            Ok(sent) => !sent.is_empty(),
+            Err(error) => {
+                must_say_why(&error);
+                false
+            }
+        }
     }
+}
+
+fn must_say_why(error: &Error) {
+    assert!(error.to_string().contains("somebody else"), "{error}");
 }
 
 /// Every order of the first one's steps (put, commit) among the second one's (open, put, commit).

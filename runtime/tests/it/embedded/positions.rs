@@ -159,6 +159,7 @@ fn a_sink_skips_what_it_lacks() {
     let bed = Bed::new("skip");
     bed.produce(&flights(100, "s").0);
     let mut process = bed.start(&[]);
+    process.await_word("sink is in step sink=archive");
     bed.await_rows(100, &mut process);
     process.kill_nine();
     let positions = bed.positions();

@@ -154,6 +154,10 @@ fn the_pipeline_waits_for_a_required_sink() {
     apart.await_lag(ids.len(), &mut process);
     requests(&apart, 300, "b", &mut ids);
     apart.await_lag(ids.len(), &mut process);
+    // nothing is fetched from now on, so that the client learns nothing by itself
+    process.await_word("reading pauses");
+    requests(&apart, 300, "c", &mut ids);
+    apart.await_lag(ids.len(), &mut process);
     assert_eq!(apart.status()["workers"]["0"]["head_waits_for"], json!(["store"]));
     apart.wire.mend();
     apart.rig.await_records("response", ids.len(), &mut process);
