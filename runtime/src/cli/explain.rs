@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use millrace::explain::{self, Wanted};
 use millrace::plan::Plan;
-use tokio::runtime::Builder;
 
-use super::{ground, out};
+use super::{failed, ground, out, runtime};
 
 #[derive(Args)]
 #[command(
@@ -39,10 +38,8 @@ pub struct Options {
 }
 
 pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
-    let failed = |error: millrace::error::Error| format!("error: {error}");
     let wanted = Wanted::parse(&options.message, plan).map_err(failed)?;
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|error| format!("error: starting: {error}"))?;
+    let runtime = runtime()?;
     let bounds = explain::Options { look_back_messages_max: options.look_back_messages_max };
     let ground = ground::of(options.embedded.as_ref());
     let explained = explain::explain(plan, &ground, runtime.handle(), &wanted, bounds).map_err(failed)?;

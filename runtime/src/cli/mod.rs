@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use millrace::plan::Plan;
 use millrace::{config, graph};
+use tokio::runtime::{Builder, Runtime};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, also where the reader of the results has gone (`| head`); 1 it failed, or the\n\
     pipeline is wrong; 2 the command line is wrong; 130 ended at once by Ctrl-C (`run` drains at the first).\n\
@@ -242,6 +243,12 @@ fn load(file: &std::path::Path) -> Result<Plan, String> {
 
 fn failed(error: millrace::error::Error) -> String {
     format!("error: {error}")
+}
+
+/// For commands that ask services; a local directory's calls need more than one thread.
+fn runtime() -> Result<Runtime, String> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| format!("error: starting: {error}"))
 }
 
 fn build(folder: &std::path::Path) -> Result<(), String> {

@@ -16,6 +16,7 @@ pub mod read;
 pub mod record;
 pub mod send;
 pub mod sender;
+mod stored;
 pub mod view;
 
 use std::fmt;

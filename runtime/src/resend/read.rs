@@ -1,15 +1,16 @@
-//! Where a pipeline's rejects are, and reading them: one `match`. A new place for rejects is a variant that [`open`]s
-//! and scans.
+//! Where a pipeline's rejects are, and reading them.
 //!
-//! Invariant: a scan ends with what was there when it began, so that what is sent again and refused again is not part
-//! of it. It changes nothing.
-//!
-//! [`open`]: Rejects::open
+//! Invariant: a scan changes nothing, and ends. In a topic and in a directory it is of what was there when it began; of
+//! a collection it may see more.
+
+use tokio::runtime::Handle;
 
 use super::record::Record;
-use crate::error::{Error, Result};
+use super::stored::Stored;
+use crate::error::Result;
 use crate::ground::Ground;
 use crate::json::decode::Message as _;
+use crate::json::time::parse_timestamp;
 use crate::plan::Plan;
 use crate::sink::Positions;
 use crate::source;
@@ -21,10 +22,10 @@ const CARRIED: [&str; 2] = ["traceparent", "tracestate"];
 pub type Headers = Vec<(String, Vec<u8>)>;
 
 pub struct Refused {
-    /// When it was refused, in milliseconds since 1970; None where nobody wrote it down.
+    /// When it was refused, in milliseconds since 1970; None where it does not say so.
     pub at_ms: Option<i64>,
     pub record: Record,
-    /// Of the message's, as far as they were kept.
+    /// Of the message's, as far as they were kept: those of a trace, in a topic.
     pub headers: Headers,
 }
 
@@ -36,27 +37,20 @@ pub enum Found {
 
 pub enum Rejects {
     Topic(Box<Reader>),
+    Stored(Box<Stored>),
 }
 
 impl Rejects {
-    /// `who`: as services know this client.
-    pub fn open(plan: &Plan, ground: &Ground, who: &str) -> Result<Rejects> {
-        let Some(topic) = plan.rejects.topic() else {
-            return Err(Error::stop(format!(
-                "{}: `[rejects]` is no topic, and only rejects of a topic can be shown and sent again so far: look at them \
-                 where they are",
-                plan.file.display()
-            )));
-        };
+    /// `who`: as services know this client. `handle`: of a runtime with several threads; nothing here must run on it.
+    pub fn open(plan: &Plan, ground: &Ground, who: &str, handle: &Handle) -> Result<Rejects> {
         let place = Place::of(ground, &plan.source);
         let manner = Manner { who, timeout: plan.source.timeout, dropped: Dropped::PassedOver };
-        Reader::open(&place, topic, manner).map(|reader| Rejects::Topic(Box::new(reader)))
-    }
-
-    /// Is a reject there as soon as the head's offset is beyond its message?
-    pub fn are_the_heads(&self) -> bool {
-        match self {
-            Rejects::Topic(_) => true,
+        match plan.rejects.topic() {
+            Some(topic) => Reader::open(&place, topic, manner).map(|reader| Rejects::Topic(Box::new(reader))),
+            None => {
+                let log = Reader::open(&place, &plan.source.topic, manner)?.identify()?;
+                Stored::open(plan, ground, &log, handle).map(|stored| Rejects::Stored(Box::new(stored)))
+            }
         }
     }
 
@@ -64,6 +58,12 @@ impl Rejects {
     pub fn scan(&mut self, mut each: impl FnMut(Found) -> Result<()>) -> Result<()> {
         match self {
             Rejects::Topic(reader) => scan(reader, &mut each),
+            Rejects::Stored(stored) => {
+                while let Some(reject) = stored.next()? {
+                    each(found(serde_json::from_value(reject).ok(), Headers::new()))?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -85,7 +85,7 @@ fn read(
     reader.read_to_ends(starts, |message| {
         let end = ends[&message.partition()];
         if done.is_ok() && message.offset() < end {
-            done = each(found(message));
+            done = each(of_topic(message));
         }
         // what follows may be markers of transactions only: then the end of the log says that this was the last one
         done.is_ok() && message.offset() + 1 < end
@@ -93,10 +93,14 @@ fn read(
     done
 }
 
-fn found(message: &source::Record<'_>) -> Found {
-    let Some(record) = message.value().and_then(|value| serde_json::from_slice(value).ok()) else {
-        return Found::Foreign;
-    };
+fn of_topic(message: &source::Record<'_>) -> Found {
+    let record = message.value().and_then(|value| serde_json::from_slice(value).ok());
     let carried = CARRIED.iter().filter_map(|&name| Some((name.to_owned(), message.header(name)?.to_vec())));
-    Found::Reject(Box::new(Refused { at_ms: message.timestamp_ms(), record, headers: carried.collect() }))
+    found(record, carried.collect())
+}
+
+fn found(record: Option<Record>, headers: Headers) -> Found {
+    let Some(record) = record else { return Found::Foreign };
+    let at_ms = record.time.as_deref().and_then(parse_timestamp).map(|micros| micros / 1000);
+    Found::Reject(Box::new(Refused { at_ms, record, headers }))
 }

@@ -20,6 +20,9 @@ pub struct Record {
     pub partition: i32,
     pub offset: i64,
     pub timestamp: Option<String>,
+    /// When it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resent_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

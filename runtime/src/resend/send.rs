@@ -1,8 +1,11 @@
 //! Which of the rejects are sent again, and sending them.
 //!
-//! Invariant: several rejects of one message (of several rows, or of several sinks) send it once.
+//! Invariants: several rejects of one message (of several rows, or of several sinks) send it once. What was sent here,
+//! and is refused again while this still reads, is left for the next time: it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use tokio::runtime::Handle;
 
 use super::Position;
 use super::filter::Filter;
@@ -53,11 +56,12 @@ pub struct Resend<'a> {
 
 impl<'a> Resend<'a> {
     /// The source's topic and the place of the rejects must be there.
-    pub fn open(plan: &'a Plan, ground: &'a Ground, filter: Filter) -> Result<Resend<'a>> {
+    /// `handle`: of a runtime with several threads; nothing here must run on it.
+    pub fn open(plan: &'a Plan, ground: &'a Ground, filter: Filter, handle: &Handle) -> Result<Resend<'a>> {
         let who = "millrace-rejects";
         let manner = Manner { timeout: plan.source.timeout, ..Manner::looking(who) };
         let source = Reader::open(&Place::of(ground, &plan.source), &plan.source.topic, manner)?;
-        let (partitions, rejects) = (source.partitions().len(), Rejects::open(plan, ground, who)?);
+        let (partitions, rejects) = (source.partitions().len(), Rejects::open(plan, ground, who, handle)?);
         Ok(Resend { plan, ground, filter, rejects, partitions })
     }
 
@@ -109,10 +113,12 @@ impl<'a> Resend<'a> {
         mut due: impl FnMut(&mut Outcome, Message) -> Result<()>,
     ) -> Result<()> {
         let (plan, partitions, filter) = (self.plan, self.partitions, &self.filter);
+        let mut links = HashSet::new();
         self.rejects.scan(|found| {
             let Found::Reject(refused) = found else { return Ok(()) };
             let (of, at) = (refused.record.identity(), refused.record.position());
-            if refused.record.pipeline != plan.name || !filter.takes(&refused) {
+            let is_of_this_run = refused.record.resent_from.as_ref().is_some_and(|from| links.contains(from));
+            if refused.record.pipeline != plan.name || !filter.takes(&refused) || is_of_this_run {
                 return Ok(());
             }
             match marks.to(&of) {
@@ -127,6 +133,7 @@ impl<'a> Resend<'a> {
             match message(plan, partitions, *refused) {
                 Ok(message) => {
                     marks.add(of, at)?;
+                    links.insert(link(plan, at));
                     due(outcome, message)
                 }
                 Err(why) => {
@@ -136,6 +143,11 @@ impl<'a> Resend<'a> {
             }
         })
     }
+}
+
+/// Where a message was, in the words of the header that says so.
+fn link(plan: &Plan, at: Position) -> String {
+    format!("{}:{at}", plan.source.topic)
 }
 
 /// As it came, and where it came from.
@@ -148,6 +160,6 @@ fn message(plan: &Plan, partitions: usize, refused: Refused) -> Result<Message, 
         return Err(Unsendable::NoSuchPartition(record.partition));
     }
     let (key, value) = record.original()?;
-    headers.push((RESENT_FROM.to_owned(), format!("{}:{}", record.topic, record.position()).into_bytes()));
+    headers.push((RESENT_FROM.to_owned(), link(plan, record.position()).into_bytes()));
     Ok(Message { of: record.identity(), key, value, headers })
 }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tokio::runtime::Handle;
+
 use super::Position;
 use super::filter::Filter;
 use super::marks::Marks;
@@ -15,7 +17,8 @@ use super::sender::look;
 use crate::error::Result;
 use crate::ground::Ground;
 use crate::plan::Plan;
-use crate::topic::{Manner, Place, Reader};
+use crate::positions::{Partition, Viewer};
+use crate::source::group::Offsets;
 
 const ROWS_BYTES_MAX: usize = 64 << 20;
 /// Stages and codes that are counted apart; a plugin makes up codes of its own.
@@ -24,12 +27,12 @@ const KINDS_MAX: usize = 1_000;
 /// What became of a message that was sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// The pipeline's offset is not beyond it.
+    /// The pipeline, or one of its sinks, is not beyond it.
     Waits,
-    /// The pipeline's offset is beyond it, and it is not among the rejects.
+    /// The pipeline and all of its sinks are beyond it, and it is not among the rejects.
     Passed,
     Refused,
-    /// Rejects that come later than the offset tell nothing yet.
+    /// A sink did not say where it is.
     Unknown,
 }
 
@@ -62,12 +65,12 @@ pub struct View {
     pub foreign: u64,
 }
 
-/// At most `rows_max` rows.
-pub fn view(plan: &Plan, ground: &Ground, filter: &Filter, rows_max: usize) -> Result<View> {
-    let mut rejects = Rejects::open(plan, ground, "millrace-rejects")?;
+/// At most `rows_max` rows. `handle`: of a runtime with several threads; this must not run on it.
+pub fn view(plan: &Plan, ground: &Ground, filter: &Filter, rows_max: usize, handle: &Handle) -> Result<View> {
+    let mut rejects = Rejects::open(plan, ground, "millrace-rejects", handle)?;
     let marks = look(ground, &plan.source, filter)?;
     // before the rejects are read: who is beyond a message now has refused it before, or not at all
-    let heads = heads(plan, ground, &marks)?;
+    let stands = stands(plan, ground, &marks, handle)?;
     let mut refused_again: HashMap<Position, bool> = marks.targets().map(|to| (to, false)).collect();
     let (mut view, mut newest) = (View::default(), Newest::new(rows_max));
     rejects.scan(|found| {
@@ -89,10 +92,9 @@ pub fn view(plan: &Plan, ground: &Ground, filter: &Filter, rows_max: usize) -> R
         }
         Ok(())
     })?;
-    let again = |to: Position| match (refused_again.get(&to), heads.get(&to.partition)) {
+    let again = |to: Position| match (refused_again.get(&to), stands.get(&to.partition)) {
         (Some(true), _) => Again::Refused,
-        (_, Some(head)) if *head <= to.offset => Again::Waits,
-        (_, Some(_)) if rejects.are_the_heads() => Again::Passed,
+        (_, Some(partition)) => passed(partition, plan, to.offset),
         _ => Again::Unknown,
     };
     let row = |Refused { at_ms, record, .. }: Refused| {
@@ -103,18 +105,23 @@ pub fn view(plan: &Plan, ground: &Ground, filter: &Filter, rows_max: usize) -> R
     Ok(view)
 }
 
-/// How far the pipeline has come in the partitions that messages came back to.
-fn heads(plan: &Plan, ground: &Ground, marks: &Marks) -> Result<BTreeMap<i32, i64>> {
-    let mut heads: BTreeMap<i32, i64> = marks.targets().map(|to| (to.partition, 0)).collect();
-    if heads.is_empty() {
-        return Ok(heads);
+/// How far the pipeline and its sinks have come, if any message came back.
+fn stands(plan: &Plan, ground: &Ground, marks: &Marks, handle: &Handle) -> Result<BTreeMap<i32, Partition>> {
+    if marks.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let manner = Manner { timeout: plan.source.timeout, ..Manner::looking("millrace-rejects") };
-    let mut source = Reader::open(&Place::of(ground, &plan.source), &plan.source.topic, manner)?;
-    for (&partition, head) in &mut heads {
-        *head = source.committed(&plan.source.group, partition)?.offset.unwrap_or(0);
+    Ok(Viewer::open(plan, ground, Offsets::Last, handle.clone())?.view()?.partitions)
+}
+
+/// Of a message that is not among the rejects.
+fn passed(partition: &Partition, plan: &Plan, offset: i64) -> Again {
+    let of_sink = |name| partition.sinks.get(name).and_then(|sink| sink.entry.next);
+    let sinks: Option<Vec<_>> = plan.sinks_apart().map(|sink| of_sink(&sink.name)).collect();
+    match (partition.head.next, sinks) {
+        (Some(head), Some(sinks)) if sinks.iter().chain([&head]).all(|next| *next > offset) => Again::Passed,
+        (Some(head), None) if head > offset => Again::Unknown,
+        _ => Again::Waits,
     }
-    Ok(heads)
 }
 
 impl View {

@@ -175,6 +175,12 @@ impl Context {
         if index == 0 { format!("{prefix}{offset}") } else { format!("{prefix}{offset}/{index}") }
     }
 
+    /// The ids of all rejects of the pipeline, whichever stage or sink refused the rows: from here to below there.
+    fn rejects_range(&self) -> (String, String) {
+        // '0' is the character after '/'
+        (format!("{}/", self.pipeline), format!("{}0", self.pipeline))
+    }
+
     /// What the id of every row of a partition begins with.
     fn rows_prefix(&self, partition: i32) -> String {
         match self.of {

@@ -42,6 +42,13 @@ pub fn who(sink: &str) -> String {
     format!("{sink}.{}", rejects::SINK)
 }
 
+/// Is it such a name, of whatever sink? A sink whose position was reset has more of them, with a number behind.
+pub fn is_who(name: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let name = name.rsplit_once('.').filter(|(_, epoch)| is_number(epoch)).map_or(name, |(who, _)| who);
+    name.rsplit_once('.').is_some_and(|(sink, of)| !sink.is_empty() && of == rejects::SINK)
+}
+
 /// Of a sink whose own rows are rejects: nobody takes what it refuses.
 pub struct Nowhere;
 

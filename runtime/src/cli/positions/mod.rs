@@ -7,7 +7,6 @@ use std::path::Path;
 
 use clap::Subcommand;
 use millrace::plan::Plan;
-use tokio::runtime::{Builder, Runtime};
 
 use super::ground::Pipeline;
 
@@ -33,10 +32,4 @@ impl Positions {
             Positions::Reset(options) => reset::run(plan, options),
         }
     }
-}
-
-/// A local directory's calls need more than one thread.
-fn runtime() -> Result<Runtime, String> {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|error| format!("error: starting: {error}"))
 }

@@ -9,9 +9,9 @@ use millrace::plan::Plan;
 use millrace::positions::{Request, Reset, Target, To};
 
 use super::super::agree::agreed;
-use super::super::failed;
 use super::super::out::{self, Reader};
-use super::{Pipeline, runtime};
+use super::super::{failed, runtime};
+use super::Pipeline;
 
 #[derive(Args)]
 #[command(

@@ -9,9 +9,8 @@ use millrace::positions::{Head, Partition, Sink, View, Viewer};
 use millrace::source::group::Offsets;
 use serde::Serialize;
 
-use super::super::failed;
-use super::super::out;
-use super::{Pipeline, runtime};
+use super::super::{failed, out, runtime};
+use super::Pipeline;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  millrace positions show pipelines/flight-delay.toml\n  \

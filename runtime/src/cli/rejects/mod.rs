@@ -12,6 +12,7 @@ use millrace::plan::Plan;
 use millrace::resend::Filter;
 
 use super::ground::Pipeline;
+use super::runtime;
 
 #[derive(Subcommand)]
 pub enum Rejects {
@@ -63,8 +64,8 @@ impl Rejects {
 
     pub fn run(&self, plan: &Plan) -> Result<(), String> {
         match self {
-            Rejects::Show(options) => show::run(plan, options),
-            Rejects::Resend(options) => resend::run(plan, options),
+            Rejects::Show(options) => show::run(plan, options, runtime()?.handle()),
+            Rejects::Resend(options) => resend::run(plan, options, runtime()?.handle()),
         }
     }
 }

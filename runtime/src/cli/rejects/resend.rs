@@ -4,6 +4,7 @@ use clap::Args;
 use millrace::plan::{Metadata, Plan};
 use millrace::resend::{Outcome, Position, Resend};
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::super::agree::agreed;
 use super::super::failed;
@@ -40,9 +41,9 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
+pub fn run(plan: &Plan, options: &Options, handle: &Handle) -> Result<(), String> {
     let ground = options.pipeline.ground();
-    let mut resend = Resend::open(plan, &ground, options.which.filter()).map_err(failed)?;
+    let mut resend = Resend::open(plan, &ground, options.which.filter(), handle).map_err(failed)?;
     if let Some(note) = not_as_they_were(plan) {
         out::tell(note);
     }

@@ -9,6 +9,7 @@ use millrace::resend::record::Record;
 use millrace::resend::view::Count;
 use millrace::resend::{Again, Position, Row, View, view};
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::super::{failed, out};
 use super::{Pipeline, Which};
@@ -17,8 +18,8 @@ use super::{Pipeline, Which};
 #[command(
     after_help = "Without --counts the newest rejects are printed, oldest first; what is left out is said on standard \
     error.\nA message that was sent again has its new position, and what became of it there: `waits`, `passed` (the \
-    pipeline\nis beyond it, and did not refuse it), `refused again`, or nothing where that is not known.\n\n\
-    With --json each line is an object: a reject as docs/rejects.md has it, with `refused_at` and `resent_to` (null, or\n\
+    pipeline\nand all of its sinks are beyond it, and did not refuse it), `refused again`, or nothing where that is not known.\n\n\
+    With --json each line is an object: a reject as docs/rejects.md has it, with `resent_to` (null, or\n\
     `topic`, `partition`, `offset`, `became`); with --counts, `stage`, `code`, `rejects`, `resent`, `newest`.\n\n\
     Examples:\n  millrace rejects show pipelines/flight-delay.toml --since 2h\n  \
     millrace rejects show pipelines/flight-delay.toml --counts --embedded .millrace/embedded\n  \
@@ -40,9 +41,9 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
+pub fn run(plan: &Plan, options: &Options, handle: &Handle) -> Result<(), String> {
     let rows_max = if options.counts { 0 } else { options.rows_max as usize };
-    let view = view(plan, &options.pipeline.ground(), &options.which.filter(), rows_max).map_err(failed)?;
+    let view = view(plan, &options.pipeline.ground(), &options.which.filter(), rows_max, handle).map_err(failed)?;
     let text = match (options.counts, options.json) {
         (true, true) => lines(counts(&view).map(CountReport::new))?,
         (true, false) => table(["STAGE", "CODE", "REJECTS", "RESENT", "NEWEST"], counts(&view).map(count_cells)),
@@ -67,7 +68,6 @@ fn counts(view: &View) -> impl Iterator<Item = Counted<'_>> {
 /// The JSON: its names and their meaning stay.
 #[derive(Serialize)]
 struct RowReport<'a> {
-    refused_at: Option<String>,
     #[serde(flatten)]
     record: &'a Record,
     resent_to: Option<ResentReport<'a>>,
@@ -93,7 +93,7 @@ struct CountReport<'a> {
 impl<'a> RowReport<'a> {
     fn new(plan: &'a Plan, row: &'a Row) -> RowReport<'a> {
         let resent = |(position, again)| ResentReport { topic: &plan.source.topic, position, became: word(again) };
-        RowReport { refused_at: time(row.at_ms), record: &row.record, resent_to: row.resent.map(resent) }
+        RowReport { record: &row.record, resent_to: row.resent.map(resent) }
     }
 }
 

@@ -6,9 +6,11 @@
 mod documents;
 mod find;
 mod ledger;
+mod scan;
 mod transactions;
 
 pub use self::documents::Writer;
 pub use self::find::find;
 pub use self::ledger::Ledger;
+pub use self::scan::Scan;
 pub use self::transactions::{RECORD_BYTES_MAX, Transactions};

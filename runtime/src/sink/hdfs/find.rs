@@ -5,12 +5,11 @@
 
 use super::files::{FileError, ReadFiles};
 use super::ledger::stands;
+use super::lines::Lines;
 use super::name::Published;
 use super::token::Place;
 use crate::error::{Error, Result};
 use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow};
-
-const READ_BYTES: usize = 1 << 20;
 
 /// `is_row`: what a line of the message looks like.
 pub async fn find<F: ReadFiles>(
@@ -51,26 +50,13 @@ pub async fn find<F: ReadFiles>(
 }
 
 async fn lines<F: ReadFiles>(files: &F, path: &str, is_row: impl Fn(&str) -> bool) -> Result<Vec<FoundRow>> {
-    let (mut rows, mut rest, mut from, mut number) = (Vec::new(), Vec::new(), 0, 0_u64);
+    let (mut rows, mut lines) = (Vec::new(), Lines::of(path.to_owned()));
     while rows.len() < FOUND_ROWS_MAX {
-        let bytes = files.read(path, from, READ_BYTES).await?;
-        if bytes.is_empty() {
-            break;
-        }
-        from += bytes.len() as u64;
-        rest.extend_from_slice(&bytes);
-        let mut start = 0;
-        while let Some(length) = rest[start..].iter().position(|&byte| byte == b'\n') {
-            let line = std::str::from_utf8(&rest[start..start + length]);
-            start += length + 1;
-            number += 1;
-            let Some(line) = line.ok().filter(|line| is_row(line)) else { continue };
-            let row = serde_json::from_str(line)
-                .map_err(|cause| Error::stop(format!("line {number} of {path}")).caused_by(cause))?;
-            rows.push(FoundRow { place: format!("{path} line {number}"), row });
-        }
-        rest.drain(..start);
+        let Some(line) = lines.next(files).await? else { break };
+        let Some(line) = std::str::from_utf8(line).ok().filter(|line| is_row(line)) else { continue };
+        let row = serde_json::from_str(line);
+        let place = lines.place();
+        rows.push(FoundRow { row: row.map_err(|cause| Error::stop(place.clone()).caused_by(cause))?, place });
     }
-    rows.truncate(FOUND_ROWS_MAX);
     Ok(rows)
 }

@@ -14,10 +14,12 @@
 mod files;
 mod find;
 mod ledger;
+mod lines;
 mod local;
 mod name;
 mod native;
 mod publish;
+mod scan;
 mod token;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use self::ledger::Ledger;
 pub use self::local::Local;
 pub use self::native::NameNode;
 use self::publish::{Done, Publication, Rows};
+pub use self::scan::Scan;
 use self::token::Place;
 use super::{Context, Outbound, Positions, Starts, Written, moves};
 use crate::batch::{Batch, Reject};

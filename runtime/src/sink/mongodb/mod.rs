@@ -17,6 +17,7 @@ mod error;
 mod find;
 mod judge;
 mod ledger;
+mod scan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use mongodb::{Client, Collection};
 
 pub use self::find::find;
 pub use self::ledger::Ledger;
+pub use self::scan::Scan;
 use super::refusals::{Epochs, Refusals};
 use super::{Context, Of, Outbound, Positions, Start, Starts, Written, begins, moves, within};
 use crate::batch::{Refused, Reject};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mongodb::bson::doc;
 use serde_json::{Value, json};
 
-use super::stand::{Stand, bad, good};
+use super::stand::{Stand, bad, collection, directory, good};
 use crate::flights::{flights, request};
 use crate::flow::rig::setting;
 use crate::process::PATIENCE;
@@ -124,34 +124,24 @@ fn rejects_elsewhere(mut stand: Stand, table: &str) {
     process.drain();
 }
 
-fn collection(uri: &str) -> String {
-    let collection = format!("rejected-{}", std::process::id());
-    format!("[rejects.mongodb]\nuri = \"{uri}\"\ndatabase = \"agile_data_science\"\ncollection = \"{collection}\"")
-}
-
-fn directory(uri: &str) -> String {
-    let directory = format!("/millrace-test/rejected-{}", std::process::id());
-    format!("[rejects.hdfs]\nuri = \"{uri}\"\ndirectory = \"{directory}\"\nroll_seconds_max = 1")
-}
-
 #[test]
 fn rejects_in_mongodb_are_found() {
-    rejects_elsewhere(Stand::services("explain-mongodb"), &collection(&setting("MONGODB_URI")));
+    rejects_elsewhere(Stand::services("explain-mongodb"), &collection("explained", &setting("MONGODB_URI")));
 }
 
 #[test]
 fn rejects_in_hdfs_are_found() {
-    rejects_elsewhere(Stand::services("explain-hdfs"), &directory(&setting("HDFS_URI")));
+    rejects_elsewhere(Stand::services("explain-hdfs"), &directory("explained", &setting("HDFS_URI")));
 }
 
 #[test]
 fn rejects_in_documents_are_found() {
-    rejects_elsewhere(Stand::embedded("explain-documents"), &collection("mongodb://nobody"));
+    rejects_elsewhere(Stand::embedded("explain-documents"), &collection("explained", "mongodb://nobody"));
 }
 
 #[test]
 fn rejects_in_a_directory_are_found() {
-    rejects_elsewhere(Stand::embedded("explain-directory"), &directory("hdfs://nobody:1"));
+    rejects_elsewhere(Stand::embedded("explain-directory"), &directory("explained", "hdfs://nobody:1"));
 }
 
 /// Two flights that the first file answers, and the second refuses or answers otherwise.

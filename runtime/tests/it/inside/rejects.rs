@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use millrace_embedded::Folder;
+use mongodb::bson::doc;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 
-use super::stand::{Stand, bad, good, json_lines};
+use super::stand::{Stand, bad, collection, directory, good, json_lines};
 use crate::flights::request;
 use crate::flow::rig::setting;
 use crate::process::{PATIENCE, Process, on_a_terminal};
@@ -98,7 +100,7 @@ fn what_was_mended_is_answered_and_what_was_not_is_refused_at_another_position()
         let codes: Vec<_> = rejects.iter().map(|reject| reject["code"].as_str().unwrap()).collect();
         assert_eq!(codes, ["unknown_category", "not_json"]);
         assert_eq!(rejects.iter().map(fate).collect::<Vec<_>>(), [(1, None, None), (2, None, None)]);
-        assert!(rejects.iter().all(|reject| reject["refused_at"].is_string()), "{rejects:?}");
+        assert!(rejects.iter().all(|reject| reject["time"].is_string()), "{rejects:?}");
 
         // nothing is sent without a yes
         let topic = stand.topic("request");
@@ -180,6 +182,70 @@ fn filters_and_bounds() {
         let resent = stand.resend(&["--from", "1", "--to", "2"]);
         assert_eq!(resent.iter().map(|(of, _)| *of).collect::<Vec<_>>(), [1, 2]);
     });
+}
+
+/// Of a stage, and of a sink where its owner has a rule.
+fn from_wherever_they_are(mut stand: Stand, table: &str) {
+    let topic = stand.topic("rejected");
+    stand.edit(&format!("[rejects.kafka]\ntopic = \"{topic}\""), table);
+    stand.produce(&[BROKEN.to_vec(), request("good", json!({}))]);
+    let mut refused = vec![(0, "source")];
+    if let Stand::Services(rig) = &stand {
+        rig.rule_the_store(doc! { "UUID": { "$ne": "bad" } }, "UUID");
+        stand.produce(&[request("bad", json!({}))]);
+        refused.push((2, "store"));
+    }
+    let shown = |stand: &Stand| {
+        let shown = stand.by_offset();
+        shown.iter().map(|it| (fate(it).0, it["stage"].as_str().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    let until = |stand: &Stand, expected: &[(i64, &str)]| {
+        let (mut process, deadline) = (stand.start(), Instant::now() + PATIENCE);
+        while shown(stand).iter().map(|(offset, stage)| (*offset, stage.as_str())).ne(expected.iter().copied()) {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{:?}; said:\n{}", shown(stand), process.said());
+        }
+        process.drain();
+    };
+    until(&stand, &refused);
+    assert!(stand.shown(&[]).iter().all(|reject| reject["time"].is_string()), "{:?}", stand.shown(&[]));
+    let count = refused.len() as i64;
+    let end = if count == 2 { 3 } else { 2 };
+    let sent = stand.resend(&[]);
+    assert_eq!(
+        sent.iter().map(|(of, _)| *of).collect::<Vec<_>>(),
+        refused.iter().map(|(at, _)| *at).collect::<Vec<_>>()
+    );
+    assert_eq!(stand.resend(&[]), []);
+    assert_eq!(stand.by_offset().iter().map(|it| fate(it).2).collect::<Vec<_>>(), vec![Some("waits"); refused.len()]);
+    let again: Vec<_> = refused.iter().zip(end..).map(|((_, stage), offset)| (offset, *stage)).collect();
+    until(&stand, &[refused.clone(), again.clone()].concat());
+    let fates: Vec<_> = stand.by_offset().iter().take(refused.len()).map(|it| fate(it).2.map(str::to_owned)).collect();
+    assert_eq!(fates, vec![Some("refused again".to_owned()); refused.len()]);
+    let link = |reject: &Value| reject["resent_from"].as_str().map(str::to_owned);
+    let topic = stand.topic("request");
+    let links: Vec<_> = stand.by_offset().iter().skip(refused.len()).map(link).collect();
+    assert_eq!(links, refused.iter().map(|(offset, _)| Some(format!("{topic}:0:{offset}"))).collect::<Vec<_>>());
+}
+
+#[test]
+fn in_mongodb() {
+    from_wherever_they_are(Stand::services("rejects-mongodb"), &collection("resent", &setting("MONGODB_URI")));
+}
+
+#[test]
+fn in_hdfs() {
+    from_wherever_they_are(Stand::services("rejects-hdfs"), &directory("resent", &setting("HDFS_URI")));
+}
+
+#[test]
+fn in_documents() {
+    from_wherever_they_are(Stand::embedded("rejects-documents"), &collection("resent", "mongodb://nobody"));
+}
+
+#[test]
+fn in_a_directory() {
+    from_wherever_they_are(Stand::embedded("rejects-directory"), &directory("resent", "hdfs://nobody:1"));
 }
 
 /// As a script, by a fresh process each time: killed after the first line, and called again.

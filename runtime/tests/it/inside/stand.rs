@@ -89,8 +89,10 @@ impl Stand {
             Stand::Services(rig) => (&rig.folder, &rig.toml),
             Stand::Embedded(bed) => (&bed.folder, &bed.toml),
         };
-        let file = folder.join("pipeline.toml");
-        fs::write(&file, toml).unwrap();
+        let (file, new) = (folder.join("pipeline.toml"), folder.join("pipeline.toml.new"));
+        // a process that has just started may read it
+        fs::write(&new, toml).unwrap();
+        fs::rename(new, &file).unwrap();
         file
     }
 
@@ -198,4 +200,16 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
         BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
     lines
+}
+
+/// `[rejects]` in a collection of this run.
+pub fn collection(test: &str, uri: &str) -> String {
+    let collection = format!("{test}-{}", std::process::id());
+    format!("[rejects.mongodb]\nuri = \"{uri}\"\ndatabase = \"agile_data_science\"\ncollection = \"{collection}\"")
+}
+
+/// And in a directory.
+pub fn directory(test: &str, uri: &str) -> String {
+    let directory = format!("/millrace-test/{test}-{}", std::process::id());
+    format!("[rejects.hdfs]\nuri = \"{uri}\"\ndirectory = \"{directory}\"\nroll_seconds_max = 1")
 }
