@@ -102,13 +102,9 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    /// For a commit that begins now: to be handed to [`Proofs::give`] once it is known to have happened.
+    /// The last question. A commit that begins after it, and is known to have happened, answers it.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Acquire)
-    }
-
-    pub fn is_wanted(&self) -> bool {
-        self.asked() > *self.given.borrow()
     }
 
     pub fn give(&self, ticket: u64) {

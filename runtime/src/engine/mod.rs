@@ -12,6 +12,7 @@ mod generations;
 mod head;
 pub(crate) mod history;
 mod lane;
+mod progress;
 mod reader;
 mod reread;
 mod seen;
