@@ -15,7 +15,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::batch::{Batch, Span};
 use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
-use crate::engine::reread::{Gap, Given, Material, Rereader};
+use crate::engine::passage::Gap;
+use crate::engine::reread::{Given, Material, Rereader};
 use crate::engine::seen::Seen;
 use crate::error::{Error, Kind, Result};
 use crate::observe::trace::Writes;

@@ -12,11 +12,13 @@ mod generations;
 mod head;
 pub(crate) mod history;
 mod lane;
+mod passage;
 mod progress;
 mod reader;
 mod reread;
 mod seen;
 mod session;
+mod stand;
 mod stop;
 pub(crate) mod store;
 
