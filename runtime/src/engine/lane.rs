@@ -230,6 +230,11 @@ impl<B> Lane<B> {
         self.taken.values().sum()
     }
 
+    #[cfg(test)]
+    pub fn queue_rows(&self) -> usize {
+        self.queue_rows
+    }
+
     fn is_overfull(&self) -> bool {
         self.queue_rows > self.limits.queue_rows_max || self.queue_bytes > self.limits.queue_bytes_max
     }

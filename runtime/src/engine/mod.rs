@@ -12,6 +12,8 @@ mod generations;
 mod head;
 pub(crate) mod history;
 mod lane;
+#[cfg(test)]
+mod model;
 mod passage;
 mod progress;
 mod reader;
