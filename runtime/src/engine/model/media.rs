@@ -1,4 +1,4 @@
-//! What is outside of a worker, in memory: a log with retention, a group, a topic with transactions, collections with
+//! What is outside of a worker, in memory: a log with retention and compaction, a group, a topic with transactions, collections with
 //! cursors, a directory with tokens. Each request is carried out at once, later, or never.
 //!
 //! What must hold is checked where it could break: the head's commits decide, once, whose each offset is; everything
@@ -85,6 +85,7 @@ pub struct Media {
     tokens: u64,
     /// What the log dropped before a sink had it.
     gone: BTreeSet<(Sink, i32, i64)>,
+    compacted: BTreeSet<(i32, i64)>,
     pub late: Vec<Request>,
     pub broken: Option<String>,
 }
@@ -106,6 +107,7 @@ impl Media {
             directories: BTreeMap::new(),
             tokens: 0,
             gone: BTreeSet::new(),
+            compacted: BTreeSet::new(),
             late: Vec::new(),
             broken: None,
         }
@@ -136,6 +138,19 @@ impl Media {
         let head = self.head(partition);
         let extent = self.log.get_mut(&partition).expect("a partition");
         extent.first = (extent.first + messages).min(head);
+    }
+
+    /// And loses single messages there.
+    pub fn compact(&mut self, partition: i32, offset: i64) {
+        if offset < self.head(partition) {
+            self.compacted.insert((partition, offset));
+        }
+    }
+
+    /// What the log gives to who has read so far.
+    pub fn next_message(&self, partition: i32, read: i64) -> Option<i64> {
+        let is_there = |offset: &i64| is_message(*offset) && !self.compacted.contains(&(partition, *offset));
+        (read..self.log[&partition].end).find(is_there)
     }
 
     pub fn send(&mut self, request: Request, fault: Fault) -> Result<(), Failed> {
@@ -294,6 +309,11 @@ impl Media {
         self.gone.extend((from..to).map(|offset| (sink, partition, offset)));
     }
 
+    fn is_due(&self, sink: Sink, partition: i32, offset: i64) -> bool {
+        let is_gone = self.gone.contains(&(sink, partition, offset)) || self.compacted.contains(&(partition, offset));
+        is_for(sink, offset) && !is_gone
+    }
+
     fn has(&self, sink: Sink, partition: i32, offset: i64) -> bool {
         if sink != Sink::Directory {
             return self.collections[&sink].documents.contains_key(&(partition, offset));
@@ -305,8 +325,8 @@ impl Media {
     fn check_position(&mut self, sink: Sink, partition: i32, to: i64) {
         let head = self.head(partition);
         self.must(to <= head, || format!("{sink:?}: position {to} of partition {partition}, and the head's is {head}"));
-        let is_due = |offset: &i64| is_for(sink, *offset) && !self.gone.contains(&(sink, partition, *offset));
-        let missing = (0..to).filter(is_due).find(|&offset| !self.has(sink, partition, offset));
+        let is_missing = |&offset: &i64| self.is_due(sink, partition, offset) && !self.has(sink, partition, offset);
+        let missing = (0..to).find(is_missing);
         self.must(missing.is_none(), || {
             format!("{sink:?}: position {to} of partition {partition} without {missing:?}")
         });
@@ -321,8 +341,7 @@ impl Media {
         let sink = Sink::Directory;
         rows.iter().for_each(|row| self.check_row(row, sink));
         let offsets: Vec<i64> = rows.iter().map(|row| row.offset).collect();
-        let is_gone = |offset: &i64| self.gone.contains(&(sink, partition, *offset));
-        let mut due = (first..next).filter(|offset| is_for(sink, *offset) && !is_gone(offset));
+        let mut due = (first..next).filter(|&offset| self.is_due(sink, partition, offset));
         let is_whole = due.all(|offset| offsets.contains(&offset));
         let is_inside =
             offsets.is_sorted_by(|a, b| a < b) && offsets.iter().all(|offset| (first..next).contains(offset));

@@ -2,12 +2,13 @@
 //! without its hearing of it, drive the machines that production drives (where the head stands, what it takes and
 //! commits, cuts, generation lists, lanes, stretches that are read again) over media in memory.
 //!
-//! Any worker may stop for any time, or be killed, at any step; any request may not happen, happen without an answer,
-//! or happen at any later time; sinks are as slow as they like; the group moves partitions as it likes; the log drops
-//! what the head has passed; other generations are deployed. Whatever comes: every row is once at each sink, and every
-//! reject among the rejects, of the generation that the head's commits decided, in order, none before the head's known
-//! commit; positions have everything below them; queues are bounded; and no writer is opened again before the group
-//! was asked. When peace comes, all is in step within bounded time.
+//! Any worker may be frozen for any time, or be killed, at any step; any request may not happen, happen without an
+//! answer, or happen at any later time; sinks are as slow as they like, and their services go away; the group moves
+//! partitions as it likes; the log drops what the head has passed; other generations are deployed. Whatever comes: every
+//! row is once at each sink, and every reject among the rejects, of the generation that the head's commits decided, in
+//! order, none before the head's known commit; positions have everything below them; queues are bounded, and a sink that
+//! is required is waited for; no writer is opened again before the group was asked, and none stops for good. When peace
+//! comes, all is in step within bounded time.
 //!
 //! A schedule follows from its seed. `MODEL_SEEDS=17` plays one, `MODEL_SEEDS=0..200000` many.
 
@@ -26,7 +27,7 @@ use self::media::{Fault, Media};
 use self::rows::{Generation, PARTITIONS, SINKS, WORKERS};
 use self::worker::{Turn, Worker};
 
-const SEEDS: Range<u64> = 0..3_000;
+const SEEDS: Range<u64> = 0..4_000;
 const STEPS_MAX: usize = 400;
 const OFFSETS_MAX: i64 = 24;
 /// Rounds of peace, each a step of everything.
@@ -50,7 +51,12 @@ enum Step {
     Crash(usize, usize),
     Stop(usize, usize),
     GiveUp(usize),
+    /// SIGSTOP, or SIGCONT.
+    Freeze(usize, bool),
+    /// A sink's service, or back again.
+    Away(usize, bool),
     Retain(i32, i64),
+    Compact(i32, i64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,7 +84,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (worker(), generation()).prop_map(|(worker, generation)| Step::Crash(worker, generation)),
         1 => (worker(), generation()).prop_map(|(worker, generation)| Step::Stop(worker, generation)),
         1 => worker().prop_map(Step::GiveUp),
+        3 => (worker(), any::<bool>()).prop_map(|(worker, is_frozen)| Step::Freeze(worker, is_frozen)),
+        2 => (0..SINKS.len(), any::<bool>()).prop_map(|(sink, is_away)| Step::Away(sink, is_away)),
         1 => (0..PARTITIONS, 1..4i64).prop_map(|(partition, messages)| Step::Retain(partition, messages)),
+        1 => (0..PARTITIONS, 0..OFFSETS_MAX).prop_map(|(partition, offset)| Step::Compact(partition, offset)),
     ]
 }
 
@@ -103,6 +112,8 @@ struct World {
     media: Media,
     workers: Vec<Worker>,
     now: Instant,
+    frozen: [bool; WORKERS],
+    away: [bool; SINKS.len()],
     required: [bool; SINKS.len()],
     generations: [Generation; GENERATIONS.len()],
 }
@@ -111,27 +122,51 @@ impl World {
     fn new(required: [bool; SINKS.len()]) -> World {
         let generations = GENERATIONS.map(Generation::from);
         let workers = (0..WORKERS).map(|id| Worker::new(id, generations[0].clone())).collect();
-        World { media: Media::new(), workers, now: Instant::now(), required, generations }
+        World {
+            media: Media::new(),
+            workers,
+            now: Instant::now(),
+            frozen: [false; WORKERS],
+            away: [false; SINKS.len()],
+            required,
+            generations,
+        }
     }
 
     fn step(&mut self, step: Step) {
-        let World { media, workers, now, required, generations } = self;
+        let World { media, workers, now, frozen, away, required, generations } = self;
         let mut turn = Turn { media, now: *now, fault: Fault::None, required: *required };
         match step {
+            Step::Round(worker)
+            | Step::Head(worker, _)
+            | Step::Read(worker, _)
+            | Step::Sink(worker, ..)
+            | Step::Hear(worker)
+            | Step::GiveUp(worker)
+                if frozen[worker] => {}
             Step::Round(worker) => self.round(worker),
             Step::Head(worker, fault) => workers[worker].head(&mut Turn { fault, ..turn }),
             Step::Read(worker, partition) => workers[worker].read(&turn, partition),
-            Step::Sink(worker, sink, fault) => workers[worker].sink(&mut Turn { fault, ..turn }, sink),
+            Step::Sink(worker, sink, fault) => {
+                let fault = if away[sink] { Fault::Before } else { fault };
+                workers[worker].sink(&mut Turn { fault, ..turn }, sink);
+            }
             Step::Pass(ms) => *now += Duration::from_millis(ms),
             Step::Produce(partition, messages) => turn.media.produce(partition, messages, OFFSETS_MAX),
             Step::Hear(worker) => workers[worker].hear(turn.media),
             Step::Assign(to) => turn.media.assign(to),
             Step::CarryOut(which) => carry_out(&mut turn, which),
             Step::TimeOut(worker) => turn.media.time_out(worker),
-            Step::Crash(worker, generation) => workers[worker] = Worker::new(worker, generations[generation].clone()),
+            Step::Crash(worker, generation) => {
+                workers[worker] = Worker::new(worker, generations[generation].clone());
+                frozen[worker] = false;
+            }
             Step::Stop(worker, generation) => workers[worker].stop(generations[generation].clone()),
             Step::GiveUp(worker) => workers[worker].give_up(),
+            Step::Freeze(worker, is_frozen) => frozen[worker] = is_frozen,
+            Step::Away(sink, is_away) => away[sink] = is_away,
             Step::Retain(partition, messages) => turn.media.retain(partition, messages),
+            Step::Compact(partition, offset) => turn.media.compact(partition, offset),
         }
     }
 
@@ -146,6 +181,7 @@ impl World {
         if is_late_lost {
             self.media.late.clear();
         }
+        (self.frozen, self.away) = ([false; WORKERS], [false; SINKS.len()]);
         self.step(Step::Assign([0, 1]));
         for _ in 0..ROUNDS_MAX {
             self.step(Step::CarryOut(0));

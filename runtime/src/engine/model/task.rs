@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::media::{Failed, Media, Request};
-use super::rows::{Generation, Row, Sink, is_for, is_message};
+use super::media::{Failed, Fault, Media, Request};
+use super::rows::{Generation, Row, Sink, is_for};
 use super::worker::{BATCH, Batch, Turn};
 use crate::batch::Span;
 use crate::engine::history::History;
@@ -211,7 +211,7 @@ impl Task {
 
     fn opened(&mut self, turn: &mut Turn<'_>, tokens: BTreeMap<i32, u64>) {
         let is_gone = |(partition, token): (&i32, &u64)| turn.media.directories[partition].token != *token;
-        if tokens.iter().any(is_gone) {
+        if turn.fault == Fault::Before || tokens.iter().any(is_gone) {
             return self.fail(turn);
         }
         let position = |&partition| Some((partition, turn.media.position(self.sink, partition)?));
@@ -318,11 +318,10 @@ impl Pass {
                 self.give();
                 break;
             };
-            let log = turn.media.log[&partition];
-            if read < log.first {
+            if read < turn.media.log[&partition].first {
                 return Err(Failed);
             }
-            let message = (read..log.end).find(|&offset| is_message(offset));
+            let message = turn.media.next_message(partition, read);
             let is_end = message.is_none_or(|offset| self.comes(turn.now, partition, offset));
             if is_end {
                 self.passage.end(partition);

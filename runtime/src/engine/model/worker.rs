@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::media::{Failed, Fault, Media, Member, Producer, Transaction};
-use super::rows::{Content, Generation, PARTITIONS, Row, SINKS, content, is_message};
+use super::rows::{Content, Generation, PARTITIONS, Row, SINKS, content};
 use super::task::{QUEUE_ROWS_MAX, Questions, Task};
 use crate::batch::Span;
 use crate::engine::cut::Cut;
@@ -218,7 +218,7 @@ impl Session {
             return;
         }
         let Some(read) = self.cut.read_to(partition) else { return };
-        if let Some(offset) = (read..turn.media.log[&partition].end).find(|&offset| is_message(offset)) {
+        if let Some(offset) = turn.media.next_message(partition, read) {
             self.cut.push(partition, offset, 1, turn.now);
             self.gathered.push(Row { partition, offset, generation: self.generation.clone() });
         }
