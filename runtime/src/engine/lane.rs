@@ -60,7 +60,7 @@ pub enum Act<B> {
 #[derive(Clone, Debug)]
 enum Phase {
     Opening,
-    /// A writer was opened that no commit of the head explains.
+    /// A writer was opened, and stands beyond the head.
     Doubtful(Beyond),
     Open,
     Down(Down),
@@ -86,7 +86,7 @@ pub enum State {
 
 pub struct Lane<B> {
     limits: Limits,
-    /// The head leaves the others behind.
+    /// The head waits for it, and for no other.
     required: bool,
     /// Where the head's last known commit stands.
     heads: Positions,

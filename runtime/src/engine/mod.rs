@@ -2,6 +2,8 @@
 //!
 //! Invariant: workers share nothing but counts and the wish to end. Every error that may pass is waited out here, and
 //! nowhere else.
+//! `stand`, `history`, `cut`, `progress`, `lane` and `passage` decide, without I/O and without a clock; the others do what
+//! they decide.
 
 mod compute;
 mod cut;
