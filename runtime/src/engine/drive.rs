@@ -15,7 +15,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::batch::{Batch, Span};
 use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
-use crate::engine::reread::{Gap, Given, Material, Rereader};
+use crate::engine::passage::Gap;
+use crate::engine::reread::{Given, Material, Rereader};
 use crate::engine::seen::Seen;
 use crate::error::{Error, Kind, Result};
 use crate::observe::trace::Writes;
@@ -48,18 +49,12 @@ pub struct Link {
     /// The lane has changed: for the sink's task, and for a head that waits for room.
     changed: Notify,
     room: Condvar,
-    /// None: not opened in this session, so nobody knows.
-    durable: Mutex<Option<Positions>>,
 }
 
 impl Link {
-    pub fn new(heads: Positions) -> Link {
-        Link {
-            lane: Mutex::new(Lane::new(LIMITS, heads)),
-            changed: Notify::new(),
-            room: Condvar::new(),
-            durable: Mutex::default(),
-        }
+    pub fn new(required: bool, heads: Positions) -> Link {
+        let lane = Mutex::new(Lane::new(LIMITS, required, heads));
+        Link { lane, changed: Notify::new(), room: Condvar::new() }
     }
 
     fn lane(&self) -> MutexGuard<'_, Lane<Arc<Outbound>>> {
@@ -71,10 +66,10 @@ impl Link {
         self.changed.notify_one();
     }
 
-    /// Waits until the sink is in step and has room, or `time` is over: is it so?
-    pub fn wait_for_room(&self, time: Duration) -> bool {
-        let waited = self.room.wait_timeout_while(self.lane(), time, |lane| !lane.has_room());
-        waited.unwrap_or_else(PoisonError::into_inner).0.has_room()
+    /// Waits until the head may go on without leaving a required sink behind, or `time` is over: is it held still?
+    pub fn holds_head(&self, time: Duration) -> bool {
+        let waited = self.room.wait_timeout_while(self.lane(), time, |lane| lane.holds_head());
+        waited.unwrap_or_else(PoisonError::into_inner).0.holds_head()
     }
 
     pub fn end(&self) {
@@ -87,10 +82,9 @@ impl Link {
         self.lane().stopped().map(str::to_owned)
     }
 
-    /// The first offset of a partition that is not durable, as far as anybody knows; None: nobody does.
-    pub fn durable(&self, partition: i32) -> Option<i64> {
-        let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        durable.as_ref().and_then(|durable| durable.get(&partition).copied())
+    /// The first offset of a partition that is not durable, as far as anybody knows.
+    pub fn durable(&self, partition: i32) -> i64 {
+        self.lane().durable(partition)
     }
 }
 
@@ -102,13 +96,9 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    /// For a commit that begins now: to be handed to [`Proofs::give`] once it is known to have happened.
+    /// The last question. A commit that begins after it, and is known to have happened, answers it.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Acquire)
-    }
-
-    pub fn is_wanted(&self) -> bool {
-        self.asked() > *self.given.borrow()
     }
 
     pub fn give(&self, ticket: u64) {
@@ -184,11 +174,22 @@ impl Driver {
     async fn prove(&self) -> Result<()> {
         tokio::select! {
             biased;
-            () = self.proofs.ask() => self.link.lane().proved(),
+            () = self.proofs.ask() => self.link.lane().proved().map_err(|beyond| self.beyond(beyond)),
             // the session may end instead
-            () = self.link.changed.notified() => {}
+            () = self.link.changed.notified() => Ok(()),
         }
-        Ok(())
+    }
+
+    fn beyond(&self, Beyond { partition, position, head }: Beyond) -> Error {
+        let Material { plan, ground, .. } = &*self.material;
+        let reset = |what: &str| positions::command(plan, ground, what);
+        Error::stop(format!(
+            "it stands at offset {position} of partition {partition}, beyond the consumer group's {head}: the group's \
+             offsets expired or were reset. To set the group's: `{} --to {partition}:{position}`; to have this sink \
+             begin again: `{} --to {partition}:{head}`",
+            reset("--head"),
+            reset(&format!("--sink {}", self.sink.name)),
+        ))
     }
 
     async fn open(&self, tools: &mut Tools) -> Result<()> {
@@ -201,17 +202,8 @@ impl Driver {
         tools.writer = Some(writer);
         self.durable(tools);
         tools.writes = Some(Writes::new(&self.sink.name));
-        let opened = self.link.lane().opened(positions);
-        opened.map_err(|Beyond { partition, position, head }| {
-            let reset = |what: &str| positions::command(plan, ground, what);
-            Error::stop(format!(
-                "it stands at offset {position} of partition {partition}, beyond the consumer group's {head}: the \
-                 group's offsets expired or were reset. To set the group's: `{} --to {partition}:{position}`; to have \
-                 this sink begin again: `{} --to {partition}:{head}`",
-                reset("--head"),
-                reset(&format!("--sink {}", self.sink.name)),
-            ))
-        })
+        self.link.lane().opened(positions);
+        Ok(())
     }
 
     async fn write(&self, tools: &mut Tools, outbound: Arc<Outbound>) -> Result<()> {
@@ -335,12 +327,10 @@ impl Driver {
         let (positions, written) = (writer.durable(), writer.written());
         self.metrics.wrote(written.since(*counted));
         *counted = written;
-        let mut durable = self.link.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable.as_ref() != Some(positions) {
+        if self.link.lane().made_durable(positions) {
             self.seen.tell(&self.sink.name, positions);
             self.metrics.durable(positions);
             writes.iter_mut().for_each(|writes| writes.durable(positions));
-            *durable = Some(positions.clone());
         }
     }
 

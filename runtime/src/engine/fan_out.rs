@@ -50,7 +50,7 @@ impl FanOut {
     ) -> FanOut {
         let proofs = Arc::new(Proofs::default());
         let lane = |sink: &SinkPlan| {
-            let link = Arc::new(Link::new(heads.clone()));
+            let link = Arc::new(Link::new(sink.required, heads.clone()));
             let driver = Driver {
                 sink: sink.clone(),
                 material: material.clone(),
@@ -92,14 +92,13 @@ impl FanOut {
 
     /// The lowest durable position of a partition over all sinks here; unknown is lower than any.
     pub fn slowest(&self, partition: i32) -> i64 {
-        let durable = |lane: &Lane| lane.link.durable(partition).unwrap_or(i64::MIN);
-        self.lanes.iter().map(durable).min().unwrap_or(i64::MAX)
+        self.lanes.iter().map(|lane| lane.link.durable(partition)).min().unwrap_or(i64::MAX)
     }
 
     /// Waits a little for every required sink to be in step with room to spare: those that are not.
     pub fn required_without_room(&self) -> Vec<Arc<str>> {
-        let lacks = |lane: &&Lane| lane.required && !lane.link.wait_for_room(WAIT);
-        self.lanes.iter().filter(lacks).map(|lane| lane.name.clone()).collect()
+        let lacking = self.lanes.iter().filter(|lane| lane.link.holds_head(WAIT));
+        lacking.map(|lane| lane.name.clone()).collect()
     }
 
     /// A sink has stopped that the pipeline cannot be without.

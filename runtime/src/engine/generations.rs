@@ -32,18 +32,11 @@ impl Generations {
         Ok(plan)
     }
 
-    /// Where the generations that have this sink begin: the end of the list backwards, as far as each has it. One
-    /// whose files are missing counts as having it, for rows are never skipped in silence.
+    /// Where the generations that have this sink begin. One whose files are missing counts as having it, for rows are
+    /// never skipped in silence.
     pub fn sink_since(&self, sink: &str, history: &History) -> i64 {
         let has =
             |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks_apart().any(|known| *known.name == *sink));
-        let mut since = history.end();
-        for (from, hash) in history.entries().iter().rev() {
-            if !has(hash) {
-                break;
-            }
-            since = *from;
-        }
-        since
+        history.since(has)
     }
 }

@@ -1,10 +1,11 @@
 //! The head: what is in step with the log. Rows and rejects go to Kafka, and with them, in one transaction, how far
 //! the source was read and which generation owns which offsets.
 //!
-//! Invariants: decide first: a batch reaches the other sinks only after a commit that is known to have happened. Where
-//! rejects go elsewhere, a stage's are a sink's to write, after the commit; those of rows that are too large for their
-//! topic are durable before it, and a repeat is known for one: which rows these are follows from the generation and the
-//! topic's limit, and what is known belongs to both.
+//! Invariants: decide first: a batch reaches the other sinks only after a commit that is known to have happened; when
+//! the head takes, commits and tells is decided in `progress`. Where rejects go elsewhere, a stage's are a sink's to
+//! write, after the commit; those of rows that are too large for their topic are durable before it, and a repeat is
+//! known for one: which rows these are follows from the generation and the topic's limit, and what is known belongs to
+//! both.
 //! Knows nothing of how the other sinks keep their positions.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,23 +16,19 @@ use std::time::{Duration, Instant, SystemTime};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 
-use crate::batch::{Refused, Reject};
+use crate::batch::{Batch, Refused, Reject};
 use crate::engine::fan_out::FanOut;
 use crate::engine::history::History;
+use crate::engine::progress::{Act, Known, Progress};
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind};
 use crate::rejects::{self, Encoders};
 use crate::sink::refusals::{self, Destination, Epochs, Refusals, ToRejects};
-use crate::sink::transaction::{Advance, TooLarge, Transactions};
+use crate::sink::transaction::{TooLarge, Transactions};
 use crate::sink::{Log, Outbound, Positions, Written};
 use crate::source::Membership;
-
-/// How late a sink's question to the group is seen while nothing is read.
-const IDLE_WAIT: Duration = Duration::from_millis(50);
-/// Offsets of a topic at rest are committed again, before any broker forgets them (by default after seven days).
-const COMMIT_AGAIN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A required sink that is only slower than the log makes the head wait again and again: not every time is
 /// worth a word.
@@ -75,6 +72,12 @@ struct TooLargeRows {
     refused: Vec<Refused>,
 }
 
+#[derive(Clone, Copy)]
+struct Waits {
+    since: Instant,
+    is_said: bool,
+}
+
 pub struct Head<'a> {
     context: &'a Context<'a>,
     log: &'a Log,
@@ -82,13 +85,10 @@ pub struct Head<'a> {
     encoders: Encoders,
     transactions: Transactions,
     fan_out: FanOut,
-    committed: Positions,
-    /// Committed, or in the open transaction.
-    positions: Positions,
-    histories: BTreeMap<i32, History>,
+    progress: Progress<Computed, Membership>,
+    /// Since when it waits for a required sink.
+    waits: Option<Waits>,
     lanes: HashMap<Arc<str>, Vec<Lane>>,
-    pending: Vec<Computed>,
-    pending_rows: usize,
     /// Of the open transaction, where rejects are no part of it.
     too_large: Vec<TooLargeRows>,
     /// What takes these, by who they are.
@@ -96,9 +96,6 @@ pub struct Head<'a> {
     /// What is in the open transaction, to be counted once it is committed.
     sent: BTreeMap<Arc<str>, Written>,
     refused: Vec<Reject>,
-    /// Who read the rows that were committed last.
-    member: Membership,
-    committed_at: Instant,
     /// One record's value, on its way.
     value: Vec<u8>,
 }
@@ -120,18 +117,13 @@ impl<'a> Head<'a> {
             encoders: Encoders::new(),
             transactions,
             fan_out,
-            committed: positions.clone(),
-            positions,
-            histories,
+            progress: Progress::new(context.plan.commit, positions, histories, member, Instant::now()),
+            waits: None,
             lanes: HashMap::new(),
-            pending: Vec::new(),
-            pending_rows: 0,
             too_large: Vec::new(),
             refusals: HashMap::new(),
             sent: BTreeMap::new(),
             refused: Vec::new(),
-            member,
-            committed_at: Instant::now(),
             value: Vec::new(),
         }
     }
@@ -145,82 +137,53 @@ impl<'a> Head<'a> {
     fn drain(&mut self, batches: &Receiver<Computed>, over: impl Fn() -> bool) -> Result<()> {
         loop {
             self.fan_out.must_go_on()?;
-            let first = match batches.recv_timeout(IDLE_WAIT) {
-                Ok(first) => first,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.rest()?;
-                    continue;
+            match self.progress.next(Instant::now(), self.fan_out.proofs().asked()) {
+                Act::Receive(until) => match batches.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(next) => self.progress.came(next),
+                    Err(RecvTimeoutError::Timeout) => self.progress.waited(),
+                    Err(RecvTimeoutError::Disconnected) => self.progress.end(),
+                },
+                Act::LookForRoom => {
+                    let has_room = self.look_for_room();
+                    if !has_room && over() {
+                        return Ok(());
+                    }
+                    self.progress.looked(has_room);
                 }
-            };
-            // before anything of it is sent: a transaction is short
-            if !self.wait_for_required(&over)? {
-                return Ok(());
+                Act::Take(next) => self.take(next)?,
+                Act::Commit => self.commit()?,
+                Act::End => return Ok(()),
             }
-            let deadline = Instant::now() + self.context.plan.commit.interval_max;
-            self.take(first)?;
-            while self.pending_rows < self.context.plan.commit.rows_max {
-                match batches.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                    Ok(next) => self.take(next)?,
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-                }
-            }
-            self.commit()?;
         }
     }
 
-    /// Until every required sink has room; false: the session is over.
-    fn wait_for_required(&mut self, over: impl Fn() -> bool) -> Result<bool> {
-        let mut lacking = self.fan_out.required_without_room();
+    /// Has every required sink room? A wait that is long is said.
+    fn look_for_room(&mut self) -> bool {
+        let lacking = self.fan_out.required_without_room();
         if lacking.is_empty() {
-            return Ok(true);
-        }
-        let (since, mut is_said) = (Instant::now(), false);
-        while !lacking.is_empty() {
-            if since.elapsed() >= SAY_AFTER {
-                self.context.head_waits(&lacking);
-                if !is_said {
-                    let sinks = lacking.join(", ");
-                    tracing::warn!(%sinks, "the head waits: a sink that is required does not take its rows");
-                }
-                is_said = true;
+            if let Some(Waits { since, is_said: true }) = self.waits.take() {
+                self.context.head_waits(&[]);
+                tracing::info!(waited_ms = since.elapsed().as_millis() as u64, "the head goes on");
             }
-            if over() {
-                return Ok(false);
+            return true;
+        }
+        let waits = self.waits.get_or_insert_with(|| Waits { since: Instant::now(), is_said: false });
+        if waits.since.elapsed() >= SAY_AFTER {
+            self.context.head_waits(&lacking);
+            if !std::mem::replace(&mut waits.is_said, true) {
+                let sinks = lacking.join(", ");
+                tracing::warn!(%sinks, "the head waits: a sink that is required does not take its rows");
             }
-            self.fan_out.must_go_on()?;
-            self.rest()?;
-            lacking = self.fan_out.required_without_room();
         }
-        if is_said {
-            self.context.head_waits(&[]);
-            tracing::info!(waited_ms = since.elapsed().as_millis() as u64, "the head goes on");
-        }
-        Ok(true)
-    }
-
-    /// Nothing is taken: a commit of what stands tells whether the partitions are still this worker's.
-    fn rest(&mut self) -> Result<()> {
-        if self.fan_out.proofs().is_wanted() || self.committed_at.elapsed() >= COMMIT_AGAIN_AFTER {
-            self.commit()?;
-        }
-        Ok(())
+        false
     }
 
     fn take(&mut self, computed: Computed) -> Result<()> {
-        self.pending_rows += computed.outbound.batch.origins.len();
         self.send_rows(&computed)?;
         self.reject(&computed.outbound, &computed.outbound.batch.rejects)?;
-        for span in &computed.outbound.batch.spans {
-            let position = self.positions.get_mut(&span.partition).filter(|position| **position == span.from);
-            let position = position.ok_or_else(|| {
-                Error::stop(format!("partition {}: offsets {} to {} do not go on", span.partition, span.from, span.to))
-            })?;
-            *position = span.to;
-        }
-        self.member = computed.member.clone();
-        self.pending.push(computed);
-        Ok(())
+        let (outbound, member) = (computed.outbound.clone(), computed.member.clone());
+        let Batch { spans, origins, .. } = &outbound.batch;
+        self.progress.took(computed, spans, origins.len(), member, Instant::now())
     }
 
     fn send_rows(&mut self, computed: &Computed) -> Result<()> {
@@ -321,29 +284,22 @@ impl<'a> Head<'a> {
     }
 
     fn commit(&mut self) -> Result<()> {
-        for (partition, history) in &mut self.histories {
-            history.prune(self.fan_out.slowest(*partition).min(self.positions[partition]));
-        }
-        let from = |partition| self.committed.get(&partition).copied();
-        let advances = advances(from, &self.positions, &self.histories)?;
         self.settle_too_large()?;
-        // asked before the commit begins, so that the answer is younger than the question
-        let (since, began, proof) = (Instant::now(), SystemTime::now(), self.fan_out.proofs().asked());
-        self.transactions.commit(&advances, &self.member)?;
-        self.committed_at = Instant::now();
-        for computed in &self.pending {
-            computed.outbound.batch.origins.traces.committed(&self.committed, began);
+        let Head { fan_out, progress, transactions, context, .. } = self;
+        let advances = progress.propose(fan_out.proofs().asked(), |partition| fan_out.slowest(partition))?;
+        let (since, began) = (Instant::now(), SystemTime::now());
+        transactions.commit(&advances, progress.member())?;
+        let Known { from, batches, proof } = progress.committed(Instant::now());
+        for computed in &batches {
+            computed.outbound.batch.origins.traces.committed(&from, began);
         }
-        self.committed.clone_from(&self.positions);
-        self.fan_out.proofs().give(proof);
-        let batches = self.pending.iter().map(|computed| &computed.outbound.batch);
-        let metrics = self.context.metrics;
-        metrics.committed(batches, since.elapsed());
+        fan_out.proofs().give(proof);
+        let metrics = context.metrics;
+        metrics.committed(batches.iter().map(|computed| &computed.outbound.batch), since.elapsed());
         std::mem::take(&mut self.sent).iter().for_each(|(sink, sent)| metrics.sink(sink).wrote(*sent));
         self.refused.drain(..).for_each(|refused| metrics.reject(&refused));
-        self.context.heads(&self.positions);
-        self.pending_rows = 0;
-        self.pending.drain(..).for_each(|computed| self.fan_out.committed(&computed.outbound));
+        context.heads(progress.heads());
+        batches.iter().for_each(|computed| fan_out.committed(&computed.outbound));
         Ok(())
     }
 }
@@ -351,17 +307,4 @@ impl<'a> Head<'a> {
 fn too_large(row: usize, bytes: usize, topic: &str, limit: usize) -> Refused {
     let reason = format!("the row is {bytes} bytes as JSON, and a record of topic `{topic}` may have {limit}");
     Refused { row, code: "record_too_large", reason }
-}
-
-/// Offsets with their generation lists beside them.
-pub fn advances(
-    from: impl Fn(i32) -> Option<i64>,
-    positions: &Positions,
-    histories: &BTreeMap<i32, History>,
-) -> Result<BTreeMap<i32, Advance>> {
-    let advance = |(&partition, &to): (&i32, &i64)| {
-        let metadata = histories.get(&partition).map_or_else(|| Ok(String::new()), History::render)?;
-        Ok((partition, Advance { from: from(partition), to, metadata }))
-    };
-    positions.iter().map(advance).collect()
 }

@@ -91,9 +91,11 @@ impl History {
         keep > 0
     }
 
-    /// Where the last generation begins.
-    pub fn end(&self) -> i64 {
-        self.generations.last().map_or(0, |(from, _)| *from)
+    /// Where the generations begin that `has` is true of: the end of the list backwards, as far as it is of each.
+    pub fn since(&self, has: impl Fn(&Arc<str>) -> bool) -> i64 {
+        let last = self.generations.last().map_or(0, |(from, _)| *from);
+        let having = self.generations.iter().rev().take_while(|(_, hash)| has(hash));
+        having.last().map_or(last, |(from, _)| *from)
     }
 
     /// Rows from `offset` on may be asked for again: those before the list are its first entry's, and stay so whatever
@@ -132,6 +134,13 @@ mod tests {
         assert!(list.decide(20, &"b".into()));
         assert!(list.decide(30, &"a".into()));
         assert_eq!(list, history(&[(10, "a"), (20, "b"), (30, "a")]));
+    }
+
+    #[test]
+    fn it_tells_since_when_every_generation_has_something() {
+        let list = history(&[(10, "a"), (20, "b"), (30, "c")]);
+        let since = |having: &str| list.since(|hash| having.contains(&**hash));
+        assert_eq!([since("abc"), since("bc"), since("ac"), since("ab")], [10, 20, 30, 30]);
     }
 
     #[test]

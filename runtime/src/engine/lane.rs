@@ -3,7 +3,9 @@
 //!
 //! Invariants: a batch is written only where it goes on from what the sink has taken, so that there is no gap; only
 //! rows below the head's known commit are written; what waits in the queue is bounded, and a queue that would grow
-//! beyond that is given up, for the log has it all. The head never waits for a lane.
+//! beyond that is given up, for the log has it all. The head waits for a lane only where the sink is required, and
+//! before it takes rows. A position beyond the head's stops a sink only after the group was asked: it may be the work
+//! of who has the partitions by now.
 //! Does no I/O and knows no clock: time is an argument. The task in `drive` does what `next` says, and tells what came
 //! of it.
 
@@ -58,6 +60,8 @@ pub enum Act<B> {
 #[derive(Clone, Debug)]
 enum Phase {
     Opening,
+    /// A writer was opened, and stands beyond the head.
+    Doubtful(Beyond),
     Open,
     Down(Down),
     Stopped(String),
@@ -82,10 +86,14 @@ pub enum State {
 
 pub struct Lane<B> {
     limits: Limits,
+    /// The head waits for it, and for no other.
+    required: bool,
     /// Where the head's last known commit stands.
     heads: Positions,
     /// The end of what the writer was given.
     taken: Positions,
+    /// As the writer says; None: none was opened in this session, so nobody knows.
+    durable: Option<Positions>,
     phase: Phase,
     /// The head's batches come into the queue.
     joined: bool,
@@ -98,11 +106,13 @@ pub struct Lane<B> {
 
 impl<B> Lane<B> {
     /// A lane begins with its session: what the head commits from now on waits for the writer to be opened.
-    pub fn new(limits: Limits, heads: Positions) -> Lane<B> {
+    pub fn new(limits: Limits, required: bool, heads: Positions) -> Lane<B> {
         Lane {
             limits,
+            required,
             heads,
             taken: Positions::new(),
+            durable: None,
             phase: Phase::Opening,
             joined: true,
             queue: VecDeque::new(),
@@ -129,8 +139,12 @@ impl<B> Lane<B> {
         }
     }
 
-    /// Whether a head that must not leave this sink behind may go on.
-    pub fn has_room(&self) -> bool {
+    /// The head must not leave this sink behind, and would.
+    pub fn holds_head(&self) -> bool {
+        self.required && !self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
         let rows_left = self.limits.queue_rows_max.saturating_sub(self.queue_rows);
         let bytes_left = self.limits.queue_bytes_max.saturating_sub(self.queue_bytes);
         let halves = rows_left > self.limits.queue_rows_max / 2 && bytes_left > self.limits.queue_bytes_max / 2;
@@ -143,6 +157,7 @@ impl<B> Lane<B> {
             // what the head has committed while the writer was opened is its as well
             Phase::Opening => Act::Open,
             _ if self.ending => Act::End,
+            Phase::Doubtful(_) => Act::Prove,
             Phase::Down(down) if now < down.until => Act::Wait(Some(down.until)),
             Phase::Down(down) if !down.proven => Act::Prove,
             Phase::Down(_) => Act::Open,
@@ -215,6 +230,11 @@ impl<B> Lane<B> {
         self.taken.values().sum()
     }
 
+    #[cfg(test)]
+    pub fn queue_rows(&self) -> usize {
+        self.queue_rows
+    }
+
     fn is_overfull(&self) -> bool {
         self.queue_rows > self.limits.queue_rows_max || self.queue_bytes > self.limits.queue_bytes_max
     }
@@ -225,24 +245,39 @@ impl<B> Lane<B> {
         (self.queue_rows, self.queue_bytes) = (0, 0);
     }
 
-    /// The group says that the partitions are still this worker's.
-    pub fn proved(&mut self) {
-        if let Phase::Down(down) = &mut self.phase {
-            down.proven = true;
+    /// The group says that the partitions are still this worker's. An error: so nobody else has moved the sink to
+    /// where it stands, beyond the head.
+    pub fn proved(&mut self) -> Result<(), Beyond> {
+        match &mut self.phase {
+            Phase::Doubtful(beyond) => return Err(*beyond),
+            Phase::Down(down) => down.proven = true,
+            Phase::Opening | Phase::Open | Phase::Stopped(_) => {}
         }
+        Ok(())
     }
 
-    /// A writer was opened, and stands there. An error: a position that no commit of the head explains.
-    pub fn opened(&mut self, positions: Positions) -> Result<(), Beyond> {
-        for (&partition, &position) in &positions {
+    /// A writer was opened, and stands there.
+    pub fn opened(&mut self, positions: Positions) {
+        let beyond = positions.iter().find_map(|(&partition, &position)| {
             let head = self.heads.get(&partition).copied().unwrap_or(i64::MIN);
-            if position > head {
-                return Err(Beyond { partition, position, head });
-            }
-        }
+            (position > head).then_some(Beyond { partition, position, head })
+        });
+        self.phase = beyond.map_or(Phase::Open, Phase::Doubtful);
         self.taken = positions;
-        self.phase = Phase::Open;
-        Ok(())
+    }
+
+    /// The first offset of a partition that is not durable, as far as anybody knows; unknown is lower than any.
+    pub fn durable(&self, partition: i32) -> i64 {
+        self.durable.as_ref().and_then(|durable| durable.get(&partition).copied()).unwrap_or(i64::MIN)
+    }
+
+    /// What the writer has made durable; also after an error. False: that was known.
+    pub fn made_durable(&mut self, positions: &Positions) -> bool {
+        let is_news = self.durable.as_ref() != Some(positions);
+        if is_news {
+            self.durable = Some(positions.clone());
+        }
+        is_news
     }
 
     pub fn took(&mut self, spans: &[Span]) {
@@ -280,13 +315,13 @@ impl<B> Lane<B> {
     pub fn stopped(&self) -> Option<&str> {
         match &self.phase {
             Phase::Stopped(why) => Some(why),
-            Phase::Opening | Phase::Open | Phase::Down(_) => None,
+            Phase::Opening | Phase::Doubtful(_) | Phase::Open | Phase::Down(_) => None,
         }
     }
 
     pub fn state(&self) -> State {
         match &self.phase {
-            Phase::Opening => State::Opening,
+            Phase::Opening | Phase::Doubtful(_) => State::Opening,
             Phase::Open if self.joined && !self.is_behind_queue() => State::InStep,
             Phase::Open => State::CatchingUp,
             Phase::Down(down) => State::Down { why: down.why.clone(), next_try: down.until },

@@ -2,6 +2,8 @@
 //!
 //! Invariant: workers share nothing but counts and the wish to end. Every error that may pass is waited out here, and
 //! nowhere else.
+//! `stand`, `history`, `cut`, `progress`, `lane` and `passage` decide, without I/O and without a clock; the others do what
+//! they decide.
 
 mod compute;
 mod cut;
@@ -12,10 +14,15 @@ mod generations;
 mod head;
 pub(crate) mod history;
 mod lane;
+#[cfg(test)]
+mod model;
+mod passage;
+mod progress;
 mod reader;
 mod reread;
 mod seen;
 mod session;
+mod stand;
 mod stop;
 pub(crate) mod store;
 

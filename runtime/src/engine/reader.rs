@@ -12,7 +12,7 @@ use crate::engine::ended::Ended;
 use crate::engine::session::{Context, End};
 use crate::engine::stop::Stop;
 use crate::error::{Error, Result};
-use crate::json::decode::Message;
+use crate::json::decode::{Decoder, Message};
 use crate::plan::Plan;
 use crate::sink::Positions;
 use crate::source::{Membership, Source};
@@ -37,6 +37,7 @@ pub struct Reader<'a> {
     context: &'a Context<'a>,
     ended: &'a Ended,
     cut: Cut,
+    decoder: Decoder,
     /// When the log's ends and counts were last told.
     told: Instant,
     unknown_fields_told: u64,
@@ -48,7 +49,8 @@ impl<'a> Reader<'a> {
         Reader {
             context,
             ended,
-            cut: Cut::new(plan.clone(), plan.batch, heads.clone()),
+            cut: Cut::new(plan.batch, heads.clone()),
+            decoder: Decoder::new(&plan.source),
             told: Instant::now(),
             unknown_fields_told: 0,
         }
@@ -58,7 +60,7 @@ impl<'a> Reader<'a> {
     fn tell(&mut self, source: &Source) {
         self.told = Instant::now();
         self.context.ends(&source.ends());
-        let unknown = self.cut.unknown_fields();
+        let unknown = self.decoder.unknown_fields();
         self.context.metrics.unknown_fields(unknown - self.unknown_fields_told);
         self.unknown_fields_told = unknown;
     }
@@ -101,17 +103,19 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| Error::retry(format!("partition {partition} gave offset {offset}, and is not held")))?;
         // below: fetched before the last start of this partition
         if offset >= read {
-            let trace = self.context.metrics.traces.begin(&message, &self.cut.plan().generation);
-            self.cut.push(&message, Instant::now());
-            trace.into_iter().for_each(|trace| self.cut.follow(trace));
+            let trace = self.context.metrics.traces.begin(&message, &self.context.plan.generation);
+            self.decoder.push(&message);
+            trace.into_iter().for_each(|trace| self.decoder.follow(trace));
+            self.cut.push(partition, offset, message.bytes(), Instant::now());
         }
         Ok(())
     }
 
     /// False: nobody takes batches any more.
     fn hand_over(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
-        let Some(batch) = self.cut.take()? else { return Ok(true) };
-        let read = Read { batch, generation: self.cut.plan().clone(), member: source.membership()? };
+        let Some(spans) = self.cut.take() else { return Ok(true) };
+        let batch = self.decoder.take(spans)?;
+        let read = Read { batch, generation: self.context.plan.clone(), member: source.membership()? };
         self.send(read, source, stop, batches)
     }
 

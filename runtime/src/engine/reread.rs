@@ -1,8 +1,8 @@
 //! A sink that is behind gets its rows by reading the log again: a thread of its own that decodes, computes each row
 //! by the generation that owns its offset, and hands batches on, one at a time.
 //!
-//! Invariant: nothing at or beyond the end of the asked stretch is handed on, and nothing in it is left out. Memory is
-//! bounded by two batches, whatever the stretch.
+//! Invariant: what `passage` wants of the asked stretch is handed on, and nothing else. Memory is bounded by two batches,
+//! whatever the stretch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -12,16 +12,16 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::engine::compute::Stages;
-use crate::engine::cut::Cut;
 use crate::engine::generations::Generations;
 use crate::engine::history::History;
 use crate::engine::lane::Stretch;
+use crate::engine::passage::{self, Gap, Passage, Seen};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
-use crate::json::decode::Message;
+use crate::json::decode::{Decoder, Message};
 use crate::observe::trace::Tracer;
 use crate::plan::Plan;
-use crate::sink::{Log, Outbound, Positions};
+use crate::sink::{Log, Outbound};
 use crate::topic::{Dropped, Event, Manner, Place, Reader};
 
 /// How late the end of the wish for rows is seen.
@@ -39,14 +39,6 @@ pub struct Material {
     /// As they were when the session began: within a session nothing is decided anew.
     pub histories: BTreeMap<i32, History>,
     pub traces: Tracer,
-}
-
-/// Offsets that the log no longer holds, and a sink still needs: [from, to).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    pub partition: i32,
-    pub from: i64,
-    pub to: i64,
 }
 
 pub enum Given {
@@ -92,9 +84,9 @@ fn serve(material: &Material, wanted: &std_mpsc::Receiver<Stretch>, giver: &Give
     let mut log = open(material)?;
     let mut stages = Stages::default();
     while let Ok(stretch) = wanted.recv() {
-        let end = match gap(&log, &stretch)? {
+        let end = match passage::gap(&stretch, |partition| Ok(log.extent(partition)?.first))? {
             Some(gap) => Given::Gap(gap),
-            None => match Pass::new(material, giver, &stretch)?.run(&mut log, &mut stages)? {
+            None => match Pass::new(material, giver, &stretch).run(&mut log, &mut stages)? {
                 true => Given::Done,
                 false => return Ok(()),
             },
@@ -116,99 +108,77 @@ fn open(material: &Material) -> Result<Reader> {
     }
 }
 
-fn gap(log: &Reader, stretch: &Stretch) -> Result<Option<Gap>> {
-    for (&partition, &from) in &stretch.from {
-        let first = log.extent(partition)?.first;
-        if first > from {
-            return Ok(Some(Gap { partition, from, to: first }));
-        }
-    }
-    Ok(None)
-}
-
 /// One stretch on its way.
 struct Pass<'a> {
     material: &'a Material,
     giver: &'a Giver,
-    cut: Cut,
-    /// Partitions that are not read to their end yet.
-    open: Positions,
+    passage: Passage,
+    /// Of the generation that owns what is read now.
+    plan: Arc<Plan>,
+    decoder: Decoder,
 }
 
 impl<'a> Pass<'a> {
-    fn new(material: &'a Material, giver: &'a Giver, stretch: &Stretch) -> Result<Pass<'a>> {
-        let plan = material.plan.clone();
-        let cut = Cut::new(plan.clone(), plan.batch, stretch.from.clone());
-        Ok(Pass { material, giver, cut, open: stretch.to.clone() })
+    fn new(material: &'a Material, giver: &'a Giver, stretch: &Stretch) -> Pass<'a> {
+        let Material { plan, histories, .. } = material;
+        let passage = Passage::new(stretch, plan.batch, histories.clone(), plan.generation.clone());
+        Pass { material, giver, passage, plan: plan.clone(), decoder: Decoder::new(&plan.source) }
     }
 
     /// False: nobody wants rows any more.
     fn run(mut self, log: &mut Reader, stages: &mut Stages) -> Result<bool> {
-        let from = self.open.keys().filter_map(|&partition| Some((partition, self.cut.read_to(partition)?)));
-        log.start(&from.collect())?;
-        while !self.open.is_empty() {
+        log.start(&self.passage.from())?;
+        while !self.passage.is_over() {
             let end = match log.poll(POLL)? {
-                Event::Message(message) => match self.to(message.partition()) {
-                    Some(to) if message.offset() < to => {
-                        let (partition, is_last) = (message.partition(), message.offset() + 1 == to);
-                        if !self.push(&message, stages)? {
+                Event::Message(message) => match self.passage.see(message.partition(), message.offset())? {
+                    Seen::Wanted { turns_to, is_last } => {
+                        if !self.turn(turns_to, stages)? {
                             return Ok(false);
                         }
-                        is_last.then_some(partition)
+                        self.push(&message);
+                        is_last.then_some(message.partition())
                     }
-                    Some(_) => Some(message.partition()),
-                    None => None,
+                    Seen::Beyond => Some(message.partition()),
+                    Seen::Known => None,
                 },
-                Event::End(partition) => self.to(partition).map(|_| partition),
+                Event::End(partition) => Some(partition),
                 Event::Nothing => None,
             };
-            if let Some(partition) = end {
-                self.end(partition, log)?;
+            if let Some(partition) = end
+                && self.passage.end(partition)
+            {
+                log.leave(partition)?;
             }
-            if self.giver.is_closed() || (self.cut.is_due(Instant::now()) && !self.give(stages)?) {
+            if self.giver.is_closed() || (self.passage.is_due(Instant::now()) && !self.give(stages)?) {
                 return Ok(false);
             }
         }
         self.give(stages)
     }
 
-    fn to(&self, partition: i32) -> Option<i64> {
-        self.open.get(&partition).copied()
-    }
-
-    /// Offsets up to the end without a message are covered too.
-    fn end(&mut self, partition: i32, log: &mut Reader) -> Result<()> {
-        if let Some(to) = self.open.remove(&partition) {
-            self.cut.advance(partition, to);
-            log.leave(partition)?;
+    /// What comes now is of this generation, if there is one.
+    fn turn(&mut self, to: Option<Arc<str>>, stages: &mut Stages) -> Result<bool> {
+        let Some(hash) = to else { return Ok(true) };
+        if !self.give(stages)? {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    fn push(&mut self, message: &impl Message, stages: &mut Stages) -> Result<bool> {
-        let (partition, offset) = (message.partition(), message.offset());
-        if self.cut.read_to(partition).is_some_and(|read| offset < read) {
-            return Ok(true);
-        }
-        let history = self.material.histories.get(&partition);
-        let history = history.ok_or_else(|| Error::retry(format!("partition {partition} is not held")))?;
-        let hash = history.at(offset);
-        if *hash != self.cut.plan().generation {
-            if !self.give(stages)? {
-                return Ok(false);
-            }
-            self.cut.switch(self.material.generations.get(hash)?);
-        }
-        let trace = self.material.traces.begin(message, hash);
-        self.cut.push(message, Instant::now());
-        trace.into_iter().for_each(|trace| self.cut.follow(trace));
+        self.plan = self.material.generations.get(&hash)?;
+        self.decoder = Decoder::new(&self.plan.source);
         Ok(true)
     }
 
+    fn push(&mut self, message: &impl Message) {
+        let trace = self.material.traces.begin(message, &self.plan.generation);
+        self.decoder.push(message);
+        trace.into_iter().for_each(|trace| self.decoder.follow(trace));
+        self.passage.push(message.partition(), message.offset(), message.bytes(), Instant::now());
+    }
+
     fn give(&mut self, stages: &mut Stages) -> Result<bool> {
-        let Some(batch) = self.cut.take()? else { return Ok(true) };
+        let Some(spans) = self.passage.take() else { return Ok(true) };
+        let batch = self.decoder.take(spans)?;
         // what stages take for rows that are read again is in no metric: those are the head's
-        let outbound = stages.process(self.cut.plan(), batch, None)?;
+        let outbound = stages.process(&self.plan, batch, None)?;
         Ok(self.giver.blocking_send(Ok(Given::Batch(outbound))).is_ok())
     }
 }

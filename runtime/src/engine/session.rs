@@ -17,11 +17,13 @@ use crate::engine::compute;
 use crate::engine::ended::Ended;
 use crate::engine::fan_out::FanOut;
 use crate::engine::generations::Generations;
-use crate::engine::head::{Head, advances};
+use crate::engine::head::Head;
 use crate::engine::history::History;
+use crate::engine::progress::advances;
 use crate::engine::reader::Reader;
 use crate::engine::reread::Material;
 use crate::engine::seen::Seen;
+use crate::engine::stand::{Group, Stand};
 use crate::engine::stop::Stop;
 use crate::engine::store::Slot;
 use crate::error::{Error, Result};
@@ -31,7 +33,7 @@ use crate::plan::{Plan, SinkPlan, SinkStart};
 use crate::positions;
 use crate::sink::transaction::Transactions;
 use crate::sink::{Log, Positions};
-use crate::source::{Committed, Extent, Source, first_start};
+use crate::source::{Extent, Source};
 
 /// Batches between reading and computing, and between computing and the head.
 const QUEUE_BATCHES_MAX: usize = 2;
@@ -122,76 +124,27 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
     let mut decided = false;
     let committed = source.committed()?;
     let some_are_missing = committed.values().any(|committed| committed.offset.is_none());
-    let group_is_known = some_are_missing && source.group_is_known()?;
+    let group = Group {
+        name: &plan.source.group,
+        log,
+        start: plan.source.start,
+        is_known: some_are_missing && source.group_is_known()?,
+        generation: &plan.generation,
+        reset: &positions::command(plan, context.ground, "--head"),
+    };
     for (&partition, committed) in &committed {
         let extent = source.extent(partition)?;
-        let reset = positions::command(plan, context.ground, "--head");
-        let (head, history, changed) = stand(plan, log, partition, committed, extent, group_is_known, &reset)?;
+        let Stand { head, history, is_news } = group.stand(partition, committed, extent)?;
         heads.insert(partition, head);
         histories.insert(partition, history);
         extents.insert(partition, extent);
-        decided |= changed;
+        decided |= is_news;
     }
     if decided {
         let from = |partition| committed.get(&partition).and_then(|committed| committed.offset);
         transactions.commit(&advances(from, &heads, &histories)?, &source.membership()?)?;
     }
     Ok(Standing { transactions, heads, histories, extents })
-}
-
-/// The head's offset in one partition, its generations, and whether these are news that must be committed first.
-fn stand(
-    plan: &Plan,
-    log: &Log,
-    partition: i32,
-    committed: &Committed,
-    extent: Extent,
-    group_is_known: bool,
-    reset: &str,
-) -> Result<(i64, History, bool)> {
-    let Some(offset) = committed.offset else {
-        let start = first_start(plan.source.start, extent, group_is_known);
-        return Ok((start, History::new(&log.topic_id, start, &plan.generation), true));
-    };
-    let place = format!("group `{}` on `{}` partition {partition}", plan.source.group, log.topic);
-    within(&place, partition, offset, extent, reset)?;
-    match History::parse(&committed.metadata) {
-        Some(history) if history.topic_id != log.topic_id => Err(Error::stop(format!(
-            "{place}: its offset {offset} is about another topic of this name (id {}, now {}): the topic was deleted \
-             and made again. To begin with the new one: `{} --to earliest`, or give the pipeline a new name",
-            history.topic_id,
-            log.topic_id,
-            reset.replace("--head", "--all")
-        ))),
-        Some(mut history) => {
-            let changed = history.decide(offset, &plan.generation);
-            Ok((offset, history, changed))
-        }
-        None => Ok((offset, History::new(&log.topic_id, offset, &plan.generation), true)),
-    }
-}
-
-/// A position must lie in what the log holds: rows are never skipped in silence.
-fn within(place: &str, partition: i32, offset: i64, extent: Extent, reset: &str) -> Result<()> {
-    if offset < extent.first {
-        return Err(Error::stop(format!(
-            "{place} stands at offset {offset}, and the log begins at {}: rows {offset} to {} are gone (the topic's \
-             retention dropped them). To go on without them: `{reset} --to {partition}:{}`",
-            extent.first,
-            extent.first - 1,
-            extent.first
-        )));
-    }
-    if offset > extent.end {
-        return Err(Error::stop(format!(
-            "{place} stands at offset {offset}, beyond the log's end {}: the topic was deleted and made again, or lost \
-             rows. To go on with what comes: `{} --to {partition}:{}`",
-            extent.end,
-            reset.replace("--head", "--all"),
-            extent.end
-        )));
-    }
-    Ok(())
 }
 
 /// Where each sink begins that has never held anything of a partition: where the first of the generations that have it

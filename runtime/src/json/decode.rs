@@ -37,6 +37,11 @@ pub trait Message {
     fn value(&self) -> Option<&[u8]>;
     /// The last header of that name.
     fn header(&self, name: &str) -> Option<&[u8]>;
+
+    /// What it takes while it waits in a batch.
+    fn bytes(&self) -> usize {
+        [self.key(), self.value()].iter().flatten().map(|part| part.len()).sum()
+    }
 }
 
 struct Failure {
@@ -83,14 +88,6 @@ impl Decoder {
     }
 
     /// Messages since the last [`Decoder::take`], decoded or refused.
-    pub fn messages(&self) -> usize {
-        self.origins.len()
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.origins.values.bytes_total() + self.origins.keys.bytes_total()
-    }
-
     /// Fields seen that the pipeline does not take, since the decoder was made.
     pub fn unknown_fields(&self) -> u64 {
         self.unknown_fields

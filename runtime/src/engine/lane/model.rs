@@ -79,7 +79,7 @@ impl World {
     fn new() -> World {
         let heads: Positions = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
         World {
-            lane: Lane::new(LIMITS, heads.clone()),
+            lane: Lane::new(LIMITS, true, heads.clone()),
             heads,
             medium: Medium::default(),
             now: Instant::now(),
@@ -110,11 +110,11 @@ impl World {
         }
         match self.lane.next(self.now) {
             Act::Prove => match fault {
-                Fault::None => self.lane.proved(),
+                Fault::None => self.lane.proved().unwrap(),
                 Fault::Before | Fault::After => {}
             },
             Act::Open => match fault {
-                Fault::None => self.lane.opened(self.medium.positions()).unwrap(),
+                Fault::None => self.lane.opened(self.medium.positions()),
                 Fault::Before | Fault::After => self.fail(),
             },
             Act::Write(spans) => self.write(&spans, fault),
@@ -159,7 +159,7 @@ impl World {
             self.act(Fault::None);
         }
         self.rereading = None;
-        self.lane = Lane::new(LIMITS, self.heads.clone());
+        self.lane = Lane::new(LIMITS, true, self.heads.clone());
     }
 
     fn step(&mut self, step: &Step) {
@@ -202,7 +202,7 @@ proptest! {
         world.peace(head_rests);
         prop_assert_eq!(world.medium.positions(), world.heads.clone());
         prop_assert_eq!(world.lane.state(), State::InStep);
-        prop_assert!(world.lane.has_room(), "a head that waits for it would wait for ever");
+        prop_assert!(!world.lane.holds_head(), "a head that waits for it would wait for ever");
     }
 }
 
@@ -234,10 +234,16 @@ fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_success() {
 }
 
 #[test]
-fn a_position_beyond_the_head_is_refused() {
-    let mut lane: Lane<()> = Lane::new(LIMITS, Positions::from([(0, 5)]));
-    assert_eq!(lane.opened(Positions::from([(0, 6)])), Err(Beyond { partition: 0, position: 6, head: 5 }));
-    assert_eq!(lane.opened(Positions::from([(0, 5)])), Ok(()));
+fn a_position_beyond_the_head_is_refused_once_the_group_was_asked() {
+    let mut lane: Lane<()> = Lane::new(LIMITS, false, Positions::from([(0, 5)]));
+    lane.opened(Positions::from([(0, 6)]));
+    let now = Instant::now();
+    assert_eq!(lane.next(now), Act::Prove);
+    assert_eq!(lane.proved(), Err(Beyond { partition: 0, position: 6, head: 5 }));
+    lane.end();
+    assert_eq!(lane.next(now), Act::End, "a session that ends has no answer");
+    lane.opened(Positions::from([(0, 5)]));
+    assert_eq!(lane.proved(), Ok(()));
 }
 
 #[test]
@@ -247,6 +253,6 @@ fn a_sink_that_is_down_is_opened_only_after_the_group_was_asked() {
     world.now += Duration::from_secs(1);
     assert_eq!(world.lane.next(world.now), Act::Prove);
     assert_eq!(world.lane.next(world.now), Act::Prove);
-    world.lane.proved();
+    world.lane.proved().unwrap();
     assert_eq!(world.lane.next(world.now), Act::Open);
 }
