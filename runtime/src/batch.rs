@@ -135,6 +135,12 @@ impl Batch {
         self.columns.columns().iter().map(of).sum()
     }
 
+    /// What it holds in memory: columns, and the messages that they come from.
+    pub fn bytes_held(&self) -> usize {
+        let Origins { keys, values, .. } = &*self.origins;
+        self.columns.get_array_memory_size() + keys.bytes_total() + values.bytes_total()
+    }
+
     /// Partition, offset and index (among the rows of the same message) of every row.
     pub fn positions(&self) -> impl Iterator<Item = (i32, i64, u32)> + '_ {
         let mut last = (u32::MAX, 0u32);

@@ -39,6 +39,19 @@ pub fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
 
+/// Besides its bytes a message costs the client some 500: a queue of tiny ones is bounded by their number.
+const QUEUED_MESSAGES_MAX: usize = 50_000;
+/// Of one broker's answer, as it is compressed; a first batch that is larger comes all the same.
+const FETCH_BYTES_MAX: usize = 8 << 20;
+
+/// What a consumer holds that is not polled: it asks for no more once it has this much of all partitions together.
+pub fn bound_reading_ahead(config: &mut ClientConfig, queued_bytes_max: usize) {
+    config
+        .set("queued.max.messages.kbytes", (queued_bytes_max >> 10).to_string())
+        .set("queued.min.messages", QUEUED_MESSAGES_MAX.to_string())
+        .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string());
+}
+
 /// librdkafka's own log lines; its broker-down chatter repeats what our errors say, so it is for debugging.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
@@ -156,6 +169,7 @@ fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
             | InvalidRecord
             | InvalidTopic
             | MessageSizeTooLarge
+            | NotImplemented
             | OffsetMetadataTooLarge
             | UnsupportedVersion
             | PolicyViolation,
@@ -179,6 +193,21 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
         KafkaError::Transaction(error) => made.caused_by(error),
         error => made.caused_by(error),
     }
+}
+
+/// Why a topic cannot be read on. The client goes no further than a batch that it cannot unpack, and does not say
+/// which partition has it.
+pub fn unread(topic: &str, cause: KafkaError) -> Error {
+    let why = match cause.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::NotImplemented) => {
+            ": a batch is compressed in a way that this build does not know (it knows gzip, snappy, lz4 and zstd). Write \
+             its messages again otherwise; `millrace positions show` says where the pipeline stands, `millrace positions \
+             reset` takes it past them"
+        }
+        Some(RDKafkaErrorCode::BadCompression) => ": a batch is compressed, and cannot be unpacked",
+        _ => "",
+    };
+    error(format!("reading `{topic}`{why}"), cause)
 }
 
 /// Brokers are away for a while: librdkafka goes on by itself, and says so.

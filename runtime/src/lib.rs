@@ -9,6 +9,8 @@ pub mod embedded;
 pub mod engine;
 pub mod error;
 pub mod explain;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod graph;
 pub mod ground;
 pub mod hash;

@@ -125,6 +125,8 @@ pub struct BatchLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct CommitLimits {
     pub rows_max: usize,
+    /// Of messages and columns, as they wait in memory.
+    pub bytes_max: usize,
     pub interval_max: Duration,
 }
 

@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::batch::{Batch, Origins, Reject, Span};
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
+use crate::json::time::micros;
 use crate::plan::Plan;
 use crate::sink::Outbound;
 
@@ -133,7 +134,7 @@ impl Place {
             numbers(&|message| origins.partitions[message].into()),
             numbers(&|message| origins.offsets[message]),
             maybe(&|message| origins.resent_from.get(&(message as u32)).cloned()),
-            moments(&|message| micros(origins.timestamps_ms[message])),
+            moments(&|message| micros_of(origins.timestamps_ms[message])),
             moments(&|_| Some(now)),
             maybe(&|message| key(message).and_then(text)),
             maybe(&|message| key(message).and_then(base64)),
@@ -155,9 +156,9 @@ fn base64(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).err().map(|_| STANDARD.encode(bytes))
 }
 
-/// None: the message has no timestamp, or one beyond the years that there are.
-fn micros(timestamp_ms: i64) -> Option<i64> {
-    (timestamp_ms >= 0).then(|| timestamp_ms.checked_mul(1000)).flatten()
+/// None: the message has no timestamp, or one that no text says.
+fn micros_of(timestamp_ms: i64) -> Option<i64> {
+    (timestamp_ms >= 0).then(|| micros(timestamp_ms)).flatten()
 }
 
 fn now_micros() -> i64 {

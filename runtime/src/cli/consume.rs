@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use millrace::json::decode::Message;
-use millrace::json::time::format_timestamp;
+use millrace::json::time::format_millis;
 use millrace::topic::{Begin, Event, Manner, Reader};
 use serde_json::{Map, Value};
 
@@ -82,7 +82,7 @@ fn line(options: &Options, message: &impl Message) -> Vec<u8> {
 }
 
 fn object(message: &impl Message) -> Value {
-    let timestamp = message.timestamp_ms().and_then(|ms| format_timestamp(ms * 1000));
+    let timestamp = message.timestamp_ms().and_then(format_millis);
     let mut object = Map::from_iter([
         ("partition".to_owned(), message.partition().into()),
         ("offset".to_owned(), message.offset().into()),

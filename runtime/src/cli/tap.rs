@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use millrace::batch::Reject;
 use millrace::json::decode::Message;
-use millrace::json::time::format_timestamp;
+use millrace::json::time::format_millis;
 use millrace::plan::Plan;
 use millrace::probe::{self, Probe};
 use millrace::topic::{Begin, Event, Manner, Place, Reader};
@@ -172,7 +172,7 @@ fn rejected(message: &impl Message, Reject { code, reason, .. }: &Reject) -> Str
 }
 
 fn timestamp(message: &impl Message) -> Value {
-    message.timestamp_ms().and_then(|ms| format_timestamp(ms * 1000)).into()
+    message.timestamp_ms().and_then(format_millis).into()
 }
 
 /// Whole messages are taken as long as lines may be written: a second's worth at once, and as time gives more.

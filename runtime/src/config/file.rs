@@ -35,9 +35,12 @@ const BATCH_BYTES_BOUNDS: RangeInclusive<u64> = 1024..=1 << 30;
 const BATCH_WAIT_MS_MAX: u64 = 5;
 const BATCH_WAIT_MS_BOUNDS: RangeInclusive<u64> = 1..=60_000;
 
-pub(super) const COMMIT_KEYS: &[&str] = &["rows_max", "interval_ms_max"];
+pub(super) const COMMIT_KEYS: &[&str] = &["rows_max", "bytes_max", "interval_ms_max"];
 const COMMIT_ROWS_MAX: u64 = 5000;
 const COMMIT_ROWS_BOUNDS: RangeInclusive<u64> = 1..=10_000_000;
+/// What waits for a commit is held in memory until it is known.
+const COMMIT_BYTES_MAX: u64 = 16 << 20;
+const COMMIT_BYTES_BOUNDS: RangeInclusive<u64> = 1024..=1 << 30;
 const COMMIT_INTERVAL_MS_MAX: u64 = 5;
 /// Well below the 10 s after which the broker ends a transaction by itself.
 const COMMIT_INTERVAL_MS_BOUNDS: RangeInclusive<u64> = 1..=5_000;
@@ -284,8 +287,9 @@ fn commit(top: &Table) -> Read<CommitLimits> {
     let table = top.table_maybe("commit", COMMIT_KEYS)?;
     let table = table.unwrap_or_else(|| Table::new(top.cx, String::new(), 0..0, &empty, COMMIT_KEYS));
     let rows = table.limit("rows_max", COMMIT_ROWS_MAX, COMMIT_ROWS_BOUNDS);
+    let bytes = table.limit("bytes_max", COMMIT_BYTES_MAX, COMMIT_BYTES_BOUNDS);
     let interval = milliseconds(&table, "interval_ms_max", COMMIT_INTERVAL_MS_MAX, COMMIT_INTERVAL_MS_BOUNDS);
-    Ok(CommitLimits { rows_max: rows? as usize, interval_max: interval? })
+    Ok(CommitLimits { rows_max: rows? as usize, bytes_max: bytes? as usize, interval_max: interval? })
 }
 
 /// And whether that is all of them.

@@ -36,6 +36,13 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, 
     Ok(Plan { warnings, ..plan })
 }
 
+/// The same of a text that would stand in that file.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn check_text(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Diagnostics> {
+    let checked = with_text(path, text, env, Report::default(), |cx, file| check::plan(cx, path, file));
+    checked.map(|(plan, warnings)| Plan { warnings, ..plan })
+}
+
 /// What comes before the pipeline's model, and how that is trained. The model need not be there yet.
 pub fn check_training(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Training, Diagnostics> {
     let (training, warnings) = with_file(path, env, |cx, file| check::training(cx, path, file))?;
@@ -47,16 +54,25 @@ fn with_file<T>(
     env: &dyn Fn(&str) -> Option<String>,
     check: impl FnOnce(&Context, File) -> Result<T, Reported>,
 ) -> Result<(T, Diagnostics), Diagnostics> {
-    let (report, name) = (Report::default(), path.display().to_string());
-    let text = match read(path, &report) {
-        Ok(text) => text,
-        Err((text, _)) => return Err(report.finish(&name, &text)),
-    };
+    let report = Report::default();
+    match read(path, &report) {
+        Ok(text) => with_text(path, &text, env, report, check),
+        Err((text, _)) => Err(report.finish(&path.display().to_string(), &text)),
+    }
+}
+
+fn with_text<T>(
+    path: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: Report,
+    check: impl FnOnce(&Context, File) -> Result<T, Reported>,
+) -> Result<(T, Diagnostics), Diagnostics> {
     let checked = {
-        let cx = Context { text: &text, env, report: &report };
+        let cx = Context { text, env, report: &report };
         parse(&cx).and_then(|root| check(&cx, File::read(&cx, &root)))
     };
-    let diagnostics = report.finish(&name, &text);
+    let diagnostics = report.finish(&path.display().to_string(), text);
     match checked {
         Ok(checked) if !diagnostics.has_errors() => Ok((checked, diagnostics)),
         _ => Err(diagnostics),

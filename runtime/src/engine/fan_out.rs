@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::batch::Batch;
 use crate::engine::drive::{Driver, Link, Proofs};
 use crate::engine::ended::Ended;
 use crate::engine::lane::Queued;
@@ -79,10 +78,9 @@ impl FanOut {
         if self.lanes.is_empty() {
             return;
         }
-        let Batch { spans, origins, columns, .. } = &outbound.batch;
-        let rows = origins.len().max(columns.num_rows());
-        let bytes = columns.get_array_memory_size() + origins.values.bytes_total() + origins.keys.bytes_total();
-        let queued = Queued { spans: spans.clone(), rows, bytes, batch: outbound.clone() };
+        let batch = &outbound.batch;
+        let rows = batch.origins.len().max(batch.rows());
+        let queued = Queued { spans: batch.spans.clone(), rows, bytes: batch.bytes_held(), batch: outbound.clone() };
         self.lanes.iter().for_each(|lane| lane.link.committed(queued.clone()));
     }
 

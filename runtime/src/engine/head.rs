@@ -16,10 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 
-use crate::batch::{Batch, Refused, Reject};
+use crate::batch::{Refused, Reject};
 use crate::engine::fan_out::FanOut;
 use crate::engine::history::History;
-use crate::engine::progress::{Act, Known, Progress};
+use crate::engine::progress::{Act, Held, Known, Progress};
 use crate::engine::session::Context;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
@@ -182,8 +182,7 @@ impl<'a> Head<'a> {
         self.send_rows(&computed)?;
         self.reject(&computed.outbound, &computed.outbound.batch.rejects)?;
         let (outbound, member) = (computed.outbound.clone(), computed.member.clone());
-        let Batch { spans, origins, .. } = &outbound.batch;
-        self.progress.took(computed, spans, origins.len(), member, Instant::now())
+        self.progress.took(computed, &outbound.batch.spans, Held::of(&outbound.batch), member, Instant::now())
     }
 
     fn send_rows(&mut self, computed: &Computed) -> Result<()> {

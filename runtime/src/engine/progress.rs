@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::batch::Span;
+use crate::batch::{Batch, Span};
 use crate::engine::history::History;
 use crate::error::{Error, Result};
 use crate::plan::CommitLimits;
@@ -46,6 +46,23 @@ pub struct Known<B> {
     pub proof: u64,
 }
 
+/// What waits in memory for a commit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+impl Held {
+    pub fn of(batch: &Batch) -> Held {
+        Held { messages: batch.origins.len(), bytes: batch.bytes_held() }
+    }
+
+    fn is_enough(self, limits: CommitLimits) -> bool {
+        self.messages >= limits.rows_max || self.bytes >= limits.bytes_max
+    }
+}
+
 pub struct Progress<B, M> {
     limits: CommitLimits,
     committed: Positions,
@@ -59,7 +76,7 @@ pub struct Progress<B, M> {
     rests: bool,
     /// In the open transaction, which is to be committed by then.
     pending: Vec<B>,
-    pending_rows: usize,
+    held: Held,
     due: Option<Instant>,
     /// Who read the rows that were taken last.
     member: M,
@@ -87,7 +104,7 @@ impl<B, M> Progress<B, M> {
             has_room: false,
             rests: false,
             pending: Vec::new(),
-            pending_rows: 0,
+            held: Held::default(),
             due: None,
             member,
             committed_at: now,
@@ -101,7 +118,7 @@ impl<B, M> Progress<B, M> {
     pub fn next(&mut self, now: Instant, asked: u64) -> Act<B> {
         let is_wanted = asked > self.proven || now >= self.committed_at + COMMIT_AGAIN_AFTER;
         match self.due {
-            Some(due) if self.ending || now >= due || self.pending_rows >= self.limits.rows_max => Act::Commit,
+            Some(due) if self.ending || now >= due || self.held.is_enough(self.limits) => Act::Commit,
             Some(due) => self.next.take().map_or(Act::Receive(due), Act::Take),
             // of what stands: the group's answer is what is wanted
             None if self.rests && is_wanted => Act::Commit,
@@ -132,7 +149,7 @@ impl<B, M> Progress<B, M> {
     }
 
     /// Its rows were sent. `member`: who read them.
-    pub fn took(&mut self, batch: B, spans: &[Span], rows: usize, member: M, now: Instant) -> Result<()> {
+    pub fn took(&mut self, batch: B, spans: &[Span], held: Held, member: M, now: Instant) -> Result<()> {
         for span in spans {
             let position = self.positions.get_mut(&span.partition).filter(|position| **position == span.from);
             let position = position.ok_or_else(|| {
@@ -142,7 +159,8 @@ impl<B, M> Progress<B, M> {
         }
         self.has_room = false;
         self.pending.push(batch);
-        self.pending_rows += rows;
+        self.held.messages += held.messages;
+        self.held.bytes += held.bytes;
         self.due.get_or_insert(now + self.limits.interval_max);
         self.member = member;
         Ok(())
@@ -166,7 +184,7 @@ impl<B, M> Progress<B, M> {
 
     /// The commit is known to have happened.
     pub fn committed(&mut self, now: Instant) -> Known<B> {
-        (self.committed_at, self.due, self.pending_rows, self.rests) = (now, None, 0, false);
+        (self.committed_at, self.due, self.held, self.rests) = (now, None, Held::default(), false);
         self.proven = self.asked;
         let from = std::mem::replace(&mut self.committed, self.positions.clone());
         Known { from, batches: std::mem::take(&mut self.pending), proof: self.proven }
@@ -195,12 +213,16 @@ pub fn advances(
 mod tests {
     use super::*;
 
-    const LIMITS: CommitLimits = CommitLimits { rows_max: 3, interval_max: Duration::from_millis(10) };
+    const LIMITS: CommitLimits = CommitLimits { rows_max: 3, bytes_max: 100, interval_max: Duration::from_millis(10) };
 
     /// A head at offset 0 of partition 0, whose batches are names and whose members are numbers.
     fn head(now: Instant) -> Progress<&'static str, u32> {
         let histories = BTreeMap::from([(0, History::new("t", 0, &"a".into()))]);
         Progress::new(LIMITS, Positions::from([(0, 0)]), histories, 1, now)
+    }
+
+    fn held(messages: usize) -> Held {
+        Held { messages, bytes: messages }
     }
 
     fn span(from: i64, to: i64) -> Vec<Span> {
@@ -220,7 +242,7 @@ mod tests {
             head.looked(true);
             assert_eq!(head.next(now, 0), Act::Take(name));
         }
-        head.took(name, &span(from, to), (to - from) as usize, member, now).unwrap();
+        head.took(name, &span(from, to), held((to - from) as usize), member, now).unwrap();
     }
 
     #[test]
@@ -250,7 +272,7 @@ mod tests {
         head.committed(now);
         head.looked(true);
         assert_eq!(head.next(now, 0), Act::Take("next"));
-        head.took("next", &span(3, 4), 1, 1, now).unwrap();
+        head.took("next", &span(3, 4), held(1), 1, now).unwrap();
         head.end();
         assert_eq!(head.next(now, 0), Act::Commit);
         head.committed(now);
@@ -258,13 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn many_bytes_are_a_reason() {
+        let now = Instant::now();
+        let mut head = head(now);
+        head.came("large");
+        head.looked(true);
+        assert_eq!(head.next(now, 0), Act::Take("large"));
+        head.took("large", &span(0, 1), Held { messages: 1, bytes: LIMITS.bytes_max }, 1, now).unwrap();
+        assert_eq!(head.next(now, 0), Act::Commit);
+        head.committed(now);
+        take(&mut head, "small", (1, 2), 1, now);
+        assert_eq!(head.next(now, 0), Act::Receive(now + LIMITS.interval_max));
+    }
+
+    #[test]
     fn a_batch_that_does_not_go_on_is_an_error() {
         let now = Instant::now();
         for (from, to) in [(1, 2), (-1, 2)] {
-            assert!(head(now).took("odd", &span(from, to), 1, 1, now).is_err());
+            assert!(head(now).took("odd", &span(from, to), held(1), 1, now).is_err());
         }
         let elsewhere = [Span { partition: 5, from: 0, to: 1 }];
-        assert!(head(now).took("odd", &elsewhere, 1, 1, now).is_err());
+        assert!(head(now).took("odd", &elsewhere, held(1), 1, now).is_err());
     }
 
     #[test]

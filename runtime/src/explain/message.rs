@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Options;
 use crate::error::{Error, Result};
 use crate::json::decode::Message as _;
-use crate::json::time::format_timestamp;
+use crate::json::time::format_millis;
 use crate::plan::{Metadata, Plan, SinkKind};
 use crate::source::Record;
 use crate::topic::search::{self, Searched};
@@ -105,7 +105,7 @@ pub fn find(plan: &Plan, reader: &mut Reader, wanted: &Wanted, options: Options)
         topic: plan.source.topic.clone(),
         partition,
         offset,
-        timestamp: owned.timestamp_ms.and_then(|ms| format_timestamp(ms * 1000)),
+        timestamp: owned.timestamp_ms.and_then(format_millis),
         key: owned.key.as_deref().map(short),
         value: owned.value.as_deref().map(short),
         value_bytes: owned.value.as_ref().map_or(0, Vec::len),

@@ -31,7 +31,7 @@ const RESENT_FROM_BYTES_MAX: usize = 300;
 pub trait Message {
     fn partition(&self) -> i32;
     fn offset(&self) -> i64;
-    /// Milliseconds since 1970; None where the log has none.
+    /// Milliseconds since 1970, whatever the producer said; None where the log has none.
     fn timestamp_ms(&self) -> Option<i64>;
     fn key(&self) -> Option<&[u8]>;
     fn value(&self) -> Option<&[u8]>;
@@ -194,7 +194,7 @@ fn push_metadata(column: &mut Column, wanted: &Metadata, message: &impl Message)
     let value = match wanted {
         Metadata::Partition => Some(Value::Int64(message.partition().into())),
         Metadata::Offset => Some(Value::Int64(message.offset())),
-        Metadata::Timestamp => message.timestamp_ms().map(|ms| Value::Timestamp(ms * 1000)),
+        Metadata::Timestamp => message.timestamp_ms().and_then(time::micros).map(Value::Timestamp),
         Metadata::Key => message
             .key()
             .map(|key| text(key, "bad_key", format_args!("the key")).map(|()| Value::Bytes(key)))

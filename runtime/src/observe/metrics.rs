@@ -1,8 +1,8 @@
 //! Figures since the start of the process.
 //!
 //! Invariant: every series is made once, here or by a collector that is registered here; its labels come from the
-//! pipeline file or from closed lists, so their number is bounded (a plugin's own reject codes apart, which the plugin
-//! bounds). Rows, bytes and rejects are counted when they are durable, so that what is done again after an error is not
+//! pipeline file or from closed lists, so their number is bounded; a plugin's own reject codes come from its guest, and
+//! beyond a number they count as one. Rows, bytes and rejects are counted when they are durable, so that what is done again after an error is not
 //! counted again.
 
 use std::collections::BTreeMap;
@@ -91,9 +91,8 @@ struct Rejects {
 
 impl Rejects {
     fn count(&self, reject: &Reject) {
-        let labels = RejectLabels { stage: reject.stage.to_string(), code: reject.code.to_string() };
-        self.counts.get_or_create(&labels).inc();
-        self.status.reject(&reject.stage, &reject.code);
+        let code = self.status.reject(&reject.stage, &reject.code);
+        self.counts.get_or_create(&RejectLabels { stage: reject.stage.to_string(), code: code.to_owned() }).inc();
     }
 }
 

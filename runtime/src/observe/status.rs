@@ -12,6 +12,11 @@ use serde::Serialize;
 
 use crate::plan::{Plan, SinkKind, SinkPlan};
 
+/// Stages with their reject codes that are counted apart: more than a person reads, for codes are a guest's words.
+const REJECT_CODES_MAX: usize = 256;
+/// Of a stage, beyond that.
+const OTHER_CODE: &str = "other";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "detail", rename_all = "snake_case")]
 pub enum WorkerState {
@@ -243,8 +248,14 @@ impl Status {
         }
     }
 
-    pub fn reject(&self, stage: &str, code: &str) {
-        *self.lock().rejects.entry(format!("{stage}/{code}")).or_default() += 1;
+    /// Answers the code that it is counted by.
+    pub fn reject<'c>(&self, stage: &str, code: &'c str) -> &'c str {
+        let rejects = &mut self.lock().rejects;
+        let own = format!("{stage}/{code}");
+        let has_room = rejects.len() < REJECT_CODES_MAX || rejects.contains_key(&own);
+        let (by, code) = if has_room { (own, code) } else { (format!("{stage}/{OTHER_CODE}"), OTHER_CODE) };
+        *rejects.entry(by).or_default() += 1;
+        code
     }
 
     pub fn rejects(&self) -> BTreeMap<String, u64> {

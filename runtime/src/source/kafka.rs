@@ -30,6 +30,7 @@ const IDLE_POLL: Duration = Duration::from_millis(50);
 
 /// The bound on how long the log's ends may be asked for by a reader that waits.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+const QUEUED_BYTES_MAX: usize = 16 << 20;
 
 enum Change {
     Assigned(Vec<i32>),
@@ -114,8 +115,8 @@ fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
         // where the lag is from
         .set("statistics.interval.ms", "1000")
         // with the default of 1 s a full queue stalls the fetcher
-        .set("fetch.queue.backoff.ms", "5")
-        .set("queued.max.messages.kbytes", "16384");
+        .set("fetch.queue.backoff.ms", "5");
+    kafka::bound_reading_ahead(&mut config, QUEUED_BYTES_MAX);
     match plan.group_protocol {
         // KIP-848: session timeout, heartbeat and assignor are the broker's
         GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
@@ -273,7 +274,7 @@ impl Source {
                 tracing::debug!(%error, "the brokers are away");
                 Ok(None)
             }
-            Some(Err(error)) => Err(kafka::error(format!("reading `{}`", self.topic), error)),
+            Some(Err(error)) => Err(kafka::unread(&self.topic, error)),
         }
     }
 

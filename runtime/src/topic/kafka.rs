@@ -13,6 +13,9 @@ use crate::kafka::{self, Quiet};
 use crate::sink::Log;
 use crate::source::{Committed, Extent, Record, broker, kafka as source};
 
+/// Less than the source's: there may be a reader for each sink.
+const QUEUED_BYTES_MAX: usize = 8 << 20;
+
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
     brokers: String,
@@ -37,8 +40,8 @@ fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer
         .set("fetch.queue.backoff.ms", "5")
         // a new start waits for the fetch that is under way at the log's end
         .set("fetch.wait.max.ms", "100")
-        .set("queued.max.messages.kbytes", "8192")
         .set("auto.offset.reset", reset);
+    kafka::bound_reading_ahead(&mut config, QUEUED_BYTES_MAX);
     config.create_with_context(Quiet).map_err(|cause| kafka::error("the consumer's settings", cause))
 }
 
@@ -94,7 +97,7 @@ impl Reader {
             Some(Ok(message)) => Ok(Event::Message(Record::Kafka(source::Record::new(message)))),
             Some(Err(KafkaError::PartitionEOF(partition))) => Ok(Event::End(partition)),
             Some(Err(error)) if kafka::is_away(&error) => Ok(Event::Nothing),
-            Some(Err(error)) => Err(kafka::error(format!("reading `{}`", self.topic), error)),
+            Some(Err(error)) => Err(kafka::unread(&self.topic, error)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use millrace::json::time::format_timestamp;
+use millrace::json::time::format_millis;
 use millrace::plan::Plan;
 use millrace::resend::record::Record;
 use millrace::resend::view::Count;
@@ -123,7 +123,7 @@ fn word(again: Again) -> Option<&'static str> {
 }
 
 fn time(ms: Option<i64>) -> Option<String> {
-    ms.and_then(|ms| format_timestamp(ms.saturating_mul(1000)))
+    ms.and_then(format_millis)
 }
 
 fn row_cells(Row { at_ms, record, resent }: &Row) -> [String; 6] {

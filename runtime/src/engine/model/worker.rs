@@ -11,14 +11,15 @@ use crate::batch::Span;
 use crate::engine::cut::Cut;
 use crate::engine::history::History;
 use crate::engine::lane::{Queued, State};
-use crate::engine::progress::{Act, Progress, advances};
+use crate::engine::progress::{Act, Held, Progress, advances};
 use crate::engine::stand::{Group, Stand};
 use crate::plan::{BatchLimits, CommitLimits, Start};
 use crate::sink::{Log, Positions};
 
 pub const BATCH: BatchLimits = BatchLimits { rows_max: 2, bytes_max: 1 << 20, wait_max: Duration::from_millis(5) };
 /// A transaction has at most four rows: fewer than wait for a sink that has room.
-const COMMIT: CommitLimits = CommitLimits { rows_max: 3, interval_max: Duration::from_millis(5) };
+const COMMIT: CommitLimits =
+    CommitLimits { rows_max: 3, bytes_max: usize::MAX, interval_max: Duration::from_millis(5) };
 const QUEUE_BATCHES_MAX: usize = 2;
 
 #[derive(Debug)]
@@ -267,7 +268,9 @@ impl Session {
         }
         self.sent.extend(batch.rows.iter().cloned());
         let (spans, rows) = (batch.spans.clone(), batch.rows.len());
-        if let Err(error) = self.progress.took((batch, member), &spans, rows, member, turn.now) {
+        if let Err(error) =
+            self.progress.took((batch, member), &spans, Held { messages: rows, bytes: 0 }, member, turn.now)
+        {
             turn.media.must(false, || error.to_string());
             self.end();
         }

@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float64Type, Int64Type};
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use super::*;
+use crate::json::encode::Encoder;
 use crate::plan::{GroupProtocol, Start};
 
 #[derive(Default)]
 struct Line<'a> {
     offset: i64,
+    timestamp_ms: Option<i64>,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     header: Option<&'a [u8]>,
@@ -23,7 +25,7 @@ impl Message for Line<'_> {
         self.offset
     }
     fn timestamp_ms(&self) -> Option<i64> {
-        Some(1_367_824_089_123)
+        self.timestamp_ms
     }
     fn key(&self) -> Option<&[u8]> {
         self.key
@@ -126,19 +128,54 @@ fn a_reason_says_what_a_type_looks_like() {
     assert!(long.ends_with("é\"…"), "{long}");
 }
 
+#[path = "../../../tests/it/bad_input.rs"]
+mod bad_input;
+
 #[test]
-fn hostile_bytes_are_rejects() {
-    let mut decoder = Decoder::new(&source(&[("x", "text?")], &[]));
-    let deep = format!("{{\"y\":{}", "[".repeat(100_000));
-    let lines: [&[u8]; 3] = [b"{\"x\":\"\xff\"}", deep.as_bytes(), b"\x00\x01"];
-    for value in lines {
-        decoder.push(&Line { value: Some(value), ..Line::default() });
+fn every_kind_of_bad_input_is_what_its_page_says() {
+    let columns: Vec<_> = (0..bad_input::FIELDS.len()).collect();
+    for bad_input::Case { name, value, outcome } in bad_input::cases() {
+        let source = source(&bad_input::FIELDS, &[]);
+        let encoder = Encoder::new(&source.schema(), &columns);
+        let mut decoder = Decoder::new(&source);
+        decoder.push(&Line { value: value.as_deref(), ..Line::default() });
+        let batch = decoder.take(vec![]).unwrap();
+        let mut written = Vec::new();
+        let found = match &batch.rejects[..] {
+            [] => {
+                encoder.batch(&batch.columns).unwrap().row(0, &mut written);
+                Ok(std::str::from_utf8(&written).unwrap())
+            }
+            rejects => Err(&*rejects[0].code),
+        };
+        assert_eq!(found, outcome, "{name}");
     }
-    decoder.push(&Line::default());
+}
+
+/// A producer writes what it likes.
+#[test]
+fn a_timestamp_that_no_calendar_has_is_absent() {
+    let mut decoder = Decoder::new(&source(&[], &[("At", Metadata::Timestamp, "timestamp?")]));
+    for timestamp_ms in [i64::MIN, i64::MAX, 1] {
+        decoder.push(&Line { timestamp_ms: Some(timestamp_ms), value: Some(b"{}"), ..Line::default() });
+    }
     let batch = decoder.take(vec![]).unwrap();
-    let codes: Vec<_> = batch.rejects.iter().map(|reject| &*reject.code).collect();
-    assert_eq!(codes, ["not_json", "not_json", "not_json", "no_value"]);
-    assert_eq!(batch.rows(), 0);
+    let found: Vec<_> = batch.columns.column(0).as_primitive::<TimestampMicrosecondType>().iter().collect();
+    assert_eq!(found, [None, None, Some(1000)]);
+}
+
+#[test]
+fn a_key_or_header_that_is_no_text_is_a_reject_where_it_is_taken() {
+    let bytes = Line { key: Some(b"\xff"), value: Some(b"{}"), header: Some(b"\xff"), ..Line::default() };
+    let taken = [("Key", Metadata::Key), ("Trace", Metadata::Header("trace".into()))];
+    for ((name, what), code) in taken.into_iter().zip(["bad_key", "bad_header"]) {
+        let mut decoder = Decoder::new(&source(&[], &[(name, what, "text?")]));
+        decoder.push(&bytes);
+        assert_eq!(decoder.take(vec![]).unwrap().rejects[0].code, code);
+    }
+    let mut decoder = Decoder::new(&source(&[], &[]));
+    decoder.push(&bytes);
+    assert_eq!(decoder.take(vec![]).unwrap().rejects, []);
 }
 
 #[test]
@@ -151,14 +188,12 @@ fn metadata_becomes_columns() {
         ("Trace", Metadata::Header("trace".into()), "text?"),
     ];
     let mut decoder = Decoder::new(&source(&[], &metadata));
-    decoder.push(&Line { offset: 9, key: Some(b"k"), value: Some(b"{}"), header: Some(b"t") });
+    decoder.push(&Line { offset: 9, timestamp_ms: Some(1), key: Some(b"k"), value: Some(b"{}"), header: Some(b"t") });
     decoder.push(&Line { offset: 10, value: Some(b"{}"), ..Line::default() });
-    decoder.push(&Line { offset: 11, key: Some(b"\xff"), value: Some(b"{}"), ..Line::default() });
     let batch = decoder.take(vec![]).unwrap();
     assert_eq!(batch.columns.column(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("k"), None]);
     assert_eq!(batch.columns.column(3).as_primitive::<Int64Type>().values(), &[9, 10]);
     assert_eq!(batch.columns.column(4).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("t"), None]);
-    assert_eq!(batch.rejects[0].code, "bad_key");
     assert!(!batch.origins.has_key[1]);
     assert_eq!(batch.positions().collect::<Vec<_>>(), [(3, 9, 0), (3, 10, 0)]);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Store;
 use crate::error::{Error, Result};
-use crate::json::time::format_timestamp;
+use crate::json::time::format_millis;
 use crate::plan::MongodbPlan;
 use crate::sink::Context;
 
@@ -40,7 +40,7 @@ impl Scan {
 /// As rejects are elsewhere: times are text.
 fn json(document: Document) -> Result<Value> {
     let value = |bson: Bson| match bson {
-        Bson::DateTime(time) => Ok(format_timestamp(time.timestamp_millis().saturating_mul(1000)).into()),
+        Bson::DateTime(time) => Ok(format_millis(time.timestamp_millis()).into()),
         bson => serde_json::to_value(bson),
     };
     let fields = document.into_iter().map(|(name, bson)| Ok((name, value(bson)?)));

@@ -12,6 +12,8 @@ mod answers;
 mod bindings;
 pub mod build;
 mod figures;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod host;
 mod instance;
 mod layout;
