@@ -27,5 +27,6 @@ pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod topic;
+pub mod topics;
 pub mod train;
 mod words;

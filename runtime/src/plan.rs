@@ -3,7 +3,7 @@
 //! Invariant: a plan that exists is consistent; nothing behind it checks names, types or paths again. Every default
 //! has its value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// A sink like any other, whose rows are rejects. On Kafka it is part of the head's transaction.
     pub rejects: SinkPlan,
+    /// Topics that are made at a start where they are not there, and how.
+    pub creates: BTreeMap<String, Create>,
     /// Files that the generation is made of (component, booster, tables), to be kept until every sink has passed.
     pub artifacts: Vec<PathBuf>,
     /// What the file says about training; nothing but `millrace train` reads it.
@@ -73,6 +75,15 @@ impl SourcePlan {
         let metadata = self.metadata.iter().map(|(field, _)| field);
         Schema(self.fields.iter().chain(metadata).cloned().collect())
     }
+}
+
+/// What a topic is like that the pipeline makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Create {
+    pub partitions: i32,
+    pub replication: i32,
+    /// None: as the brokers have it.
+    pub retention_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,12 @@
 //! `millrace topics`: the topics that a pipeline reads and writes, made where they are not there.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use futures::executor::block_on;
-use millrace::kafka;
-use millrace::plan::Plan;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::types::RDKafkaErrorCode;
+use millrace::plan::{self, Plan};
+use millrace::topics;
 use serde_json::json;
 
 use super::out;
@@ -31,49 +29,51 @@ pub enum Topics {
 pub struct Create {
     /// The pipeline's TOML file
     pub file: PathBuf,
-    /// Partitions of each: as many workers can share the work
-    #[arg(long, default_value = "4", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    partitions: i32,
-    /// Brokers that hold each partition
-    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    replication: i32,
+    /// Partitions of each, whatever the file's `create` says; else 4: as many workers can share the work
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: Option<i32>,
+    /// Brokers that hold each partition, whatever the file's `create` says; else 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    replication: Option<i32>,
     /// Print what was made, and what was there, as one JSON object
     #[arg(long)]
     json: bool,
 }
 
+/// Where neither the file nor the command says otherwise.
+const DEFAULT: plan::Create = plan::Create { partitions: 4, replication: 1, retention_ms: None };
+
 pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
-    let brokers = &plan.source.brokers;
-    let config = kafka::client_config(brokers, "millrace-topics");
-    let admin: AdminClient<kafka::Quiet> =
-        config.create_with_context(kafka::Quiet).map_err(|error| format!("error: {error}"))?;
-    let mut topics = plan.topics_written();
-    topics.insert(&plan.source.topic);
-    let new = |name| NewTopic::new(name, options.partitions, TopicReplication::Fixed(options.replication));
-    let new: Vec<_> = topics.into_iter().map(new).collect();
-    let asked = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-    let made = block_on(admin.create_topics(&new, &asked))
-        .map_err(|error| format!("error: creating topics at {brokers}: {error}"))?;
+    let names = plan.topics_written().into_iter().chain([plan.source.topic.as_str()]);
+    let topics: BTreeMap<_, _> = names
+        .map(|topic| {
+            let of_file = plan.creates.get(topic).copied().unwrap_or(DEFAULT);
+            let partitions = options.partitions.unwrap_or(of_file.partitions);
+            let replication = options.replication.unwrap_or(of_file.replication);
+            (topic.to_owned(), plan::Create { partitions, replication, ..of_file })
+        })
+        .collect();
+    let made = topics::make(&plan.source.brokers, &topics, TIMEOUT).map_err(|error| format!("error: {error}"))?;
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for topic in made {
-        match topic {
-            Ok(name) => done.push((name, true)),
-            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => done.push((name, false)),
-            Err((name, code)) => failed.push(format!("error: topic `{name}` at {brokers} cannot be created: {code}")),
+    for (topic, made) in made {
+        match made {
+            Ok(made) => done.push((made.then_some(topics[&topic].partitions), topic)),
+            Err(error) => failed.push(format!("error: {error}")),
         }
     }
-    let printed = out::print(said(&done, options)).map(drop);
+    let printed = out::print(said(&done, options.json)).map(drop);
     if failed.is_empty() { printed } else { Err(failed.join("\n")) }
 }
 
-fn said(done: &[(String, bool)], options: &Create) -> String {
-    if options.json {
-        let topic = |(name, created): &(String, bool)| json!({ "topic": name, "created": created, "partitions": created.then_some(options.partitions) });
+/// Partitions of what was made; None: it was there.
+fn said(done: &[(Option<i32>, String)], as_json: bool) -> String {
+    if as_json {
+        let topic = |(made, name): &(Option<i32>, String)| json!({ "topic": name, "created": made.is_some(), "partitions": made });
         return format!("{}\n", json!({ "topics": done.iter().map(topic).collect::<Vec<_>>() }));
     }
-    let line = |(name, created): &(String, bool)| match created {
-        true => format!("{name}: created, {} partitions\n", options.partitions),
-        false => format!("{name}: there already\n"),
+    let line = |(made, name): &(Option<i32>, String)| match made {
+        Some(partitions) => format!("{name}: created, {partitions} partitions\n"),
+        None => format!("{name}: there already\n"),
     };
     done.iter().map(line).collect()
 }

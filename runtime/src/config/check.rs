@@ -2,7 +2,7 @@
 //!
 //! Invariant: a [`Plan`] comes out only where nothing was reported as wrong. Reads artifacts, connects to nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::flow::{Flow, Who};
 use super::generation::Generation;
 use super::reader::{At, Context, Read};
 use super::stages::{self, Purpose, Stages};
-use crate::plan::{self, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
+use crate::plan::{self, Create, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 
@@ -23,6 +23,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
     let parts =
         Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
     let generation = parts.digest();
+    let creates = creates(&file)?;
     Ok(Plan {
         name: file.name?.value,
         file: path.to_owned(),
@@ -35,6 +36,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         generation,
         sinks,
         rejects,
+        creates,
         artifacts: stages.artifacts,
         train: file.train?.map(|train| train.plan(base)),
         warnings: Diagnostics::default(),
@@ -135,6 +137,22 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
         fields,
         metadata,
     })
+}
+
+/// By topic: no two of a pipeline's topics are the same.
+fn creates(file: &File) -> Read<BTreeMap<String, Create>> {
+    let (source, rejects) = (file.source.as_ref(), file.rejects.as_ref());
+    let (source, rejects) = (source.map_err(|reported| *reported)?, rejects.map_err(|reported| *reported)?);
+    let sinks = file.sinks.iter().flatten().chain([rejects]).filter_map(|sink| match &sink.kind {
+        SinkKind::Kafka { topic, create, .. } => Some((topic, create)),
+        _ => None,
+    });
+    let topics = [(&source.topic, &source.create)].into_iter().chain(sinks);
+    let create = |(topic, create): (&Read<At<String>>, &Read<Option<Create>>)| {
+        let topic = topic.as_ref().map_err(|reported| *reported)?;
+        Ok((*create)?.map(|create| (topic.value.clone(), create)))
+    };
+    topics.map(create).filter_map(Read::transpose).collect()
 }
 
 fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {

@@ -12,7 +12,7 @@ use super::diagnostics::Diagnostic;
 use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
-use crate::plan::{BatchLimits, CommitLimits, GroupProtocol, Metadata, OnGap, SinkStart, Start};
+use crate::plan::{BatchLimits, CommitLimits, Create, GroupProtocol, Metadata, OnGap, SinkStart, Start};
 use crate::rejects;
 use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
@@ -22,7 +22,8 @@ pub(super) const KEYS: &[&str] =
 const GENERATION_COLUMN: &str = "Generation";
 
 pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
-pub(super) const SOURCE_KAFKA_KEYS: &[&str] = &["brokers", "topic", "group", "group_protocol", "start", "timeout_ms"];
+pub(super) const SOURCE_KAFKA_KEYS: &[&str] =
+    &["brokers", "topic", "create", "group", "group_protocol", "start", "timeout_ms"];
 const TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_BOUNDS: RangeInclusive<u64> = 100..=600_000;
 
@@ -59,7 +60,7 @@ pub(super) const MODEL_KEYS: &[&str] =
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] =
     &["columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
-pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "key"];
+pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "create", "key"];
 pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
 pub(super) const HDFS_KEYS: &[&str] =
     &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max"];
@@ -72,7 +73,14 @@ const ROLL_SECONDS_BOUNDS: RangeInclusive<u64> = 1..=86_400;
 
 /// A sink's keys, apart from those that say which rows it gets.
 pub(super) const REJECTS_KEYS: &[&str] = &["timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
-pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic"];
+pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic", "create"];
+
+pub(super) const CREATE_KEYS: &[&str] = &["partitions", "replication", "retention_ms"];
+const PARTITIONS_BOUNDS: RangeInclusive<u64> = 1..=10_000;
+const REPLICATION: u64 = 1;
+const REPLICATION_BOUNDS: RangeInclusive<u64> = 1..=100;
+/// At least as long as a broker's own look at what is to be dropped takes.
+const RETENTION_MS_BOUNDS: RangeInclusive<u64> = 1_000..=i64::MAX as u64;
 
 pub struct File {
     pub name: Read<At<String>>,
@@ -94,6 +102,7 @@ pub struct File {
 pub struct Kafka {
     pub brokers: Read<At<String>>,
     pub topic: Read<At<String>>,
+    pub create: Read<Option<Create>>,
     pub group: Read<At<String>>,
     pub group_protocol: Read<GroupProtocol>,
     pub start: Read<Start>,
@@ -163,8 +172,17 @@ pub struct Sink {
 }
 
 pub enum SinkKind {
-    Kafka { brokers: Read<Option<At<String>>>, topic: Read<At<String>>, key: Read<Option<At<String>>> },
-    Mongodb { uri: Read<At<String>>, database: Read<At<String>>, collection: Read<At<String>> },
+    Kafka {
+        brokers: Read<Option<At<String>>>,
+        topic: Read<At<String>>,
+        create: Read<Option<Create>>,
+        key: Read<Option<At<String>>>,
+    },
+    Mongodb {
+        uri: Read<At<String>>,
+        database: Read<At<String>>,
+        collection: Read<At<String>>,
+    },
     Hdfs(Hdfs),
 }
 
@@ -216,6 +234,7 @@ fn kafka(table: &Table) -> Kafka {
     Kafka {
         brokers: table.name("brokers").and_then(|brokers| names::brokers(cx, brokers)),
         topic: table.name("topic").and_then(|topic| names::topic(cx, topic)),
+        create: create(table),
         group: table.name("group"),
         group_protocol: table.choice(
             "group_protocol",
@@ -424,6 +443,7 @@ fn kafka_sink(table: &Table) -> SinkKind {
     SinkKind::Kafka {
         brokers: brokers_maybe(table),
         topic: table.name("topic").and_then(|topic| names::topic(table.cx, topic)),
+        create: create(table),
         // rejects have their message's
         key: if table.knows("key") { table.name_maybe("key") } else { Ok(None) },
     }
@@ -455,6 +475,16 @@ fn rejects(top: &Table) -> Read<Sink> {
     let place = top.key_span("rejects").unwrap_or(table.span.clone());
     let name = At::new(rejects::SINK.to_owned(), place);
     whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS))
+}
+
+/// How the topic is made where it is not there; absent: it is not.
+fn create(table: &Table) -> Read<Option<Create>> {
+    let Some(table) = table.table_maybe("create", CREATE_KEYS)? else { return Ok(None) };
+    let partitions = table.required("partitions").and_then(|_| table.limit("partitions", 1, PARTITIONS_BOUNDS));
+    let replication = table.limit("replication", REPLICATION, REPLICATION_BOUNDS);
+    let retention = table.get("retention_ms").map(|_| table.limit("retention_ms", 0, RETENTION_MS_BOUNDS)).transpose();
+    // within i32: their bounds are
+    Ok(Some(Create { partitions: partitions? as i32, replication: replication? as i32, retention_ms: retention? }))
 }
 
 /// Absent: the source's.

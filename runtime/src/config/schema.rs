@@ -21,10 +21,11 @@ mod tests {
     #[test]
     fn it_knows_the_keys_that_the_reader_knows() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
-        let known: [(&str, &[&str]); 18] = [
+        let known: [(&str, &[&str]); 21] = [
             ("", file::KEYS),
             ("/properties/source", file::SOURCE_KEYS),
             ("/properties/source/properties/kafka", file::SOURCE_KAFKA_KEYS),
+            ("/properties/source/properties/kafka/properties/create", file::CREATE_KEYS),
             ("/properties/batch", file::BATCH_KEYS),
             ("/properties/commit", file::COMMIT_KEYS),
             ("/properties/stages/items", file::STAGE_KEYS),
@@ -33,12 +34,14 @@ mod tests {
             ("/properties/stages/items/properties/model", file::MODEL_KEYS),
             ("/properties/sinks/additionalProperties", file::SINK_KEYS),
             ("/properties/sinks/additionalProperties/properties/kafka", file::KAFKA_KEYS),
+            ("/properties/sinks/additionalProperties/properties/kafka/properties/create", file::CREATE_KEYS),
             ("/properties/sinks/additionalProperties/properties/mongodb", file::MONGODB_KEYS),
             ("/properties/sinks/additionalProperties/properties/hdfs", file::HDFS_KEYS),
             ("/properties/rejects", file::REJECTS_KEYS),
             ("/properties/rejects/properties/kafka", file::REJECTS_KAFKA_KEYS),
             ("/properties/rejects/properties/mongodb", file::MONGODB_KEYS),
             ("/properties/rejects/properties/hdfs", file::HDFS_KEYS),
+            ("/properties/rejects/properties/kafka/properties/create", file::CREATE_KEYS),
             ("/properties/train", train::KEYS),
         ];
         for (path, reader) in known {

@@ -127,6 +127,7 @@ fn work(context: &Context<'_>) -> Result<()> {
 /// One membership in the group.
 fn live(context: &Context<'_>) -> Result<()> {
     let plan = context.plan;
+    context.ground.make_topics(plan)?;
     let mut source = context.ground.source(&plan.source, &context.slot.transactional_id, context.share)?;
     let place =
         |error: Error| error.at(format!("source `{}` {}", plan.source.topic, context.ground.place(&plan.source)));

@@ -29,7 +29,7 @@ pub fn partitions<C: ConsumerContext>(
         Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len() as i32),
         _ => Err(Error::retry(format!(
             "topic `{topic}` is not there, at {brokers}: create it by `millrace topics create` with this pipeline's \
-             file, or as you create topics"
+             file, or as you create topics; where the file says `create` of it, a start makes it"
         ))),
     }
 }

@@ -4,14 +4,18 @@
 mod apart;
 mod crash;
 mod eyes;
+mod input;
+mod late;
 mod life;
 mod mistakes;
 mod parity;
 mod positions;
+mod range;
 mod redeploy;
 mod refused;
 pub mod rig;
 mod source;
+mod topics;
 mod wire;
 
 pub use life::free_address;

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message};
+use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -93,18 +94,55 @@ impl Rig {
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
 
+    /// Partitions and `retention.ms` of a topic.
+    pub fn describe(&self, topic: &str) -> (i32, String) {
+        let admin = self.admin();
+        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let resource = ResourceSpecifier::Topic(topic);
+        let described = self.runtime.block_on(admin.describe_configs([&resource], &AdminOptions::new())).unwrap();
+        let config = described.into_iter().next().unwrap().unwrap();
+        let retention = config.get("retention.ms").and_then(|entry| entry.value.clone()).unwrap();
+        (metadata.topics()[0].partitions().len() as i32, retention)
+    }
+
     pub fn delete_topic(&self, topic: &str) {
         let gone = self.runtime.block_on(self.admin().delete_topics(&[topic], &AdminOptions::new())).unwrap();
         gone.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
 
+    /// The request topic gets more partitions.
+    pub fn grow(&self, partitions: usize) {
+        let topic = self.topic("request");
+        let more = NewPartitions::new(&topic, partitions);
+        let made = self.runtime.block_on(self.admin().create_partitions([&more], &AdminOptions::new())).unwrap();
+        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
+    /// Retention drops the first messages of the request topic's first partition.
+    pub fn drop_before(&self, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic("request"), 0, Offset::Offset(offset)).unwrap();
+        let gone = self.runtime.block_on(self.admin().delete_records(&list, &AdminOptions::new())).unwrap();
+        gone.elements().iter().for_each(|partition| partition.error().unwrap());
+    }
+
     /// Spreads messages over the partitions in turn; they are in the log when this returns.
     pub fn produce(&self, messages: &[Vec<u8>]) {
+        let partition = |index| index as i32 % self.partitions;
+        self.send(messages.iter().enumerate().map(|(index, message)| (partition(index), Some(message.as_slice()))));
+    }
+
+    pub fn produce_to(&self, partition: i32, messages: &[Vec<u8>]) {
+        self.send(messages.iter().map(|message| (partition, Some(message.as_slice()))));
+    }
+
+    /// Partition, and value where there is one.
+    pub fn send<'m>(&self, messages: impl Iterator<Item = (i32, Option<&'m [u8]>)>) {
         let producer: BaseProducer = producer_config().create().unwrap();
         let topic = self.topic("request");
-        for (index, message) in messages.iter().enumerate() {
-            let partition = index as i32 % self.partitions;
-            let mut record = BaseRecord::<(), _>::to(&topic).partition(partition).payload(message.as_slice());
+        for (partition, value) in messages {
+            let mut record = BaseRecord::<(), [u8]>::to(&topic).partition(partition);
+            record.payload = value;
             while let Err((error, back)) = producer.send(record) {
                 assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
                 producer.poll(Duration::from_millis(10));

@@ -1,5 +1,5 @@
-//! A wire between workers and one service, which a test can freeze, cut, slow down, or hold one request on: the service
-//! itself serves others too.
+//! A wire between workers and one service, which a test can freeze, cut, slow down, or hold one request on, and which can
+//! alter what a broker says: the service itself serves others too.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -41,6 +41,18 @@ impl State {
     }
 }
 
+/// What happens to a broker's answers on their way.
+pub type Alter = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+
+/// How the wire treats what flows.
+#[derive(Clone, Default)]
+struct Manner {
+    /// The n-th connection breaks after n pieces of an answer, up to this one: every step of a start is broken off.
+    breaks: usize,
+    /// Answers are Kafka's, and go on whole.
+    alter: Option<Alter>,
+}
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -60,13 +72,37 @@ impl Wire {
     }
 
     pub fn on(listener: TcpListener, target: String) -> Wire {
+        Wire::with(listener, target, Manner::default())
+    }
+
+    /// The first connections break, each a little later than the one before.
+    pub fn breaking(listener: TcpListener, target: String, breaks: usize) -> Wire {
+        Wire::with(listener, target, Manner { breaks, ..Manner::default() })
+    }
+
+    /// To the only broker, which is made to say that it is here: clients go to where a broker says that it is.
+    pub fn to_broker(listener: TcpListener, target: String, breaks: usize, alter: Alter) -> Wire {
+        let port = |address: &str| i32::from(address.rsplit(':').next().unwrap().parse::<u16>().unwrap());
+        let place = |port: i32| [b"127.0.0.1".as_slice(), &port.to_be_bytes()].concat();
+        let there = place(port(&target));
+        let here = place(listener.local_addr().unwrap().port().into());
+        let alter: Alter = Arc::new(move |answer| {
+            let found: Vec<_> = answer.windows(there.len()).enumerate().filter(|(_, part)| *part == there).collect();
+            let found: Vec<_> = found.into_iter().map(|(at, _)| at).collect();
+            found.into_iter().for_each(|at| answer[at..at + here.len()].copy_from_slice(&here));
+            alter(answer);
+        });
+        Wire::with(listener, target, Manner { breaks, alter: Some(alter) })
+    }
+
+    fn with(listener: TcpListener, target: String, manner: Manner) -> Wire {
         let address = listener.local_addr().unwrap().to_string();
         let shared =
             Arc::new(Shared { state: Mutex::new(State::Flows), changed: Condvar::new(), open: Mutex::default() });
         let wire = Wire { address, shared: shared.clone() };
         std::thread::spawn(move || {
-            for near in listener.incoming().map_while(Result::ok) {
-                take(&shared, near, &target);
+            for (number, near) in listener.incoming().map_while(Result::ok).enumerate() {
+                take(&shared, near, &target, &manner, number);
             }
         });
         wire
@@ -93,23 +129,26 @@ impl Wire {
     }
 }
 
-fn take(shared: &Arc<Shared>, near: TcpStream, target: &str) {
+fn take(shared: &Arc<Shared>, near: TcpStream, target: &str, manner: &Manner, number: usize) {
     if matches!(*shared.state.lock().unwrap(), State::Cut) {
         return;
     }
     let Ok(far) = TcpStream::connect(target) else { return };
-    for (from, to, way) in [(&near, &far, Way::ToService), (&far, &near, Way::Back)] {
+    let pieces_max = if number < manner.breaks { number } else { usize::MAX };
+    let ways =
+        [(&near, &far, Way::ToService, None, usize::MAX), (&far, &near, Way::Back, manner.alter.clone(), pieces_max)];
+    for (from, to, way, alter, pieces_max) in ways {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         let shared = shared.clone();
         std::thread::spawn(move || {
-            let mut bytes = [0; 16 * 1024];
-            while let Ok(count @ 1..) = from.read(&mut bytes) {
+            for _ in 0..pieces_max {
+                let Some(piece) = piece(&mut from, alter.as_ref()) else { break };
                 let state = shared.state.lock().unwrap();
-                let state = *shared.changed.wait_while(state, |state| state.stops(way, &bytes[..count])).unwrap();
+                let state = *shared.changed.wait_while(state, |state| state.stops(way, &piece)).unwrap();
                 if let State::Slow(time) = state {
                     sleep(time);
                 }
-                if matches!(state, State::Cut) || to.write_all(&bytes[..count]).is_err() {
+                if matches!(state, State::Cut) || to.write_all(&piece).is_err() {
                     break;
                 }
             }
@@ -118,4 +157,20 @@ fn take(shared: &Arc<Shared>, near: TcpStream, target: &str) {
         });
     }
     shared.open.lock().unwrap().extend([near, far]);
+}
+
+/// What comes next: a whole answer, altered, or as much as is there. None: nothing more.
+fn piece(from: &mut TcpStream, alter: Option<&Alter>) -> Option<Vec<u8>> {
+    let Some(alter) = alter else {
+        let mut bytes = vec![0; 16 * 1024];
+        let count = from.read(&mut bytes).ok()?;
+        bytes.truncate(count);
+        return Some(bytes).filter(|bytes| !bytes.is_empty());
+    };
+    let mut length = [0; 4];
+    from.read_exact(&mut length).ok()?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    from.read_exact(&mut answer).ok()?;
+    alter(&mut answer);
+    Some([length.as_slice(), &answer].concat())
 }

@@ -1,0 +1,67 @@
+//! Topics of a pipeline, made where they are not there: at a start, where the file says so (`create`), and by `millrace
+//! topics create`.
+//!
+//! Invariant: a topic that is there stays as it is, and is not asked to be made: that takes a right of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::error::{Error, Result};
+use crate::kafka::{self, Quiet};
+use crate::plan::Create;
+
+/// What became of each topic: true, it was made; false, it was there already.
+pub type Made = Vec<(String, Result<bool>)>;
+
+pub fn make(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
+    let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
+    let config = kafka::client_config(brokers, "millrace-topics");
+    let admin: AdminClient<Quiet> = config.create_with_context(Quiet).map_err(failed)?;
+    let mut made = Made::new();
+    let mut missing = Vec::new();
+    for (topic, create) in topics {
+        let found = admin.inner().fetch_metadata(Some(topic), timeout).map_err(failed)?;
+        let unknown = Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+        match found.topics().iter().find(|found| found.name() == topic) {
+            Some(found) if found.error() != unknown => made.push((topic.clone(), Ok(false))),
+            _ => missing.push((topic, create, create.retention_ms.map(|ms| ms.to_string()))),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(made);
+    }
+    let new = missing.iter().map(|(topic, create, retention_ms)| {
+        let new = NewTopic::new(topic, create.partitions, TopicReplication::Fixed(create.replication));
+        retention_ms.iter().fold(new, |new, ms| new.set("retention.ms", ms))
+    });
+    let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+    let answers = block_on(admin.create_topics(&new.collect::<Vec<_>>(), &options)).map_err(failed)?;
+    made.extend(answers.into_iter().map(|answer| match answer {
+        Ok(topic) => (topic, Ok(true)),
+        // another worker was quicker
+        Err((topic, RDKafkaErrorCode::TopicAlreadyExists)) => (topic, Ok(false)),
+        Err((topic, code)) => {
+            let what = format!("creating topic `{topic}` at {brokers}");
+            (topic, Err(kafka::error(what, KafkaError::AdminOp(code))))
+        }
+    }));
+    Ok(made)
+}
+
+/// Those that the pipeline's file says how to make; every one of them is there afterwards.
+pub fn make_all(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<()> {
+    if topics.is_empty() {
+        return Ok(());
+    }
+    for (topic, made) in make(brokers, topics, timeout)? {
+        if made.map_err(|error: Error| error.at("the pipeline's `create`"))? {
+            tracing::info!(topic, partitions = topics[&topic].partitions, "topic made");
+        }
+    }
+    Ok(())
+}
