@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(head.next(now, 1), Act::LookForRoom);
         head.looked(true);
         assert_eq!(head.next(now, 1), Act::Take("first"));
-        head.took("first", &span(0, 3), 3, 1, now).unwrap();
+        head.took("first", &span(0, 3), held(3), 1, now).unwrap();
         assert_eq!(head.next(now, 1), Act::Commit);
         head.committed(now);
         head.came("second");
