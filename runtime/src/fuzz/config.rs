@@ -9,7 +9,7 @@ const FILE: &str = "/nowhere/millrace/pipeline.toml";
 
 pub fn config(text: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
-    let env = |name: &str| (name.len() % 2 == 0).then(|| name.to_owned());
+    let env = |name: &str| name.len().is_multiple_of(2).then(|| name.to_owned());
     match config::check_text(Path::new(FILE), text, &env) {
         Ok(plan) => {
             assert!(!plan.sinks.is_empty() && plan.sinks.iter().all(|sink| !sink.name.is_empty()));

@@ -59,7 +59,7 @@ impl Rejects {
         match self {
             Rejects::Topic(reader) => scan(reader, &mut each),
             Rejects::Stored(stored) => {
-                while let Some(reject) = stored.next()? {
+                while let Some(reject) = stored.read()? {
                     each(found(serde_json::from_value(reject).ok(), Headers::new()))?;
                 }
                 Ok(())

@@ -10,7 +10,7 @@ use crate::sink::hdfs::{Local, NameNode};
 use crate::sink::{Context, Log, embedded, hdfs, mongodb};
 
 pub enum Stored {
-    Mongodb(mongodb::Scan, Handle),
+    Mongodb(Box<mongodb::Scan>, Handle),
     Hdfs(hdfs::Scan<NameNode>, Handle),
     Documents(embedded::Scan),
     Directory(hdfs::Scan<Local>, Handle),
@@ -23,7 +23,7 @@ impl Stored {
         let context = Context::of_sink(plan, &plan.rejects, log);
         Ok(match (&plan.rejects.kind, ground) {
             (SinkKind::Mongodb(plan), Ground::Services) => {
-                Stored::Mongodb(handle.block_on(mongodb::Scan::open(&context, plan))?, handle)
+                Stored::Mongodb(Box::new(handle.block_on(mongodb::Scan::open(&context, plan))?), handle)
             }
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
                 let collection = format!("{}.{}", plan.database, plan.collection);
@@ -42,12 +42,12 @@ impl Stored {
     }
 
     /// None: there are no more.
-    pub fn next(&mut self) -> Result<Option<Value>> {
+    pub fn read(&mut self) -> Result<Option<Value>> {
         match self {
-            Stored::Mongodb(scan, handle) => handle.block_on(scan.next()),
-            Stored::Hdfs(scan, handle) => handle.block_on(scan.next()),
-            Stored::Documents(scan) => scan.next(),
-            Stored::Directory(scan, handle) => handle.block_on(scan.next()),
+            Stored::Mongodb(scan, handle) => handle.block_on(scan.read()),
+            Stored::Hdfs(scan, handle) => handle.block_on(scan.read()),
+            Stored::Documents(scan) => scan.read(),
+            Stored::Directory(scan, handle) => handle.block_on(scan.read()),
         }
     }
 }

@@ -27,7 +27,7 @@ impl Scan {
         Ok(Scan { folder, collection, range: context.rejects_range(), page: Vec::new().into_iter() })
     }
 
-    pub fn next(&mut self) -> Result<Option<Value>> {
+    pub fn read(&mut self) -> Result<Option<Value>> {
         if self.page.len() == 0 {
             let (from, below) = &self.range;
             let page = self.folder.documents_between(&self.collection, from, below, DOCUMENTS_MAX).map_err(error)?;

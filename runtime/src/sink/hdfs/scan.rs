@@ -33,7 +33,7 @@ impl<F: ReadFiles> Scan<F> {
     }
 
     /// None: there are no more. A line that is no JSON is null.
-    pub async fn next(&mut self) -> Result<Option<Value>> {
+    pub async fn read(&mut self) -> Result<Option<Value>> {
         loop {
             if let Some(lines) = &mut self.lines
                 && let Some(line) = lines.next(&self.files).await?

@@ -30,7 +30,7 @@ impl Scan {
         Ok(Scan { store, cursor })
     }
 
-    pub async fn next(&mut self) -> Result<Option<Value>> {
+    pub async fn read(&mut self) -> Result<Option<Value>> {
         let (store, cursor) = (&self.store, &mut self.cursor);
         let what = || format!("reading rejects from {}", store.rows_name());
         store.call(what, cursor.try_next()).await?.map(json).transpose()

@@ -53,7 +53,7 @@ fn column(bytes: &mut Bytes<'_>) -> ColumnResult {
 /// Rising more often than chance has it.
 fn offsets(bytes: &mut Bytes<'_>) -> Vec<u32> {
     let mut offsets = bytes.list(Bytes::number);
-    if bytes.byte() % 4 > 0 {
+    if !bytes.byte().is_multiple_of(4) {
         offsets.sort_unstable();
     }
     offsets
