@@ -112,10 +112,11 @@ impl Embedded {
     fn fill_disk(&mut self, ms: u64) -> Result<(), String> {
         self.disk.fill();
         sleep(Duration::from_millis(ms));
-        let worker = self.worker();
-        let refused =
-            worker.ended().is_some_and(|status| status.code() == Some(1)) && worker.said("make room on the disk");
         self.disk.make_room();
+        let worker = self.worker();
+        // one that was about to begin does not, and may have met the full disk just before
+        let ended = worker.await_end(Duration::from_millis(200));
+        let refused = ended.is_some_and(|status| status.code() == Some(1)) && worker.said("make room on the disk");
         if refused { self.start() } else { Ok(()) }
     }
 
