@@ -229,6 +229,27 @@ pub struct MongodbPlan {
     pub uri: String,
     pub database: String,
     pub collection: String,
+    pub write: DocumentWrite,
+}
+
+/// What a document is of. A key is the text of the column that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentWrite {
+    /// A row, by its position.
+    Insert,
+    /// A key: the first row that has it, and others are refused.
+    Key(String),
+    /// A key: the last row that has it.
+    Replace(String),
+}
+
+impl DocumentWrite {
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            DocumentWrite::Insert => None,
+            DocumentWrite::Key(column) | DocumentWrite::Replace(column) => Some(column),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
-use super::file::{File, From, Sink, SinkKind};
+use super::file::{File, From, Sink, SinkKind, Write};
 use super::flow::{Flow, Who};
 use super::generation::Generation;
 use super::reader::{At, Context, Read};
 use super::stages::{self, Purpose, Stages};
-use crate::plan::{self, Create, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
+use crate::plan::{self, Create, DocumentWrite, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 
@@ -204,13 +204,14 @@ fn sink_kind(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<plan::SinkKind>
     Ok(match &sink.kind {
         SinkKind::Kafka { topic, key, .. } => {
             let key = key.as_ref().map_err(|reported| *reported)?;
-            let key = key.as_ref().map(|key| message_key(cx, flow, sink, key)).transpose()?;
+            let key = key.as_ref().map(|key| text_key(cx, flow, sink, key)).transpose()?;
             plan::SinkKind::Kafka { topic: text(topic)?, key: key.flatten() }
         }
-        SinkKind::Mongodb { uri, database, collection } => plan::SinkKind::Mongodb(MongodbPlan {
+        SinkKind::Mongodb { uri, database, collection, write } => plan::SinkKind::Mongodb(MongodbPlan {
             uri: text(uri)?,
             database: text(database)?,
             collection: text(collection)?,
+            write: document_write(cx, flow, sink, write.as_ref().map_err(|reported| *reported)?)?,
         }),
         SinkKind::Hdfs(hdfs) => {
             hdfs.format?;
@@ -227,13 +228,23 @@ fn sink_kind(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<plan::SinkKind>
     })
 }
 
-fn message_key(cx: &Context, flow: &mut Flow, sink: &Sink, key: &At<String>) -> Read<Option<usize>> {
+fn document_write(cx: &Context, flow: &mut Flow, sink: &Sink, write: &Write) -> Read<DocumentWrite> {
+    let mut column = |key: &At<String>| text_key(cx, flow, sink, key).map(|_| key.value.clone());
+    Ok(match write {
+        Write::Insert => DocumentWrite::Insert,
+        Write::Key(key) => DocumentWrite::Key(column(key)?),
+        Write::Replace(key) => DocumentWrite::Replace(column(key)?),
+    })
+}
+
+/// Of a message or a document. None: an earlier mistake may hide it.
+fn text_key(cx: &Context, flow: &mut Flow, sink: &Sink, key: &At<String>) -> Read<Option<usize>> {
     let index = flow.find(cx, &key.value, &who(sink, key))?;
     let ty = index.and_then(|index| flow.type_at(index));
     match ty.filter(|ty| ty.kind != Kind::Text || ty.list) {
         None => Ok(index),
         Some(ty) => {
-            let wrong = Diagnostic::error(format!("a message's key is a text, and `{}` is {ty}", key.value));
+            let wrong = Diagnostic::error(format!("a key is a text, and `{}` is {ty}", key.value));
             Err(cx.error(wrong.at(&key.span).label("expected a column of type text")))
         }
     }
@@ -244,9 +255,9 @@ fn mongodb_names(cx: &Context, sink: &Sink, schema: &Schema, columns: &[usize]) 
     let mut result = Ok(());
     for field in columns.iter().filter_map(|&index| schema.0.get(index)) {
         let name = &field.name;
-        if name == "_id" || name.starts_with('$') || name.contains(['.', '\0']) {
+        if name == "_id" || name == "_millrace" || name.starts_with('$') || name.contains(['.', '\0']) {
             let wrong = Diagnostic::error(format!("MongoDB cannot store a column named `{name}`")).at(&sink.name.span);
-            let expected = "expected names other than `_id`, without dots, not beginning with a dollar";
+            let expected = "expected names other than `_id` and `_millrace`, without dots, not beginning with a dollar";
             result = Err(cx.error(wrong.label(expected).help("leave the column out by `columns = […]`, or rename it")));
         }
     }
@@ -286,7 +297,7 @@ fn own_places(cx: &Context, file: &File, sinks: &[&Sink]) {
     let sinks = sinks.iter().filter_map(|sink| {
         let (place, at) = match &sink.kind {
             SinkKind::Kafka { topic: Ok(name), .. } => (topic(name), name),
-            SinkKind::Mongodb { uri: Ok(uri), database: Ok(database), collection: Ok(collection) } => {
+            SinkKind::Mongodb { uri: Ok(uri), database: Ok(database), collection: Ok(collection), .. } => {
                 let place = format!("collection `{}.{}`", database.value, collection.value);
                 // the same database of another server is another place
                 (format!("{place}\0{}", uri.value), collection)

@@ -61,7 +61,7 @@ pub(super) const MODEL_KEYS: &[&str] =
 pub(super) const SINK_KEYS: &[&str] =
     &["columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "create", "key"];
-pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
+pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "write", "key"];
 pub(super) const HDFS_KEYS: &[&str] =
     &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max"];
 const ROLL_ROWS_MAX: u64 = 100_000;
@@ -74,6 +74,7 @@ const ROLL_SECONDS_BOUNDS: RangeInclusive<u64> = 1..=86_400;
 /// A sink's keys, apart from those that say which rows it gets.
 pub(super) const REJECTS_KEYS: &[&str] = &["timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic", "create"];
+pub(super) const REJECTS_MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
 
 pub(super) const CREATE_KEYS: &[&str] = &["partitions", "replication", "retention_ms"];
 const PARTITIONS_BOUNDS: RangeInclusive<u64> = 1..=10_000;
@@ -182,8 +183,16 @@ pub enum SinkKind {
         uri: Read<At<String>>,
         database: Read<At<String>>,
         collection: Read<At<String>>,
+        write: Read<Write>,
     },
     Hdfs(Hdfs),
+}
+
+/// What a document is of; with the column of the key.
+pub enum Write {
+    Insert,
+    Key(At<String>),
+    Replace(At<String>),
 }
 
 pub struct Hdfs {
@@ -413,12 +422,12 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
     let columns = sink.names_maybe("columns");
-    let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS))?;
+    let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS, MONGODB_KEYS))?;
     Ok(Sink { start, columns, ..common })
 }
 
-/// `kafka`: the keys of one that is a topic.
-fn sink_kind(sink: &Table, kafka: &'static [&'static str]) -> Read<SinkKind> {
+/// `kafka`, `mongodb`: the keys of one that is a topic, or a collection.
+fn sink_kind(sink: &Table, kafka: &'static [&'static str], mongodb: &'static [&'static str]) -> Read<SinkKind> {
     #[derive(Clone, Copy)]
     enum Kind {
         Kafka,
@@ -427,7 +436,7 @@ fn sink_kind(sink: &Table, kafka: &'static [&'static str]) -> Read<SinkKind> {
     }
     Ok(match sink.one_of(&[("kafka", Kind::Kafka), ("mongodb", Kind::Mongodb), ("hdfs", Kind::Hdfs)])? {
         Kind::Kafka => kafka_sink(&sink.table("kafka", kafka)?),
-        Kind::Mongodb => mongodb_sink(&sink.table("mongodb", MONGODB_KEYS)?),
+        Kind::Mongodb => mongodb_sink(&sink.table("mongodb", mongodb)?),
         Kind::Hdfs => SinkKind::Hdfs(hdfs_sink(&sink.table("hdfs", HDFS_KEYS)?)),
     })
 }
@@ -454,6 +463,26 @@ fn mongodb_sink(table: &Table) -> SinkKind {
         uri: table.name("uri").and_then(|uri| names::mongodb_uri(table.cx, uri)),
         database: table.name("database").and_then(|name| names::database(table.cx, name)),
         collection: table.name("collection").and_then(|name| names::collection(table.cx, name)),
+        write: document_write(table),
+    }
+}
+
+/// Rejects are inserted.
+fn document_write(table: &Table) -> Read<Write> {
+    if !table.knows("write") {
+        return Ok(Write::Insert);
+    }
+    let words: [(_, Option<fn(At<String>) -> Write>); 3] =
+        [("insert", None), ("key", Some(Write::Key)), ("replace", Some(Write::Replace))];
+    match table.choice("write", &words, None)? {
+        Some(keyed) => table.name("key").map(keyed),
+        None => match table.name_maybe("key")? {
+            None => Ok(Write::Insert),
+            Some(key) => {
+                let unused = Diagnostic::error("`key` is of `write = \"key\"` or `\"replace\"`").at(&key.span);
+                Err(table.cx.error(unused.label("a document that is inserted is known by its row's position")))
+            }
+        },
     }
 }
 
@@ -474,7 +503,7 @@ fn rejects(top: &Table) -> Read<Sink> {
     let table = top.table("rejects", REJECTS_KEYS)?;
     let place = top.key_span("rejects").unwrap_or(table.span.clone());
     let name = At::new(rejects::SINK.to_owned(), place);
-    whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS))
+    whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS, REJECTS_MONGODB_KEYS))
 }
 
 /// How the topic is made where it is not there; absent: it is not.

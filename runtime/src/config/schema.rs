@@ -39,7 +39,7 @@ mod tests {
             ("/properties/sinks/additionalProperties/properties/hdfs", file::HDFS_KEYS),
             ("/properties/rejects", file::REJECTS_KEYS),
             ("/properties/rejects/properties/kafka", file::REJECTS_KAFKA_KEYS),
-            ("/properties/rejects/properties/mongodb", file::MONGODB_KEYS),
+            ("/properties/rejects/properties/mongodb", file::REJECTS_MONGODB_KEYS),
             ("/properties/rejects/properties/hdfs", file::HDFS_KEYS),
             ("/properties/rejects/properties/kafka/properties/create", file::CREATE_KEYS),
             ("/properties/train", train::KEYS),

@@ -40,13 +40,17 @@ pub fn batch(partition: i32, offsets: Range<i64>) -> Arc<Outbound> {
 pub fn batch_of(spans: Vec<Span>, rows: &[Row]) -> Arc<Outbound> {
     let numbers = |of: fn(&Row) -> i64| Arc::new(rows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
     let texts: StringArray = rows.iter().map(|row| Some(&*row.text)).collect();
-    let columns: [ArrayRef; 4] = [
+    // of each row alone; no sink writes it
+    let keys: StringArray =
+        rows.iter().map(|row| Some(format!("{}/{}/{}", row.partition, row.offset, row.index))).collect();
+    let columns: [ArrayRef; 5] = [
         numbers(|row| row.partition.into()),
         numbers(|row| row.offset),
         numbers(|row| row.index.into()),
         Arc::new(texts),
+        Arc::new(keys),
     ];
-    let columns = RecordBatch::try_from_iter(COLUMNS.into_iter().zip(columns)).unwrap();
+    let columns = RecordBatch::try_from_iter(COLUMNS.into_iter().chain(["key"]).zip(columns)).unwrap();
     let mut messages: Vec<_> = rows.iter().map(|row| (row.partition, row.offset)).collect();
     messages.dedup();
     let mut lineage = Vec::with_capacity(rows.len());

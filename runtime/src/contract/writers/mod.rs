@@ -6,6 +6,7 @@
 mod cases;
 mod embedded;
 mod hdfs;
+mod keyed;
 mod mongodb;
 mod refusals;
 mod rejects;
@@ -169,7 +170,9 @@ macro_rules! contract {
 
 // a line for a connector
 contract! {
-    on_mongodb: mongodb::Database;
+    on_mongodb: mongodb::Database<keyed::Insert>;
+    on_mongodb_by_key: mongodb::Database<keyed::Key>;
+    on_mongodb_replacing: mongodb::Database<keyed::Replace>;
     on_hdfs: hdfs::NameNode;
     on_a_local_directory: hdfs::Local;
     on_embedded_documents: embedded::Documents;

@@ -1,4 +1,6 @@
-//! A collection of a MongoDB server.
+//! A collection of a MongoDB server, however rows become documents.
+
+use std::marker::PhantomData;
 
 use futures::TryStreamExt;
 use mongodb::bson::{Document, doc};
@@ -8,6 +10,7 @@ use mongodb::{Client, Collection, IndexModel};
 use super::super::logs::kafka::Kafka;
 use super::super::rows::{Row, batch_of, span};
 use super::super::{Nobody, SHORT, setting};
+use super::keyed::{Insert, Write};
 use super::refusals::Refusing;
 use super::rejects::{InTopic, Rejects};
 use super::{Context, Medium, Unreachable, context, published, starts};
@@ -21,29 +24,30 @@ use crate::sink::refusals::{Nowhere, Refusals};
 pub const DATABASE: &str = "millrace_contract";
 const BAD: &str = "bad";
 
-pub struct Database {
+pub struct Database<W> {
     context: Context,
+    write: PhantomData<W>,
 }
 
-fn plan(context: &Context, uri: String) -> MongodbPlan {
-    MongodbPlan { uri, database: DATABASE.into(), collection: context.pipeline.to_string() }
+fn plan<W: Write>(context: &Context, uri: String) -> MongodbPlan {
+    MongodbPlan { uri, database: DATABASE.into(), collection: context.pipeline.to_string(), write: W::write() }
 }
 
-impl Database {
+impl<W> Database<W> {
     async fn collection(&self) -> Collection<Document> {
         let client = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap();
         client.database(DATABASE).collection(&self.context.pipeline)
     }
 }
 
-impl Medium for Database {
+impl<W: Write> Medium for Database<W> {
     type Writer = Writer;
 
     /// A document may have 16 MiB.
     const TEXT_BYTES_REFUSED: Option<usize> = Some(17 << 20);
 
-    async fn fresh() -> Database {
-        Database { context: context() }
+    async fn fresh() -> Database<W> {
+        Database { context: context(), write: PhantomData }
     }
 
     fn context(&self) -> &Context {
@@ -69,7 +73,7 @@ impl Medium for Database {
     fn unreachable() -> Vec<Unreachable<Writer>> {
         let gone = |by: Nobody| {
             let context = Context { timeout: SHORT, ..context() };
-            let plan = plan(&context, format!("mongodb://{}", by.address));
+            let plan = plan::<W>(&context, format!("mongodb://{}", by.address));
             let writer = Writer::new(context, &plan, Box::new(Nowhere)).unwrap();
             Unreachable { writer, address: by.address.clone(), _by: Box::new(by) }
         };
@@ -77,12 +81,12 @@ impl Medium for Database {
     }
 }
 
-impl Refusing for Database {
+impl<W: Write> Refusing for Database<W> {
     const CODE: &str = "document_refused";
 
     /// The collection's owner has a rule.
-    async fn ruled() -> Database {
-        let ruled = Database::fresh().await;
+    async fn ruled() -> Database<W> {
+        let ruled = Database::<W>::fresh().await;
         let database = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap().database(DATABASE);
         let rule = doc! { "text": { "$ne": BAD } };
         database.create_collection(&*ruled.context.pipeline).validator(rule).await.unwrap();
@@ -90,7 +94,7 @@ impl Refusing for Database {
     }
 
     fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
-        Writer::new(context, &plan(&self.context, setting("MONGODB_URI")), refusals)
+        Writer::new(context, &plan::<W>(&self.context, setting("MONGODB_URI")), refusals)
     }
 
     fn bad() -> String {
@@ -98,7 +102,7 @@ impl Refusing for Database {
     }
 
     fn ledger(&self, context: Context) -> impl Ledger {
-        Cursors::new(context, &plan(&self.context, setting("MONGODB_URI")))
+        Cursors::new(context, &plan::<W>(&self.context, setting("MONGODB_URI")))
     }
 }
 
@@ -106,7 +110,7 @@ impl Refusing for Database {
 /// is found alone, whatever else is in its batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_bad_row_is_found_alone_with_its_code() {
-    let medium = Database::ruled().await;
+    let medium = Database::<Insert>::ruled().await;
     let options = IndexOptions::builder().unique(true).build();
     let index = IndexModel::builder().keys(doc! { "text": 1 }).options(options).build();
     medium.collection().await.create_index(index).await.unwrap();

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::super::rows::{GENERATION, Row, batch_of, original, rows, span};
 use super::rejects::{InDocuments, InFolder, InHdfs, InMongodb, InTopic, Rejects};
-use super::{Context, Medium, TRIES_MAX, embedded, mongodb, must_be_retry, published, starts};
+use super::{Context, Medium, TRIES_MAX, embedded, keyed, mongodb, must_be_retry, published, starts};
 use crate::batch::{Refused, Reject};
 use crate::contract::logs::embedded::Embedded;
 use crate::contract::logs::kafka::Kafka;
@@ -243,9 +243,9 @@ macro_rules! refusals {
 }
 
 refusals! {
-    mongodb_to_a_kafka_topic: mongodb::Database, InTopic<Kafka>;
-    mongodb_to_mongodb: mongodb::Database, InMongodb;
-    mongodb_to_hdfs: mongodb::Database, InHdfs;
+    mongodb_to_a_kafka_topic: mongodb::Database<keyed::Insert>, InTopic<Kafka>;
+    mongodb_to_mongodb: mongodb::Database<keyed::Insert>, InMongodb;
+    mongodb_to_hdfs: mongodb::Database<keyed::Insert>, InHdfs;
     documents_to_an_embedded_topic: embedded::Documents, InTopic<Embedded>;
     documents_to_documents: embedded::Documents, InDocuments;
     documents_to_a_directory: embedded::Documents, InFolder;

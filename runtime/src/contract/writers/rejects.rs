@@ -15,7 +15,9 @@ use super::mongodb::DATABASE;
 use super::topic::Topic;
 use super::{Context, Medium};
 use crate::ground::Ground;
-use crate::plan::{GroupProtocol, HdfsPlan, MongodbPlan, OnGap, SinkKind, SinkPlan, SinkStart, SourcePlan, Start};
+use crate::plan::{
+    DocumentWrite, GroupProtocol, HdfsPlan, MongodbPlan, OnGap, SinkKind, SinkPlan, SinkStart, SourcePlan, Start,
+};
 use crate::rejects;
 use crate::sink::Log;
 use crate::sink::refusals::{Destination, Refusals, ToRejects, who};
@@ -108,7 +110,7 @@ impl Rejects for InMongodb {
 
     fn kind(&self) -> SinkKind {
         let (uri, database, collection) = (setting("MONGODB_URI"), DATABASE.into(), self.0.clone());
-        SinkKind::Mongodb(MongodbPlan { uri, database, collection })
+        SinkKind::Mongodb(MongodbPlan { uri, database, collection, write: DocumentWrite::Insert })
     }
 
     async fn found(&self) -> Vec<Value> {
@@ -188,7 +190,7 @@ impl Rejects for InDocuments {
 
     fn kind(&self) -> SinkKind {
         let (uri, database, collection) = ("nobody asks for it".into(), "d".into(), "rejects".into());
-        SinkKind::Mongodb(MongodbPlan { uri, database, collection })
+        SinkKind::Mongodb(MongodbPlan { uri, database, collection, write: DocumentWrite::Insert })
     }
 
     async fn found(&self) -> Vec<Value> {

@@ -3,9 +3,9 @@
 use futures::stream::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
-use super::{Store, cursor_id};
+use super::{Store, cursor_id, keyed};
 use crate::error::{Error, Result};
-use crate::plan::MongodbPlan;
+use crate::plan::{DocumentWrite, MongodbPlan};
 use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow};
 
 pub async fn find(context: &Context, plan: &MongodbPlan, partition: i32, offset: i64) -> Result<Found> {
@@ -14,9 +14,17 @@ pub async fn find(context: &Context, plan: &MongodbPlan, partition: i32, offset:
         Some(cursor) => Some(store.checked(context, &cursor)?.next),
         None => None,
     };
-    // the ids of a message are this one, and this one with `/` and an index; '0' is the character after '/'
     let id = context.row_id(partition, offset, 0);
-    let range = doc! { "_id": { "$gte": &id, "$lt": format!("{id}0") } };
+    // the ids of a message are this one, and this one with `/` and an index; '0' is the character after '/'
+    let texts = doc! { "$gte": &id, "$lt": format!("{id}0") };
+    let range = match &plan.write {
+        DocumentWrite::Insert => doc! { "_id": texts },
+        DocumentWrite::Key(_) => doc! { keyed::FIELD: texts },
+        DocumentWrite::Replace(_) => {
+            let field = format!("{}.{}", keyed::FIELD, keyed::partition_name(context, partition));
+            doc! { field: { "$gte": keyed::place(offset, 0), "$lte": keyed::place(offset, u32::MAX) } }
+        }
+    };
     let rows = store.rows.clone_with_type::<Document>();
     let what = || format!("looking for row {id} in {} at {}", rows.namespace(), store.address);
     let limit = FOUND_ROWS_MAX as i64;

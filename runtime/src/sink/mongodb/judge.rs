@@ -15,10 +15,11 @@ use crate::error::Result;
 use crate::words;
 
 pub const TOO_LARGE: &str = "document_too_large";
+pub const NO_KEY: &str = "missing_key";
 const REASON_BYTES_MAX: usize = 1_000;
 
 /// The reject code of a row that the server refuses with this code of its own; None: it says nothing of the row.
-fn reject_code(code: i32) -> Option<&'static str> {
+pub(super) fn reject_code(code: i32) -> Option<&'static str> {
     Some(match code {
         // DocumentValidationFailure
         121 => "document_refused",
@@ -52,7 +53,7 @@ impl Store {
         let refused = |(failure, code): (&IndexedWriteError, _)| Refused {
             row: chunk.rows[failure.index],
             code,
-            reason: reason(failure),
+            reason: reason(&failure.message, &failure.details),
         };
         Ok(bad.map(refused).collect())
     }
@@ -69,7 +70,7 @@ impl Store {
     }
 }
 
-fn reason(failure: &IndexedWriteError) -> String {
-    let details = failure.details.as_ref().map(|details| format!(" {details}")).unwrap_or_default();
-    words::sentence(&format!("MongoDB says: {}{details}", failure.message), REASON_BYTES_MAX)
+pub(super) fn reason(message: &str, details: &Option<Document>) -> String {
+    let details = details.as_ref().map(|details| format!(" {details}")).unwrap_or_default();
+    words::sentence(&format!("MongoDB says: {message}{details}"), REASON_BYTES_MAX)
 }

@@ -42,7 +42,7 @@ impl Ledger {
         let wrong = |error: Error| Wrong { said: error.to_string(), mends: true };
         let Some(cursor) = store.cursor(&id).await? else {
             self.cursors.remove(&partition);
-            let rows = store.rows_without_cursor(&self.context, partition, &id).await?;
+            let rows = store.rows_without_cursor(&self.context, &self.plan.write, partition, &id).await?;
             return Ok(Entry { wrong: rows.map(wrong), ..Entry::default() });
         };
         let entry = Entry {

@@ -1,12 +1,13 @@
-//! Rows as documents of a MongoDB collection; `write = "insert"`: a stored document never changes.
+//! Rows as documents of a MongoDB collection. `write = "insert"`: a document a row, which never changes; `"key"` and
+//! `"replace"`: a document a key ([`keyed`]).
 //!
-//! A document's `_id` is the text `<pipeline>/<topic id>/<partition>/<offset>`, with `/<index>` after it for the second
+//! An inserted document's `_id` is the text `<pipeline>/<topic id>/<partition>/<offset>`, with `/<index>` after it for the second
 //! and further rows of one message (index from 1). The position is a document of the collection
 //! `_millrace_positions` of the same database: `_id` `<pipeline>/<sink>/<topic>/<partition>`, the log's `cluster` and
 //! `topic_id`, and `next`, the first offset that is not there; `resets`, where a person has moved it, says how often.
 //!
 //! Invariants: a writer moves the cursor only up, only as long as nobody has reset it since it was opened, and only after
-//! every row below it is acknowledged by a majority, journaled; the first write of an `_id` wins. So rows may be written
+//! every row below it is acknowledged by a majority, journaled; the first insert of an `_id` wins. So rows may be inserted
 //! in any order, by any number of writers, and again: no writer needs to be fenced. It is sound because a row's values
 //! are fixed by the generation that owns its offset. A row that MongoDB refuses is a reject, durable before the cursor
 //! passes it.
@@ -16,6 +17,7 @@ mod document;
 mod error;
 mod find;
 mod judge;
+mod keyed;
 mod ledger;
 mod scan;
 
@@ -23,7 +25,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::Array as _;
 use futures::future::try_join_all;
+use mongodb::bson::raw::cstr;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, ReadConcern, WriteConcern};
@@ -36,7 +40,8 @@ use super::refusals::{Epochs, Refusals};
 use super::{Context, Of, Outbound, Positions, Start, Starts, Written, begins, moves, within};
 use crate::batch::{Refused, Reject};
 use crate::error::{Error, Result};
-use crate::plan::MongodbPlan;
+use crate::json::encode::Cells;
+use crate::plan::{DocumentWrite, MongodbPlan};
 use crate::rejects;
 
 const POSITIONS: &str = "_millrace_positions";
@@ -113,26 +118,39 @@ impl Writer {
     async fn insert(&mut self, store: &Store, outbound: &Outbound) -> Result<(Written, Vec<Refused>)> {
         let batch = &outbound.batch;
         let encoder = self.encoder.batch(&batch.columns)?;
+        let write = &self.plan.write;
+        let keys = write.key().map(|column| Cells::named(&batch.columns, column)).transpose()?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let (mut chunk, mut written, mut refused) = (Chunk::default(), Written::default(), Vec::new());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
             if self.positions.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
-            let id = self.context.row_id(partition, offset, index);
+            let position = self.context.row_id(partition, offset, index);
+            let id = match &keys {
+                None => position.clone(),
+                Some(Cells::Text(keys)) if keys.is_valid(row) => keys.value(row).to_owned(),
+                Some(_) => {
+                    refused.push(no_key(row, write));
+                    continue;
+                }
+            };
             let mut document = encoder.row(&id, row);
+            if let DocumentWrite::Key(_) = write {
+                document.append(cstr!("_millrace"), &*position);
+            }
             if let Some(smaller) = smaller.as_ref().filter(|_| is_too_large(&document)) {
                 document = smaller.row(&id, row);
             }
             match is_too_large(&document) {
                 true => refused.push(too_large(row, &document)),
-                false => chunk.push(document, id, row),
+                false => chunk.push(document, id, row, (partition, offset, index)),
             }
             if chunk.is_full() {
-                written += store.insert(&mut chunk, &mut refused).await?;
+                written += store.write(&self.context, write, &mut chunk, &mut refused).await?;
             }
         }
-        written += store.insert(&mut chunk, &mut refused).await?;
+        written += store.write(&self.context, write, &mut chunk, &mut refused).await?;
         Ok((written, refused))
     }
 
@@ -159,10 +177,10 @@ fn too_large(row: usize, document: &RawDocumentBuf) -> Refused {
 impl super::Writer for Writer {
     async fn open(&mut self, starts: &Starts) -> Result<Positions> {
         let store = Store::connect(&self.context, &self.plan).await?;
-        let context = &self.context;
+        let (context, write) = (&self.context, &self.plan.write);
         let opened = starts.iter().map(|(&partition, &start)| {
             let store = &store;
-            async move { Ok::<_, Error>((partition, store.position(context, partition, start).await?)) }
+            async move { Ok::<_, Error>((partition, store.position(context, write, partition, start).await?)) }
         });
         for (partition, Stand { next, resets }) in try_join_all(opened).await? {
             self.positions.insert(partition, next);
@@ -192,22 +210,36 @@ fn cursor_id(context: &Context, partition: i32) -> String {
     format!("{}/{}/{}/{partition}", context.pipeline, context.sink, context.log.topic)
 }
 
-/// Documents of one insert.
+fn no_key(row: usize, write: &DocumentWrite) -> Refused {
+    let column = write.key().unwrap_or_default();
+    Refused { row, code: judge::NO_KEY, reason: format!("`{column}` is null, and it is to be the document's `_id`") }
+}
+
+/// Documents of one command.
 #[derive(Default)]
 struct Chunk {
     documents: Vec<RawDocumentBuf>,
     ids: Vec<String>,
+    /// Partition, offset and index of the rows.
+    positions: Vec<(i32, i64, u32)>,
     /// Their indices in the batch.
     rows: Vec<usize>,
     bytes: usize,
 }
 
 impl Chunk {
-    fn push(&mut self, document: RawDocumentBuf, id: String, row: usize) {
+    fn push(&mut self, document: RawDocumentBuf, id: String, row: usize, position: (i32, i64, u32)) {
         self.bytes += document.as_bytes().len();
         self.documents.push(document);
         self.ids.push(id);
         self.rows.push(row);
+        self.positions.push(position);
+    }
+
+    /// As text.
+    fn position(&self, context: &Context, at: usize) -> String {
+        let (partition, offset, index) = self.positions[at];
+        context.row_id(partition, offset, index)
     }
 
     fn without(&self, bad: &[Refused]) -> Written {
@@ -260,14 +292,14 @@ impl Store {
     }
 
     /// The partition's position; `start` where the sink never held anything of it.
-    async fn position(&self, context: &Context, partition: i32, start: Start) -> Result<Stand> {
+    async fn position(&self, context: &Context, write: &DocumentWrite, partition: i32, start: Start) -> Result<Stand> {
         let id = cursor_id(context, partition);
         if let Some(cursor) = self.cursor(&id).await? {
             return self.checked(context, &cursor);
         }
         let place = format!("the position {id:?} in {}", self.cursors_name());
         let start = start.anew(&context.sink, partition, place)?;
-        let rows = self.rows_without_cursor(context, partition, &id).await?;
+        let rows = self.rows_without_cursor(context, write, partition, &id).await?;
         // another writer may have set it up, and written, since it was looked for
         match (rows, self.cursor(&id).await?) {
             (_, Some(cursor)) => return self.checked(context, &cursor),
@@ -324,19 +356,22 @@ impl Store {
     }
 
     /// Why a partition without a cursor is not simply a new one.
-    async fn rows_without_cursor(&self, context: &Context, partition: i32, id: &str) -> Result<Option<Error>> {
-        let prefix = context.rows_prefix(partition);
-        // '0' is the character after '/'
-        let end = format!("{}0", &prefix[..prefix.len() - 1]);
+    async fn rows_without_cursor(
+        &self,
+        context: &Context,
+        write: &DocumentWrite,
+        partition: i32,
+        id: &str,
+    ) -> Result<Option<Error>> {
         let rows = self.rows.clone_with_type::<Document>();
         let what = || format!("looking for rows of partition {partition} in {}", self.rows.namespace());
-        let range = doc! { "_id": { "$gte": &prefix, "$lt": end } };
-        let row = self.call(what, rows.find_one(range).projection(doc! { "_id": 1 })).await?;
+        let ours = rows_of(context, write, partition);
+        let row = self.call(what, rows.find_one(ours.clone()).projection(doc! { "_id": 1 })).await?;
         Ok(row.map(|row| {
             Error::stop(format!(
                 "{} holds rows of this pipeline ({}), but {} has no position {id:?}. If it was deleted, give it the first \
                  offset that is not there again: `millrace positions reset FILE --sink {} --to {partition}:OFFSET`; to \
-                 begin anew, delete the documents whose `_id` begins with {prefix:?}",
+                 begin anew, delete the documents that it wrote of the partition: {ours}",
                 self.rows.namespace(),
                 row.get("_id").map(ToString::to_string).unwrap_or_default(),
                 self.cursors_name(),
@@ -346,19 +381,29 @@ impl Store {
     }
 
     /// Empties the chunk: what of it is there, and into `refused`, which of its rows are bad.
-    async fn insert(&self, chunk: &mut Chunk, refused: &mut Vec<Refused>) -> Result<Written> {
+    async fn write(
+        &self,
+        context: &Context,
+        write: &DocumentWrite,
+        chunk: &mut Chunk,
+        refused: &mut Vec<Refused>,
+    ) -> Result<Written> {
         let chunk = std::mem::take(chunk);
         if chunk.documents.is_empty() {
             return Ok(Written::default());
         }
-        let bad = self.send(&chunk).await?;
+        let bad = match write {
+            DocumentWrite::Insert => self.insert(&chunk).await?,
+            DocumentWrite::Key(_) => self.write_first(context, &chunk).await?,
+            DocumentWrite::Replace(_) => self.write_last(context, &chunk).await?,
+        };
         let written = chunk.without(&bad);
         refused.extend(bad);
         Ok(written)
     }
 
     /// Answers which of the rows are bad.
-    async fn send(&self, chunk: &Chunk) -> Result<Vec<Refused>> {
+    async fn insert(&self, chunk: &Chunk) -> Result<Vec<Refused>> {
         let what = || format!("inserting {} rows into {}", chunk.ids.len(), self.rows_name());
         let insert = self.rows.insert_many(&chunk.documents).ordered(false);
         let Err(error) = within(self.timeout, what, insert).await? else { return Ok(Vec::new()) };
@@ -400,6 +445,20 @@ impl Store {
 
     fn cursors_name(&self) -> String {
         format!("{} at {}", self.cursors.namespace(), self.address)
+    }
+}
+
+/// All documents of one partition's rows.
+fn rows_of(context: &Context, write: &DocumentWrite, partition: i32) -> Document {
+    let prefix = context.rows_prefix(partition);
+    // '0' is the character after '/'
+    let texts = doc! { "$gte": &prefix, "$lt": format!("{}0", prefix.trim_end_matches('/')) };
+    match write {
+        DocumentWrite::Insert => doc! { "_id": texts },
+        DocumentWrite::Key(_) => doc! { keyed::FIELD: texts },
+        DocumentWrite::Replace(_) => {
+            doc! { format!("{}.{}", keyed::FIELD, keyed::partition_name(context, partition)): { "$exists": true } }
+        }
     }
 }
 

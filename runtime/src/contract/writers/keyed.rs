@@ -1,0 +1,146 @@
+//! Documents of a key: which row of several stays, in whatever order and however often they are written.
+
+use std::sync::Arc;
+
+use super::super::logs::kafka::Kafka;
+use super::super::rows::{Row, batch_of, span};
+use super::mongodb::Database;
+use super::refusals::Refusing;
+use super::rejects::{InTopic, Rejects};
+use super::{Medium, starts_at};
+use crate::plan::DocumentWrite;
+use crate::sink::{Outbound, Writer as _};
+
+/// How rows become documents.
+pub trait Write: Send + Sync + 'static {
+    fn write() -> DocumentWrite;
+}
+
+pub struct Insert;
+/// By a key that each row has alone.
+pub struct Key;
+pub struct Replace;
+/// By a key that rows share.
+pub struct SharedKey;
+pub struct SharedReplace;
+
+impl Write for Insert {
+    fn write() -> DocumentWrite {
+        DocumentWrite::Insert
+    }
+}
+
+impl Write for Key {
+    fn write() -> DocumentWrite {
+        DocumentWrite::Key("key".into())
+    }
+}
+
+impl Write for Replace {
+    fn write() -> DocumentWrite {
+        DocumentWrite::Replace("key".into())
+    }
+}
+
+impl Write for SharedKey {
+    fn write() -> DocumentWrite {
+        DocumentWrite::Key("text".into())
+    }
+}
+
+impl Write for SharedReplace {
+    fn write() -> DocumentWrite {
+        DocumentWrite::Replace("text".into())
+    }
+}
+
+/// Offsets from `from` on, a row each, with these keys.
+fn keyed(partition: i32, from: i64, keys: &[&str]) -> Arc<Outbound> {
+    let row = |(offset, key): (i64, &&str)| Row { partition, offset, index: 0, text: (*key).to_owned() };
+    let rows: Vec<_> = (from..).zip(keys).map(row).collect();
+    batch_of(vec![span(partition, from..from + keys.len() as i64)], &rows)
+}
+
+/// Key, partition and offset of each document.
+async fn stored<M: Medium>(medium: &M) -> Vec<(String, i32, i64)> {
+    let mut rows: Vec<_> =
+        medium.published().await.into_iter().map(|row| (row.text, row.partition, row.offset)).collect();
+    rows.sort();
+    rows
+}
+
+fn documents(expected: &[(&str, i32, i64)]) -> Vec<(String, i32, i64)> {
+    expected.iter().map(|(key, partition, offset)| ((*key).to_owned(), *partition, *offset)).collect()
+}
+
+/// Every order of two writers' steps, one of them a zombie that writes the same rows from the beginning again.
+fn orders() -> Vec<Vec<bool>> {
+    (0..1_u32 << 6)
+        .filter(|order| order.count_ones() == 3)
+        .map(|order| (0..6).map(|n| order & 1 << n != 0).collect())
+        .collect()
+}
+
+const STEPS: [&[&str]; 3] = [&["a", "b", "a"], &["$b", "a", "c"], &["b", "c", "a"]];
+
+async fn whatever_the_order<M: Refusing>(expected: &[(&str, i32, i64)], refused: &[i64]) {
+    for order in orders() {
+        let medium = M::fresh().await;
+        let rejects = InTopic::<Kafka>::fresh().await;
+        let mut writers = Vec::new();
+        for _ in 0..2 {
+            let (context, refusals) = rejects.refusals(medium.context());
+            let mut writer = medium.refusing(context, refusals).unwrap();
+            writer.open(&starts_at([(0, 0)])).await.unwrap();
+            writers.push((writer, 0));
+        }
+        for which in &order {
+            let (writer, step) = &mut writers[usize::from(*which)];
+            // a zombie's rejects may be fenced; what it wrote of rows stays what it is
+            drop(writer.write(keyed(0, *step as i64 * 3, STEPS[*step])).await);
+            *step += 1;
+        }
+        // whoever comes last goes on from the position
+        let (context, refusals) = rejects.refusals(medium.context());
+        let mut writer = medium.refusing(context, refusals).unwrap();
+        let position = writer.open(&starts_at([(0, 0)])).await.unwrap()[&0];
+        for (step, keys) in STEPS.iter().enumerate().skip(position as usize / 3) {
+            writer.write(keyed(0, step as i64 * 3, keys)).await.unwrap();
+        }
+        assert_eq!(stored(&medium).await, documents(expected), "{order:?}");
+        let mut said: Vec<_> = rejects.records().await.iter().map(|it| it["offset"].as_i64().unwrap()).collect();
+        said.sort_unstable();
+        assert_eq!(said, refused, "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_row_of_a_key_stays_and_the_others_are_rejects_once() {
+    let first = [("$b", 0, 3), ("a", 0, 0), ("b", 0, 1), ("c", 0, 5)];
+    whatever_the_order::<Database<SharedKey>>(&first, &[2, 4, 6, 7, 8]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_row_of_a_key_stays() {
+    let last = [("$b", 0, 3), ("a", 0, 8), ("b", 0, 6), ("c", 0, 7)];
+    whatever_the_order::<Database<SharedReplace>>(&last, &[]).await;
+}
+
+/// What a zombie of one partition still has to say does not undo what another partition said after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_row_of_one_partition_does_not_bring_a_key_back() {
+    let medium = Database::<SharedReplace>::fresh().await;
+    let both = starts_at([(0, 0), (1, 0)]);
+    let mut zombie = medium.writer(medium.context().clone()).unwrap();
+    zombie.open(&both).await.unwrap();
+    let mut writer = medium.writer(medium.context().clone()).unwrap();
+    writer.open(&both).await.unwrap();
+    writer.write(keyed(0, 0, &["a"])).await.unwrap();
+    writer.write(keyed(1, 0, &["a"])).await.unwrap();
+    zombie.write(keyed(0, 0, &["a"])).await.unwrap();
+    assert_eq!(stored(&medium).await, documents(&[("a", 1, 0)]));
+    // a newer one of it does
+    writer.write(keyed(0, 1, &["a"])).await.unwrap();
+    zombie.write(keyed(1, 0, &["a"])).await.unwrap();
+    assert_eq!(stored(&medium).await, documents(&[("a", 0, 1)]));
+}

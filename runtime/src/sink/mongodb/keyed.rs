@@ -1,0 +1,187 @@
+//! Documents that are known by a key of the user's: `write = "key"` and `write = "replace"`.
+//!
+//! The field `_millrace` says of which row a document is. Of `"key"` it is the row's position, as text. Of `"replace"`
+//! it has a field for each partition that the key came from, with the position of its last row in it: one key may come
+//! from several partitions, each at a pace of its own.
+//!
+//! Invariants: of `"key"`, rows are sent in the order of the log, one after another, and a stored document never
+//! changes: so the first row of a key in a partition stays, whoever writes it, and a row is refused only by a document
+//! that says it is of another row. Of `"replace"`, a row takes effect only where the document's position of that very
+//! partition is lower: what comes late, or again, changes nothing.
+
+use std::collections::HashMap;
+
+use futures::stream::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::ErrorKind;
+
+use super::judge::{reason, reject_code};
+use super::{Chunk, DUPLICATE_KEY, Store, error, within};
+use crate::batch::Refused;
+use crate::error::{Error, Result};
+use crate::sink::Context;
+
+pub const FIELD: &str = "_millrace";
+/// Times that the same rows are sent while others write the same keys.
+const TRIES_MAX: usize = 10;
+
+/// What a partition is called in a document: no dot may be in a field's name.
+pub fn partition_name(context: &Context, partition: i32) -> String {
+    context.rows_prefix(partition).trim_end_matches('/').replace('.', "%2E")
+}
+
+/// A row's place in its partition; as texts these sort as the rows do.
+pub fn place(offset: i64, index: u32) -> String {
+    format!("{offset:019}/{index:010}")
+}
+
+impl Store {
+    /// `write = "key"`: answers which of the rows are bad.
+    pub(super) async fn write_first(&self, context: &Context, chunk: &Chunk) -> Result<Vec<Refused>> {
+        let (mut left, mut bad): (Vec<usize>, _) = ((0..chunk.rows.len()).collect(), Vec::new());
+        while !left.is_empty() {
+            let what = || format!("inserting {} rows into {}", left.len(), self.rows_name());
+            let insert = self.rows.insert_many(left.iter().map(|&at| &chunk.documents[at])).ordered(true);
+            let Err(error) = within(self.timeout, what, insert).await? else { break };
+            let failure = match &*error.kind {
+                ErrorKind::InsertMany(failures) if failures.write_concern_error.is_none() => {
+                    failures.write_errors.iter().flatten().next()
+                }
+                _ => None,
+            };
+            let Some(failure) = failure else { return Err(error::of(what(), error)) };
+            // those before it are there; those behind it were not tried
+            left.drain(..failure.index);
+            let failed = left[0];
+            let Some(code) = reject_code(failure.code) else {
+                let what = format!("inserting row {} into {}", chunk.position(context, failed), self.rows_name());
+                return Err(error::of_write(what, failure.code, &failure.message));
+            };
+            let there = if failure.code == DUPLICATE_KEY { self.marks(chunk, &left).await? } else { HashMap::new() };
+            if !there.contains_key(chunk.ids[failed].as_str()) {
+                bad.push(Refused { row: chunk.rows[failed], code, reason: reason(&failure.message, &failure.details) });
+                left.remove(0);
+            }
+            left.retain(|&at| {
+                let Some(mark) = there.get(chunk.ids[at].as_str()) else { return true };
+                let ours = chunk.position(context, at);
+                if mark.as_str() != Some(&*ours) {
+                    bad.push(Refused {
+                        row: chunk.rows[at],
+                        code: "duplicate_key",
+                        reason: taken(&chunk.ids[at], mark),
+                    });
+                }
+                false
+            });
+        }
+        Ok(bad)
+    }
+
+    /// `write = "replace"`: answers which of the rows are bad.
+    pub(super) async fn write_last(&self, context: &Context, chunk: &Chunk) -> Result<Vec<Refused>> {
+        let (mut left, mut bad): (Vec<usize>, _) = ((0..chunk.rows.len()).collect(), Vec::new());
+        for _ in 0..TRIES_MAX {
+            let failures = self.replace(context, chunk, &left).await?;
+            if failures.is_empty() {
+                return Ok(bad);
+            }
+            // an upsert whose condition does not hold fails as one that was overtaken by another does
+            let failed: Vec<_> = failures.iter().map(|failure| left[failure.index]).collect();
+            let there = self.marks(chunk, &failed).await?;
+            let mut again = Vec::new();
+            for (failure, at) in failures.iter().zip(failed) {
+                let (partition, offset, index) = chunk.positions[at];
+                let Some(code) = reject_code(failure.code) else {
+                    let what = format!("replacing row {} in {}", chunk.position(context, at), self.rows_name());
+                    return Err(error::of_write(what, failure.code, &failure.message));
+                };
+                match there.get(chunk.ids[at].as_str()).filter(|_| failure.code == DUPLICATE_KEY) {
+                    None => bad.push(Refused { row: chunk.rows[at], code, reason: reason(&failure.message, &None) }),
+                    Some(mark) => {
+                        let stands = mark.as_document().and_then(|mark| mark.get(partition_name(context, partition)));
+                        if stands.and_then(Bson::as_str).is_none_or(|stands| stands < place(offset, index).as_str()) {
+                            again.push(at);
+                        }
+                    }
+                }
+            }
+            if again.is_empty() {
+                return Ok(bad);
+            }
+            left = again;
+        }
+        Err(Error::retry(format!(
+            "others write the keys of {} rows of {} at the same time",
+            left.len(),
+            self.rows_name()
+        )))
+    }
+
+    async fn replace(&self, context: &Context, chunk: &Chunk, rows: &[usize]) -> Result<Vec<Failure>> {
+        let updates: Vec<Document> = rows.iter().map(|&at| statement(context, chunk, at)).collect::<Result<_>>()?;
+        let what = || format!("replacing {} rows in {}", rows.len(), self.rows_name());
+        let namespace = self.rows.namespace();
+        let database = self.rows.client().database(&namespace.db);
+        let concern = doc! { "w": "majority", "j": true };
+        let command = doc! { "update": namespace.coll, "updates": updates, "ordered": false, "writeConcern": concern };
+        let answer = self.call(what, database.run_command(command)).await?;
+        if let Some(concern) = answer.get("writeConcernError") {
+            return Err(Error::retry(format!("{} failed: {concern}", what())));
+        }
+        let failures = answer.get_array("writeErrors").ok().into_iter().flatten();
+        failures
+            .map(|failure| Failure::read(failure).ok_or_else(|| Error::retry(format!("{}: {failure}", what()))))
+            .collect()
+    }
+
+    /// What the documents of these rows' keys say of which row they are; of those that are there.
+    async fn marks(&self, chunk: &Chunk, rows: &[usize]) -> Result<HashMap<String, Bson>> {
+        let ids: Vec<&str> = rows.iter().map(|&at| chunk.ids[at].as_str()).collect();
+        let what = || format!("looking for {} rows in {}", ids.len(), self.rows_name());
+        let documents = self.rows.clone_with_type::<Document>();
+        let find = documents.find(doc! { "_id": { "$in": &ids } }).projection(doc! { FIELD: 1 });
+        let found: Vec<Document> = self.call(what, async { find.await?.try_collect().await }).await?;
+        let mark = |mut document: Document| {
+            let mark = document.remove(FIELD).unwrap_or(Bson::Null);
+            Some((document.get_str("_id").ok()?.to_owned(), mark))
+        };
+        Ok(found.into_iter().filter_map(mark).collect())
+    }
+}
+
+/// One of a command's statements that failed.
+struct Failure {
+    index: usize,
+    code: i32,
+    message: String,
+}
+
+impl Failure {
+    fn read(failure: &Bson) -> Option<Failure> {
+        let failure = failure.as_document()?;
+        let index = usize::try_from(failure.get_i32("index").ok()?).ok()?;
+        let message = failure.get_str("errmsg").unwrap_or_default().to_owned();
+        Some(Failure { index, code: failure.get_i32("code").ok()?, message })
+    }
+}
+
+/// Replaces the document, but for what it says of other partitions, where this partition's row in it is an older one.
+fn statement(context: &Context, chunk: &Chunk, at: usize) -> Result<Document> {
+    let (partition, offset, index) = chunk.positions[at];
+    let (name, place) = (partition_name(context, partition), place(offset, index));
+    let field = format!("{FIELD}.{name}");
+    let document = Document::try_from(&*chunk.documents[at]);
+    let document = document.map_err(|cause| Error::stop("a row as a document").caused_by(cause))?;
+    // literals: a text may begin with a dollar
+    let marks = doc! { "$mergeObjects": [format!("${FIELD}"), { name: { "$literal": &place } }] };
+    let whole = doc! { "$mergeObjects": [{ "$literal": document }, { FIELD: marks }] };
+    let is_older = doc! { "$or": [{ &field: { "$exists": false } }, { &field: { "$lt": &place } }] };
+    let filter = doc! { "_id": &chunk.ids[at], "$and": [is_older] };
+    Ok(doc! { "q": filter, "u": [{ "$replaceWith": whole }], "upsert": true })
+}
+
+fn taken(key: &str, mark: &Bson) -> String {
+    let of = mark.as_str().map_or_else(|| "which is none of this pipeline's".to_owned(), |row| format!("of row {row}"));
+    format!("a document with the key {key:?} is there, {of}")
+}
