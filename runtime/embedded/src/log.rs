@@ -158,6 +158,20 @@ impl Folder {
         rows.collect::<Result<_, _>>().map_err(failed())
     }
 
+    /// Documents of a collection that have this in their text, with their ids: each of the collection is looked at.
+    pub fn documents_with(&self, collection: &str, text: &str, rows_max: usize) -> Result<Vec<(String, String)>> {
+        let failed = || self.failed("reading documents");
+        let mut select = self
+            .connection
+            .prepare_cached(
+                "SELECT id, document FROM documents WHERE collection = ? AND instr(document, ?) > 0 ORDER BY id LIMIT ?",
+            )
+            .map_err(failed())?;
+        let found = params![collection, text, rows_max as i64];
+        let rows = select.query_map(found, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
+        rows.collect::<Result<_, _>>().map_err(failed())
+    }
+
     /// Documents of a collection with their ids, in the order of these.
     pub fn documents(&self, collection: &str) -> Result<Vec<(String, String)>> {
         let failed = || self.failed("reading documents");

@@ -3,7 +3,7 @@
 //! Invariant: a position moves only from where its writer says that it stands, in the transaction of the rows that it
 //! is about; so a writer that was overtaken commits nothing.
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
@@ -153,6 +153,22 @@ impl<'a> Transaction<'a> {
     }
 
     /// A stored document never changes: the first one of an id stays.
+    /// In the place of one that has its id.
+    pub fn replace_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
+        self.inner
+            .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)")
+            .and_then(|mut insert| insert.execute(params![collection, id, json]))
+            .map(drop)
+            .map_err(self.folder.failed("writing documents"))
+    }
+
+    pub fn document(&self, collection: &str, id: &str) -> Result<Option<String>> {
+        self.inner
+            .prepare_cached("SELECT document FROM documents WHERE collection = ? AND id = ?")
+            .and_then(|mut select| select.query_row(params![collection, id], |row| row.get(0)).optional())
+            .map_err(self.folder.failed("reading documents"))
+    }
+
     pub fn insert_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
         self.inner
             .prepare_cached("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)")
@@ -161,8 +177,9 @@ impl<'a> Transaction<'a> {
             .map_err(self.folder.failed("writing documents"))
     }
 
-    pub fn has_document_with_prefix(&self, collection: &str, prefix: &str) -> Result<bool> {
-        self.folder.has_document_with_prefix(collection, prefix)
+    /// As it is in this transaction, for reading.
+    pub fn folder(&self) -> &Folder {
+        self.folder
     }
 }
 

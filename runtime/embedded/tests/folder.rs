@@ -105,8 +105,8 @@ fn the_first_document_of_an_id_stays() {
     let mut transaction = folder.begin().unwrap();
     transaction.insert_document("c", "p/1", r#"{"UUID":"x"}"#).unwrap();
     transaction.insert_document("c", "p/1", r#"{"UUID":"y"}"#).unwrap();
-    assert!(transaction.has_document_with_prefix("c", "p/").unwrap());
-    assert!(!transaction.has_document_with_prefix("c", "q/").unwrap());
+    assert!(transaction.folder().has_document_with_prefix("c", "p/").unwrap());
+    assert!(!transaction.folder().has_document_with_prefix("c", "q/").unwrap());
     transaction.commit().unwrap();
     assert_eq!(folder.find_document("c", "UUID", "x").unwrap().as_deref(), Some(r#"{"UUID":"x"}"#));
     assert_eq!(folder.find_document("c", "UUID", "y").unwrap(), None);

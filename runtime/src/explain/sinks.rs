@@ -143,10 +143,10 @@ impl Look<'_> {
     ) -> Result<Found> {
         let at = (self.message.partition, self.message.offset);
         match (kind, self.ground) {
-            (SinkKind::Mongodb(plan), Ground::Services) => handle.block_on(mongodb::find(context, plan, at.0, at.1)),
+            (SinkKind::Mongodb(plan), Ground::Services) => handle.block_on(mongodb::find(context, plan, at)),
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
                 let collection = format!("{}.{}", plan.database, plan.collection);
-                embedded::find(context, folder, &collection, at.0, at.1)
+                embedded::find(context, folder, &collection, &plan.write, at)
             }
             (SinkKind::Hdfs(plan), Ground::Services) => {
                 let files = hdfs::NameNode::new(plan, context.timeout)?;

@@ -81,7 +81,12 @@ impl AnyLedger {
             }
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
                 let collection = format!("{}.{}", plan.database, plan.collection);
-                Some(AnyLedger::Documents(Box::new(embedded::Ledger::new(context, folder, collection)?)))
+                Some(AnyLedger::Documents(Box::new(embedded::Ledger::new(
+                    context,
+                    folder,
+                    collection,
+                    plan.write.clone(),
+                )?)))
             }
             (SinkKind::Hdfs(plan), Ground::Embedded(folder)) => {
                 Some(AnyLedger::Directory(Box::new(hdfs::Ledger::in_folder(context, plan, folder.join("hdfs"))?)))

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod hdfs;
 pub mod kafka;
 pub mod ledger;
+pub(crate) mod mark;
 pub mod mongodb;
 pub mod refusals;
 pub mod topic;

@@ -1,11 +1,13 @@
-//! A collection of an embedded folder.
+//! A collection of an embedded folder, however rows become documents.
 
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use millrace_embedded::Folder;
 
 use super::super::rows::Row;
 use super::super::{fresh_folder, impossible_folder};
+use super::keyed::Write;
 use super::refusals::Refusing;
 use super::{Context, Medium, Unreachable, context};
 use crate::error::Result;
@@ -15,19 +17,20 @@ use crate::sink::refusals::{Nowhere, Refusals};
 
 const COLLECTION: &str = "database.collection";
 
-pub struct Documents {
+pub struct Documents<W> {
     context: Context,
     folder: PathBuf,
+    write: PhantomData<W>,
 }
 
-impl Medium for Documents {
+impl<W: Write> Medium for Documents<W> {
     type Writer = Writer;
 
     /// As on MongoDB.
     const TEXT_BYTES_REFUSED: Option<usize> = Some(17 << 20);
 
-    async fn fresh() -> Documents {
-        Documents { context: context(), folder: fresh_folder() }
+    async fn fresh() -> Documents<W> {
+        Documents { context: context(), folder: fresh_folder(), write: PhantomData }
     }
 
     fn context(&self) -> &Context {
@@ -46,20 +49,20 @@ impl Medium for Documents {
     fn unreachable() -> Vec<Unreachable<Writer>> {
         let folder = impossible_folder();
         let address = folder.display().to_string();
-        let writer = Writer::new(context(), folder, COLLECTION.into(), Box::new(Nowhere));
+        let writer = Writer::new(context(), folder, COLLECTION.into(), W::write(), Box::new(Nowhere));
         vec![Unreachable { writer, address, _by: Box::new(()) }]
     }
 }
 
-impl Refusing for Documents {
+impl<W: Write> Refusing for Documents<W> {
     const CODE: &str = "document_too_large";
 
-    async fn ruled() -> Documents {
+    async fn ruled() -> Documents<W> {
         Documents::fresh().await
     }
 
     fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
-        Ok(Writer::new(context, self.folder.clone(), COLLECTION.into(), refusals))
+        Ok(Writer::new(context, self.folder.clone(), COLLECTION.into(), W::write(), refusals))
     }
 
     fn bad() -> String {
@@ -67,6 +70,6 @@ impl Refusing for Documents {
     }
 
     fn ledger(&self, context: Context) -> impl Ledger {
-        embedded::Ledger::new(context, &self.folder, COLLECTION.into()).unwrap()
+        embedded::Ledger::new(context, &self.folder, COLLECTION.into(), W::write()).unwrap()
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::logs::embedded::Embedded;
 use super::super::logs::kafka::Kafka;
 use super::super::rows::{Row, batch_of, span};
+use super::embedded::Documents;
 use super::mongodb::Database;
 use super::refusals::Refusing;
 use super::rejects::{InTopic, Rejects};
@@ -81,12 +83,16 @@ fn orders() -> Vec<Vec<bool>> {
         .collect()
 }
 
+const FIRST: [(&str, i32, i64); 4] = [("$b", 0, 3), ("a", 0, 0), ("b", 0, 1), ("c", 0, 5)];
+/// The others.
+const TWICE: [i64; 5] = [2, 4, 6, 7, 8];
+const LAST: [(&str, i32, i64); 4] = [("$b", 0, 3), ("a", 0, 8), ("b", 0, 6), ("c", 0, 7)];
 const STEPS: [&[&str]; 3] = [&["a", "b", "a"], &["$b", "a", "c"], &["b", "c", "a"]];
 
-async fn whatever_the_order<M: Refusing>(expected: &[(&str, i32, i64)], refused: &[i64]) {
+async fn whatever_the_order<M: Refusing, R: Rejects>(expected: &[(&str, i32, i64)], refused: &[i64]) {
     for order in orders() {
         let medium = M::fresh().await;
-        let rejects = InTopic::<Kafka>::fresh().await;
+        let rejects = R::fresh().await;
         let mut writers = Vec::new();
         for _ in 0..2 {
             let (context, refusals) = rejects.refusals(medium.context());
@@ -116,14 +122,22 @@ async fn whatever_the_order<M: Refusing>(expected: &[(&str, i32, i64)], refused:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_row_of_a_key_stays_and_the_others_are_rejects_once() {
-    let first = [("$b", 0, 3), ("a", 0, 0), ("b", 0, 1), ("c", 0, 5)];
-    whatever_the_order::<Database<SharedKey>>(&first, &[2, 4, 6, 7, 8]).await;
+    whatever_the_order::<Database<SharedKey>, InTopic<Kafka>>(&FIRST, &TWICE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_row_of_a_key_stays() {
-    let last = [("$b", 0, 3), ("a", 0, 8), ("b", 0, 6), ("c", 0, 7)];
-    whatever_the_order::<Database<SharedReplace>>(&last, &[]).await;
+    whatever_the_order::<Database<SharedReplace>, InTopic<Kafka>>(&LAST, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_row_of_a_key_stays_in_a_folder_too() {
+    whatever_the_order::<Documents<SharedKey>, InTopic<Embedded>>(&FIRST, &TWICE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_row_of_a_key_stays_in_a_folder_too() {
+    whatever_the_order::<Documents<SharedReplace>, InTopic<Embedded>>(&LAST, &[]).await;
 }
 
 /// What a zombie of one partition still has to say does not undo what another partition said after it.

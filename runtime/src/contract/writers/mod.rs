@@ -175,7 +175,9 @@ contract! {
     on_mongodb_replacing: mongodb::Database<keyed::Replace>;
     on_hdfs: hdfs::NameNode;
     on_a_local_directory: hdfs::Local;
-    on_embedded_documents: embedded::Documents;
+    on_embedded_documents: embedded::Documents<keyed::Insert>;
+    on_embedded_documents_by_key: embedded::Documents<keyed::Key>;
+    on_embedded_documents_replacing: embedded::Documents<keyed::Replace>;
     on_a_kafka_topic: topic::Topic<crate::contract::logs::kafka::Kafka>;
     on_an_embedded_topic: topic::Topic<crate::contract::logs::embedded::Embedded>;
 }

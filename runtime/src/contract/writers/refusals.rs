@@ -246,7 +246,7 @@ refusals! {
     mongodb_to_a_kafka_topic: mongodb::Database<keyed::Insert>, InTopic<Kafka>;
     mongodb_to_mongodb: mongodb::Database<keyed::Insert>, InMongodb;
     mongodb_to_hdfs: mongodb::Database<keyed::Insert>, InHdfs;
-    documents_to_an_embedded_topic: embedded::Documents, InTopic<Embedded>;
-    documents_to_documents: embedded::Documents, InDocuments;
-    documents_to_a_directory: embedded::Documents, InFolder;
+    documents_to_an_embedded_topic: embedded::Documents<keyed::Insert>, InTopic<Embedded>;
+    documents_to_documents: embedded::Documents<keyed::Insert>, InDocuments;
+    documents_to_a_directory: embedded::Documents<keyed::Insert>, InFolder;
 }

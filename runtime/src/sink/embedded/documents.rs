@@ -1,6 +1,6 @@
 //! Rows as documents of a collection: what an embedded pipeline has in the place of MongoDB.
 //!
-//! A document is the row's JSON; its id is the row's position, as in MongoDB.
+//! A document is the row's JSON; its id is the row's position, or the row's key ([`keyed`](super::keyed)), as in MongoDB.
 //!
 //! Invariant: rows and position are one transaction. Where a row is refused they are two, with its reject made durable in
 //! between: the first write of an id wins, so that rows of a batch that was broken off there may come again.
@@ -11,12 +11,15 @@ use std::sync::Arc;
 
 use millrace_embedded::{Folder, Position, Transaction};
 
+use super::keyed::{self, Put};
 use crate::batch::{Refused, Reject};
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
+use crate::plan::DocumentWrite;
 use crate::rejects::Encoders;
 use crate::sink::blocking::Blocking;
+use crate::sink::mark::{Keys, taken};
 use crate::sink::refusals::{Epochs, Refusals};
 use crate::sink::{Context, Of, Outbound, Positions, Starts, Written, begins, moves};
 
@@ -39,6 +42,7 @@ struct Inner {
     context: Context,
     path: PathBuf,
     collection: String,
+    write: DocumentWrite,
     encoder: Encoder,
     /// What is written of a row that is too large for a document.
     smaller: Option<Encoder>,
@@ -47,10 +51,16 @@ struct Inner {
 
 impl Writer {
     /// `collection`: with its database, as people name it. `refusals`: what becomes of rows that are too large.
-    pub fn new(context: Context, folder: PathBuf, collection: String, refusals: Box<dyn Refusals>) -> Writer {
+    pub fn new(
+        context: Context,
+        folder: PathBuf,
+        collection: String,
+        write: DocumentWrite,
+        refusals: Box<dyn Refusals>,
+    ) -> Writer {
         let (encoder, smaller) =
             (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
-        let inner = Inner { context, path: folder, collection, encoder, smaller, folder: None };
+        let inner = Inner { context, path: folder, collection, write, encoder, smaller, folder: None };
         let (positions, epochs, written) = (Positions::new(), Epochs::new(), Written::default());
         Writer { inner: Blocking::new(inner), refusals, positions, epochs, written }
     }
@@ -103,8 +113,8 @@ impl Inner {
                 None => {
                     let place = format!("the position of `{sink}` on `{}` in {}", log.topic, self.path.display());
                     let start = start.anew(&self.context.sink, partition, place)?;
-                    let prefix = self.context.rows_prefix(partition);
-                    if transaction.has_document_with_prefix(&self.collection, &prefix).map_err(error)? {
+                    let (context, folder) = (&self.context, transaction.folder());
+                    if keyed::holds_rows(folder, context, &self.collection, &self.write, partition)? {
                         return Err(rows_without_position(&self.context, &self.collection, partition));
                     }
                     begins(&self.context.sink, partition, start);
@@ -126,6 +136,7 @@ impl Inner {
     fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<(Written, Vec<Refused>)> {
         let (mut folder, batch) = (self.opened()?, &outbound.batch);
         let rows = self.encoder.batch(&batch.columns)?;
+        let keys = Keys::of(&self.write, &batch.columns)?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let mut transaction = folder.begin().map_err(error)?;
         let (mut json, mut written, mut refused) = (Vec::new(), Written::default(), Vec::new());
@@ -133,6 +144,13 @@ impl Inner {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
+            let id = match keys.id(row, &self.context.row_id(partition, offset, index)) {
+                Ok(id) => id,
+                Err(no_key) => {
+                    refused.push(no_key);
+                    continue;
+                }
+            };
             json.clear();
             rows.row(row, &mut json);
             if let Some(smaller) = smaller.as_ref().filter(|_| json.len() > DOCUMENT_BYTES_MAX) {
@@ -143,10 +161,13 @@ impl Inner {
                 refused.push(too_large(row, json.len()));
                 continue;
             }
-            let text = std::str::from_utf8(&json).map_err(|cause| Error::stop("a row as JSON").caused_by(cause))?;
-            let id = self.context.row_id(partition, offset, index);
-            transaction.insert_document(&self.collection, &id, text).map_err(error)?;
-            written.row(json.len());
+            let (bytes, position) = (json.len(), (partition, offset, index));
+            let (context, collection) = (&self.context, self.collection.as_str());
+            let put = keyed::Row { context, collection, id: &id, position, json: &mut json };
+            match keyed::put(&mut transaction, &self.write, put)? {
+                Put::There => written.row(bytes),
+                Put::Taken(mark) => refused.push(taken(row, &id, mark.as_deref())),
+            }
         }
         // whoever was overtaken writes nothing, wherever the position goes
         self.step(&mut transaction, from, if refused.is_empty() { to } else { from })?;
@@ -211,7 +232,7 @@ pub(super) fn rows_without_position(context: &Context, collection: &str, partiti
     Error::stop(format!(
         "collection `{collection}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone. \
          Give it the first offset that is not there: `millrace positions reset FILE --embedded DIR --sink {} --to \
-         {partition}:OFFSET`; to begin anew, delete the documents whose id begins with {:?}",
+         {partition}:OFFSET`; to begin anew, delete the documents whose id, or `_millrace`, begins with {:?}",
         context.log.topic,
         context.sink,
         context.rows_prefix(partition)

@@ -5,17 +5,23 @@ use std::path::Path;
 use millrace_embedded::Folder;
 
 use super::documents::{checked, position_name};
+use super::keyed;
 use crate::embedded::error;
 use crate::error::{Error, Result};
-use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow};
+use crate::plan::DocumentWrite;
+use crate::sink::{Context, Found, FoundRow};
 
-pub fn find(context: &Context, folder: &Path, collection: &str, partition: i32, offset: i64) -> Result<Found> {
+pub fn find(
+    context: &Context,
+    folder: &Path,
+    collection: &str,
+    write: &DocumentWrite,
+    (partition, offset): (i32, i64),
+) -> Result<Found> {
     let folder = Folder::open(folder).map_err(error)?;
     let position = folder.position(&position_name(context), &context.log.topic, partition).map_err(error)?;
     let stands_at = position.map(|position| checked(context, partition, &position)).transpose()?;
-    // the ids of a message are this one, and this one with `/` and an index; '0' is the character after '/'
-    let id = context.row_id(partition, offset, 0);
-    let found = folder.documents_between(collection, &id, &format!("{id}0"), FOUND_ROWS_MAX).map_err(error)?;
+    let found = keyed::of_message(&folder, context, collection, write, (partition, offset))?;
     let rows = found.into_iter().map(|(id, json)| {
         let row =
             serde_json::from_str(&json).map_err(|cause| Error::stop(format!("document {id}")).caused_by(cause))?;

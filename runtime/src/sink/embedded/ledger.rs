@@ -7,21 +7,23 @@ use std::path::Path;
 
 use millrace_embedded::{Folder, Position};
 
-use super::documents;
+use super::{documents, keyed};
 use crate::embedded::error;
 use crate::error::Result;
+use crate::plan::DocumentWrite;
 use crate::sink::Context;
 use crate::sink::ledger::{Entry, Wrong};
 
 pub struct Ledger {
     context: Context,
     collection: String,
+    write: DocumentWrite,
     folder: Folder,
 }
 
 impl Ledger {
-    pub fn new(context: Context, folder: &Path, collection: String) -> Result<Ledger> {
-        Ok(Ledger { context, collection, folder: Folder::open(folder).map_err(error)? })
+    pub fn new(context: Context, folder: &Path, collection: String, write: DocumentWrite) -> Result<Ledger> {
+        Ok(Ledger { context, collection, write, folder: Folder::open(folder).map_err(error)? })
     }
 
     fn entry(&self, partition: i32) -> Result<Entry> {
@@ -29,8 +31,7 @@ impl Ledger {
         let wrong = |said: crate::error::Error| Some(Wrong { said: said.to_string(), mends: true });
         let sink = documents::position_name(&self.context);
         let Some(position) = self.folder.position(&sink, &log.topic, partition).map_err(error)? else {
-            let prefix = self.context.rows_prefix(partition);
-            let has_rows = self.folder.has_document_with_prefix(&self.collection, &prefix).map_err(error)?;
+            let has_rows = keyed::holds_rows(&self.folder, &self.context, &self.collection, &self.write, partition)?;
             let said = || documents::rows_without_position(&self.context, &self.collection, partition);
             return Ok(Entry { wrong: has_rows.then(said).and_then(wrong), ..Entry::default() });
         };

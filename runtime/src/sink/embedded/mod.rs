@@ -5,6 +5,7 @@
 
 mod documents;
 mod find;
+mod keyed;
 mod ledger;
 mod scan;
 mod transactions;

@@ -3,12 +3,12 @@
 use futures::stream::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
-use super::{Store, cursor_id, keyed};
+use super::{Store, cursor_id};
 use crate::error::{Error, Result};
 use crate::plan::{DocumentWrite, MongodbPlan};
-use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow};
+use crate::sink::{Context, FOUND_ROWS_MAX, Found, FoundRow, mark};
 
-pub async fn find(context: &Context, plan: &MongodbPlan, partition: i32, offset: i64) -> Result<Found> {
+pub async fn find(context: &Context, plan: &MongodbPlan, (partition, offset): (i32, i64)) -> Result<Found> {
     let store = Store::connect(context, plan).await?;
     let stands_at = match store.cursor(&cursor_id(context, partition)).await? {
         Some(cursor) => Some(store.checked(context, &cursor)?.next),
@@ -19,10 +19,10 @@ pub async fn find(context: &Context, plan: &MongodbPlan, partition: i32, offset:
     let texts = doc! { "$gte": &id, "$lt": format!("{id}0") };
     let range = match &plan.write {
         DocumentWrite::Insert => doc! { "_id": texts },
-        DocumentWrite::Key(_) => doc! { keyed::FIELD: texts },
+        DocumentWrite::Key(_) => doc! { mark::FIELD: texts },
         DocumentWrite::Replace(_) => {
-            let field = format!("{}.{}", keyed::FIELD, keyed::partition_name(context, partition));
-            doc! { field: { "$gte": keyed::place(offset, 0), "$lte": keyed::place(offset, u32::MAX) } }
+            let field = format!("{}.{}", mark::FIELD, mark::partition_name(context, partition));
+            doc! { field: { "$gte": mark::place(offset, 0), "$lte": mark::place(offset, u32::MAX) } }
         }
     };
     let rows = store.rows.clone_with_type::<Document>();

@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::words;
 
 pub const TOO_LARGE: &str = "document_too_large";
-pub const NO_KEY: &str = "missing_key";
 const REASON_BYTES_MAX: usize = 1_000;
 
 /// The reject code of a row that the server refuses with this code of its own; None: it says nothing of the row.

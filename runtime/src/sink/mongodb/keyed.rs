@@ -1,8 +1,6 @@
 //! Documents that are known by a key of the user's: `write = "key"` and `write = "replace"`.
 //!
-//! The field `_millrace` says of which row a document is. Of `"key"` it is the row's position, as text. Of `"replace"`
-//! it has a field for each partition that the key came from, with the position of its last row in it: one key may come
-//! from several partitions, each at a pace of its own.
+//! What a document's [`mark`](crate::sink::mark) says decides.
 //!
 //! Invariants: of `"key"`, rows are sent in the order of the log, one after another, and a stored document never
 //! changes: so the first row of a key in a partition stays, whoever writes it, and a row is refused only by a document
@@ -20,20 +18,10 @@ use super::{Chunk, DUPLICATE_KEY, Store, error, within};
 use crate::batch::Refused;
 use crate::error::{Error, Result};
 use crate::sink::Context;
+use crate::sink::mark::{FIELD, partition_name, place, taken};
 
-pub const FIELD: &str = "_millrace";
 /// Times that the same rows are sent while others write the same keys.
 const TRIES_MAX: usize = 10;
-
-/// What a partition is called in a document: no dot may be in a field's name.
-pub fn partition_name(context: &Context, partition: i32) -> String {
-    context.rows_prefix(partition).trim_end_matches('/').replace('.', "%2E")
-}
-
-/// A row's place in its partition; as texts these sort as the rows do.
-pub fn place(offset: i64, index: u32) -> String {
-    format!("{offset:019}/{index:010}")
-}
 
 impl Store {
     /// `write = "key"`: answers which of the rows are bad.
@@ -66,11 +54,7 @@ impl Store {
                 let Some(mark) = there.get(chunk.ids[at].as_str()) else { return true };
                 let ours = chunk.position(context, at);
                 if mark.as_str() != Some(&*ours) {
-                    bad.push(Refused {
-                        row: chunk.rows[at],
-                        code: "duplicate_key",
-                        reason: taken(&chunk.ids[at], mark),
-                    });
+                    bad.push(taken(chunk.rows[at], &chunk.ids[at], mark.as_str()));
                 }
                 false
             });
@@ -179,9 +163,4 @@ fn statement(context: &Context, chunk: &Chunk, at: usize) -> Result<Document> {
     let is_older = doc! { "$or": [{ &field: { "$exists": false } }, { &field: { "$lt": &place } }] };
     let filter = doc! { "_id": &chunk.ids[at], "$and": [is_older] };
     Ok(doc! { "q": filter, "u": [{ "$replaceWith": whole }], "upsert": true })
-}
-
-fn taken(key: &str, mark: &Bson) -> String {
-    let of = mark.as_str().map_or_else(|| "which is none of this pipeline's".to_owned(), |row| format!("of row {row}"));
-    format!("a document with the key {key:?} is there, {of}")
 }

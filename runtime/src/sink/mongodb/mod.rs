@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::Array as _;
 use futures::future::try_join_all;
 use mongodb::bson::raw::cstr;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
@@ -36,11 +35,11 @@ use mongodb::{Client, Collection};
 pub use self::find::find;
 pub use self::ledger::Ledger;
 pub use self::scan::Scan;
+use super::mark::{self, Keys};
 use super::refusals::{Epochs, Refusals};
 use super::{Context, Of, Outbound, Positions, Start, Starts, Written, begins, moves, within};
 use crate::batch::{Refused, Reject};
 use crate::error::{Error, Result};
-use crate::json::encode::Cells;
 use crate::plan::{DocumentWrite, MongodbPlan};
 use crate::rejects;
 
@@ -119,7 +118,7 @@ impl Writer {
         let batch = &outbound.batch;
         let encoder = self.encoder.batch(&batch.columns)?;
         let write = &self.plan.write;
-        let keys = write.key().map(|column| Cells::named(&batch.columns, column)).transpose()?;
+        let keys = Keys::of(write, &batch.columns)?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let (mut chunk, mut written, mut refused) = (Chunk::default(), Written::default(), Vec::new());
         for (row, (partition, offset, index)) in batch.positions().enumerate() {
@@ -127,11 +126,10 @@ impl Writer {
                 continue;
             }
             let position = self.context.row_id(partition, offset, index);
-            let id = match &keys {
-                None => position.clone(),
-                Some(Cells::Text(keys)) if keys.is_valid(row) => keys.value(row).to_owned(),
-                Some(_) => {
-                    refused.push(no_key(row, write));
+            let id = match keys.id(row, &position) {
+                Ok(id) => id,
+                Err(no_key) => {
+                    refused.push(no_key);
                     continue;
                 }
             };
@@ -208,11 +206,6 @@ impl super::Writer for Writer {
 
 fn cursor_id(context: &Context, partition: i32) -> String {
     format!("{}/{}/{}/{partition}", context.pipeline, context.sink, context.log.topic)
-}
-
-fn no_key(row: usize, write: &DocumentWrite) -> Refused {
-    let column = write.key().unwrap_or_default();
-    Refused { row, code: judge::NO_KEY, reason: format!("`{column}` is null, and it is to be the document's `_id`") }
 }
 
 /// Documents of one command.
@@ -455,9 +448,9 @@ fn rows_of(context: &Context, write: &DocumentWrite, partition: i32) -> Document
     let texts = doc! { "$gte": &prefix, "$lt": format!("{}0", prefix.trim_end_matches('/')) };
     match write {
         DocumentWrite::Insert => doc! { "_id": texts },
-        DocumentWrite::Key(_) => doc! { keyed::FIELD: texts },
+        DocumentWrite::Key(_) => doc! { mark::FIELD: texts },
         DocumentWrite::Replace(_) => {
-            doc! { format!("{}.{}", keyed::FIELD, keyed::partition_name(context, partition)): { "$exists": true } }
+            doc! { format!("{}.{}", mark::FIELD, mark::partition_name(context, partition)): { "$exists": true } }
         }
     }
 }
