@@ -163,7 +163,8 @@ fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
     use RDKafkaErrorCode::*;
     match code {
         Some(
-            InvalidArgument
+            BadCompression
+            | InvalidArgument
             | InvalidConfig
             | InvalidGroupId
             | InvalidRecord
@@ -200,11 +201,14 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
 pub fn unread(topic: &str, cause: KafkaError) -> Error {
     let why = match cause.rdkafka_error_code() {
         Some(RDKafkaErrorCode::NotImplemented) => {
-            ": a batch is compressed in a way that this build does not know (it knows gzip, snappy, lz4 and zstd). Write \
-             its messages again otherwise; `millrace positions show` says where the pipeline stands, `millrace positions \
-             reset` takes it past them"
+            ": a batch is compressed or written in a way that this build does not know (it knows gzip, snappy, lz4 and \
+             zstd). Write its messages again otherwise; `millrace positions show` says where the pipeline stands, \
+             `millrace positions reset` takes it past them"
         }
-        Some(RDKafkaErrorCode::BadCompression) => ": a batch is compressed, and cannot be unpacked",
+        Some(RDKafkaErrorCode::BadCompression) => {
+            ": a batch is compressed, and cannot be unpacked. Write its messages again; `millrace positions show` says \
+             where the pipeline stands, `millrace positions reset` takes it past them"
+        }
         _ => "",
     };
     error(format!("reading `{topic}`{why}"), cause)
@@ -282,6 +286,8 @@ mod tests {
     #[test]
     fn what_a_person_must_change_stops_it() {
         let codes = [
+            BadCompression,
+            NotImplemented,
             InvalidConfig,
             InvalidGroupId,
             InvalidRecord,
