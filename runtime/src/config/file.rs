@@ -472,7 +472,8 @@ fn document_write(table: &Table) -> Read<Write> {
     if !table.knows("write") {
         return Ok(Write::Insert);
     }
-    let words: [(_, Option<fn(At<String>) -> Write>); 3] =
+    type Keyed = fn(At<String>) -> Write;
+    let words: [(_, Option<Keyed>); 3] =
         [("insert", None), ("key", Some(Write::Key)), ("replace", Some(Write::Replace))];
     match table.choice("write", &words, None)? {
         Some(keyed) => table.name("key").map(keyed),
