@@ -4,8 +4,9 @@
 //! ratios of one run on one of them are.
 //!
 //! Run it by `./dev bench`. `--rows N` sets the backlog, `--seconds N` how long the paced part takes, `--embedded` leaves
-//! out the services.
+//! out the services, `--apart` measures sinks in trouble, and nothing else.
 
+mod apart;
 mod bare;
 #[allow(dead_code)]
 #[path = "../../tests/it/embedded/bed.rs"]
@@ -25,6 +26,9 @@ mod process;
 #[path = "../../tests/it/flow/rig.rs"]
 mod rig;
 mod services;
+#[allow(dead_code)]
+#[path = "../../tests/it/flow/wire.rs"]
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,10 +43,11 @@ struct Options {
     rows: usize,
     seconds: u64,
     embedded_alone: bool,
+    apart_alone: bool,
 }
 
 fn options() -> Options {
-    let mut options = Options { rows: 300_000, seconds: 20, embedded_alone: false };
+    let mut options = Options { rows: 300_000, seconds: 20, embedded_alone: false, apart_alone: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{word} N"));
@@ -50,6 +55,7 @@ fn options() -> Options {
             "--rows" => options.rows = number() as usize,
             "--seconds" => options.seconds = number(),
             "--embedded" => options.embedded_alone = true,
+            "--apart" => options.apart_alone = true,
             _ => {}
         }
     }
@@ -93,6 +99,9 @@ trait Ground {
 fn main() {
     let options = options();
     println!("{}", figures::machine());
+    if options.apart_alone {
+        return apart::run(options.rows, options.seconds);
+    }
     if !options.embedded_alone {
         run::<Rig>(&options);
     }
