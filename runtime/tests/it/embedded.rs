@@ -13,6 +13,7 @@ use crate::parity;
 use crate::process::PATIENCE;
 
 pub mod bed;
+mod input;
 mod positions;
 
 pub use bed::{Bed, Sent};
