@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::plan::{Plan, SinkKind, SinkPlan};
 
-/// Stages with their reject codes that are counted apart: more than a person reads, for codes are a guest's words.
+/// Of each stage, counted apart: more than a person reads, for codes are a guest's words. Another stage's are its own.
 const REJECT_CODES_MAX: usize = 256;
 /// Of a stage, beyond that.
 const OTHER_CODE: &str = "other";
@@ -250,12 +250,7 @@ impl Status {
 
     /// Answers the code that it is counted by.
     pub fn reject<'c>(&self, stage: &str, code: &'c str) -> &'c str {
-        let rejects = &mut self.lock().rejects;
-        let own = format!("{stage}/{code}");
-        let has_room = rejects.len() < REJECT_CODES_MAX || rejects.contains_key(&own);
-        let (by, code) = if has_room { (own, code) } else { (format!("{stage}/{OTHER_CODE}"), OTHER_CODE) };
-        *rejects.entry(by).or_default() += 1;
-        code
+        count(&mut self.lock().rejects, stage, code)
     }
 
     pub fn rejects(&self) -> BTreeMap<String, u64> {
@@ -288,6 +283,15 @@ impl Report {
     }
 }
 
+fn count<'c>(rejects: &mut BTreeMap<String, u64>, stage: &str, code: &'c str) -> &'c str {
+    let (own, of_stage) = (format!("{stage}/{code}"), format!("{stage}/"));
+    let known = || rejects.range(of_stage.clone()..).take_while(|(key, _)| key.starts_with(&of_stage)).count();
+    let has_room = rejects.contains_key(&own) || known() < REJECT_CODES_MAX;
+    let (by, code) = if has_room { (own, code) } else { (of_stage + OTHER_CODE, OTHER_CODE) };
+    *rejects.entry(by).or_default() += 1;
+    code
+}
+
 /// A position beyond the head's is one that nobody can explain: it is not in step.
 fn behind(heads: &BTreeMap<i32, i64>, positions: &BTreeMap<i32, i64>) -> Option<i64> {
     let of = |(partition, head): (&i32, &i64)| positions.get(partition).map(|position| head - position);
@@ -297,6 +301,22 @@ fn behind(heads: &BTreeMap<i32, i64>, positions: &BTreeMap<i32, i64>) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use super::{BTreeMap, REJECT_CODES_MAX, count};
+
+    #[test]
+    fn codes_beyond_so_many_of_a_stage_are_counted_as_one_and_hide_no_other_stage() {
+        let mut rejects = BTreeMap::new();
+        for n in 0..REJECT_CODES_MAX + 10 {
+            let code = format!("c{n}");
+            let by = count(&mut rejects, "guest", &code);
+            assert_eq!(by, if n < REJECT_CODES_MAX { &code } else { "other" });
+        }
+        assert_eq!(count(&mut rejects, "guest", "c0"), "c0", "one that is known stays itself");
+        assert_eq!(count(&mut rejects, "source", "not_json"), "not_json");
+        assert_eq!(rejects.len(), REJECT_CODES_MAX + 2);
+        assert_eq!((rejects["guest/c0"], rejects["guest/other"], rejects["source/not_json"]), (2, 10, 1));
+    }
+
     #[test]
     fn behind_is_known_only_where_every_position_is() {
         let behind = |heads: &[(i32, i64)], positions: &[(i32, i64)]| {
