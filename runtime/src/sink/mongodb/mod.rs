@@ -140,6 +140,9 @@ impl Writer {
             if let Some(smaller) = smaller.as_ref().filter(|_| is_too_large(&document)) {
                 document = smaller.row(&id, row);
             }
+            if !chunk.has_room_for(&document) {
+                written += store.write(&self.context, write, &mut chunk, &mut refused).await?;
+            }
             match is_too_large(&document) {
                 true => refused.push(too_large(row, &document)),
                 false => chunk.push(document, id, row, (partition, offset, index)),
@@ -243,6 +246,11 @@ impl Chunk {
             }
         }
         written
+    }
+
+    /// A command of several rows stays far below what a server takes of one; a row that is larger goes alone.
+    fn has_room_for(&self, document: &RawDocumentBuf) -> bool {
+        self.bytes + document.as_bytes().len() <= INSERT_BYTES_MAX
     }
 
     fn is_full(&self) -> bool {
