@@ -152,7 +152,6 @@ impl<'a> Transaction<'a> {
             .map_err(self.folder.failed("writing positions"))
     }
 
-    /// A stored document never changes: the first one of an id stays.
     /// In the place of one that has its id.
     pub fn replace_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
         self.inner
@@ -169,6 +168,7 @@ impl<'a> Transaction<'a> {
             .map_err(self.folder.failed("reading documents"))
     }
 
+    /// A stored document never changes: the first one of an id stays.
     pub fn insert_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
         self.inner
             .prepare_cached("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)")
