@@ -10,10 +10,10 @@ use mongodb::{Client, Collection, IndexModel};
 use super::super::logs::kafka::Kafka;
 use super::super::rows::{Row, batch_of, span};
 use super::super::{Nobody, SHORT, setting};
-use super::keyed::{Insert, Write};
+use super::keyed::{Insert, SharedKey, SharedReplace, Write};
 use super::refusals::Refusing;
 use super::rejects::{InTopic, Rejects};
-use super::{Context, Medium, Unreachable, context, published, starts};
+use super::{Context, Medium, Unreachable, context, published, starts, starts_at};
 use crate::error::Result;
 use crate::plan::MongodbPlan;
 use crate::sink::Writer as _;
@@ -132,4 +132,61 @@ async fn each_bad_row_is_found_alone_with_its_code() {
     assert_eq!(said, [(10, "document_refused"), (twice, "duplicate_key"), (501, "document_too_large")]);
     all.retain(|row| ![10, twice, 501].contains(&row.offset));
     assert!(published(&medium, 0).await == all);
+}
+
+/// A row whose document is there, and which another unique index of the owner's cannot take, is bad: it is not sent for
+/// ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_replaces_and_breaks_an_index_is_refused() {
+    let medium = Database::<SharedReplace>::fresh().await;
+    let options = IndexOptions::builder().unique(true).build();
+    let index = IndexModel::builder().keys(doc! { "offset": 1 }).options(options).build();
+    medium.collection().await.create_index(index).await.unwrap();
+    let rejects = InTopic::<Kafka>::fresh().await;
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context, refusals).unwrap();
+    writer.open(&starts_at([(0, 0), (1, 0)])).await.unwrap();
+    let row = |partition, offset, key: &str| Row { partition, offset, index: 0, text: key.to_owned() };
+    let first = [row(0, 0, "a"), row(0, 1, "b")];
+    writer.write(batch_of(vec![span(0, 0..2)], &first)).await.unwrap();
+    let taken = writer.write(batch_of(vec![span(1, 0..1)], &[row(1, 0, "b")])).await.unwrap();
+    assert_eq!(taken.iter().map(|reject| &*reject.code).collect::<Vec<_>>(), ["duplicate_key"]);
+    assert_eq!((writer.durable()[&1], published(&medium, 0).await), (1, first.to_vec()));
+    assert_eq!(published(&medium, 1).await, []);
+}
+
+/// The owner makes a rule after rows were stored that it would refuse, and they come again: they are there, and no rejects.
+async fn what_is_there_is_not_refused_when_it_comes_again<W: Write>() {
+    let medium = Database::<W>::fresh().await;
+    let batch = || {
+        let row = |offset, key: &str| Row { partition: 0, offset, index: 0, text: key.to_owned() };
+        batch_of(vec![span(0, 0..2)], &[row(0, BAD), row(1, "b")])
+    };
+    let rejects = InTopic::<Kafka>::fresh().await;
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context.clone(), refusals).unwrap();
+    writer.open(&starts(0)).await.unwrap();
+    writer.write(batch()).await.unwrap();
+    let before = published(&medium, 0).await;
+    let database = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap().database(DATABASE);
+    let rule = doc! { "collMod": &*medium.context.pipeline, "validator": { "text": { "$ne": BAD } } };
+    database.run_command(rule).await.unwrap();
+    let mut ledger = medium.ledger(context);
+    let stands = ledger.read(&[0].into()).await.unwrap().remove(&0).unwrap();
+    ledger.reset(0, &stands, 0).await.unwrap();
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context, refusals).unwrap();
+    assert_eq!(writer.open(&starts(0)).await.unwrap()[&0], 0);
+    assert_eq!(writer.write(batch()).await.unwrap(), []);
+    assert_eq!(published(&medium, 0).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_by_its_key_is_not_refused_when_it_comes_again() {
+    what_is_there_is_not_refused_when_it_comes_again::<SharedKey>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_replaced_is_not_refused_when_it_comes_again() {
+    what_is_there_is_not_refused_when_it_comes_again::<SharedReplace>().await;
 }

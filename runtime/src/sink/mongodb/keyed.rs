@@ -5,7 +5,8 @@
 //! Invariants: of `"key"`, rows are sent in the order of the log, one after another, and a stored document never
 //! changes: so the first row of a key in a partition stays, whoever writes it, and a row is refused only by a document
 //! that says it is of another row. Of `"replace"`, a row takes effect only where the document's position of that very
-//! partition is lower: what comes late, or again, changes nothing.
+//! partition is lower: what comes late, or again, changes nothing. A row that is there, or that a later one of its
+//! partition replaced, is never bad.
 
 use std::collections::HashMap;
 
@@ -19,9 +20,6 @@ use crate::batch::Refused;
 use crate::error::{Error, Result};
 use crate::sink::Context;
 use crate::sink::mark::{FIELD, partition_name, place, taken};
-
-/// Times that the same rows are sent while others write the same keys.
-const TRIES_MAX: usize = 10;
 
 impl Store {
     /// `write = "key"`: answers which of the rows are bad.
@@ -45,7 +43,8 @@ impl Store {
                 let what = format!("inserting row {} into {}", chunk.position(context, failed), self.rows_name());
                 return Err(error::of_write(what, failure.code, &failure.message));
             };
-            let there = if failure.code == DUPLICATE_KEY { self.marks(chunk, &left).await? } else { HashMap::new() };
+            // whatever it is refused for: it may be there since before the owner made that rule
+            let there = self.marks(chunk, &left).await?;
             if !there.contains_key(chunk.ids[failed].as_str()) {
                 bad.push(Refused { row: chunk.rows[failed], code, reason: reason(&failure.message, &failure.details) });
                 left.remove(0);
@@ -65,7 +64,8 @@ impl Store {
     /// `write = "replace"`: answers which of the rows are bad.
     pub(super) async fn write_last(&self, context: &Context, chunk: &Chunk) -> Result<Vec<Refused>> {
         let (mut left, mut bad): (Vec<usize>, _) = ((0..chunk.rows.len()).collect(), Vec::new());
-        for _ in 0..TRIES_MAX {
+        let mut is_again = false;
+        loop {
             let failures = self.replace(context, chunk, &left).await?;
             if failures.is_empty() {
                 return Ok(bad);
@@ -80,26 +80,24 @@ impl Store {
                     let what = format!("replacing row {} in {}", chunk.position(context, at), self.rows_name());
                     return Err(error::of_write(what, failure.code, &failure.message));
                 };
-                match there.get(chunk.ids[at].as_str()).filter(|_| failure.code == DUPLICATE_KEY) {
-                    None => bad.push(Refused { row: chunk.rows[at], code, reason: reason(&failure.message, &None) }),
-                    Some(mark) => {
-                        let stands = mark.as_document().and_then(|mark| mark.get(partition_name(context, partition)));
-                        if stands.and_then(Bson::as_str).is_none_or(|stands| stands < place(offset, index).as_str()) {
-                            again.push(at);
-                        }
-                    }
+                let mark = there.get(chunk.ids[at].as_str());
+                let stands =
+                    mark.and_then(Bson::as_document).and_then(|mark| mark.get(partition_name(context, partition)));
+                if stands.and_then(Bson::as_str).is_some_and(|stands| stands >= place(offset, index).as_str()) {
+                    continue;
+                }
+                // it lost the race to insert; one whose document was there when it was sent has lost none
+                if failure.code == DUPLICATE_KEY && mark.is_some() && !is_again {
+                    again.push(at);
+                } else {
+                    bad.push(Refused { row: chunk.rows[at], code, reason: reason(&failure.message, &None) });
                 }
             }
             if again.is_empty() {
                 return Ok(bad);
             }
-            left = again;
+            (left, is_again) = (again, true);
         }
-        Err(Error::retry(format!(
-            "others write the keys of {} rows of {} at the same time",
-            left.len(),
-            self.rows_name()
-        )))
     }
 
     async fn replace(&self, context: &Context, chunk: &Chunk, rows: &[usize]) -> Result<Vec<Failure>> {
