@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arrow_array::{RecordBatch, StringArray};
+
 use super::super::logs::embedded::Embedded;
 use super::super::logs::kafka::Kafka;
 use super::super::rows::{Row, batch_of, span};
@@ -11,6 +13,7 @@ use super::refusals::Refusing;
 use super::rejects::{InTopic, Rejects};
 use super::{Medium, starts_at};
 use crate::plan::DocumentWrite;
+use crate::sink::ledger::Ledger as _;
 use crate::sink::{Outbound, Writer as _};
 
 /// How rows become documents.
@@ -141,9 +144,8 @@ async fn the_last_row_of_a_key_stays_in_a_folder_too() {
 }
 
 /// What a zombie of one partition still has to say does not undo what another partition said after it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_row_of_one_partition_does_not_bring_a_key_back() {
-    let medium = Database::<SharedReplace>::fresh().await;
+async fn a_late_row_of_one_partition_brings_no_key_back<M: Refusing>() {
+    let medium = M::fresh().await;
     let both = starts_at([(0, 0), (1, 0)]);
     let mut zombie = medium.writer(medium.context().clone()).unwrap();
     zombie.open(&both).await.unwrap();
@@ -151,10 +153,91 @@ async fn a_late_row_of_one_partition_does_not_bring_a_key_back() {
     writer.open(&both).await.unwrap();
     writer.write(keyed(0, 0, &["a"])).await.unwrap();
     writer.write(keyed(1, 0, &["a"])).await.unwrap();
-    zombie.write(keyed(0, 0, &["a"])).await.unwrap();
+    // it may be fenced
+    drop(zombie.write(keyed(0, 0, &["a"])).await);
     assert_eq!(stored(&medium).await, documents(&[("a", 1, 0)]));
     // a newer one of it does
     writer.write(keyed(0, 1, &["a"])).await.unwrap();
-    zombie.write(keyed(1, 0, &["a"])).await.unwrap();
+    drop(zombie.write(keyed(1, 0, &["a"])).await);
     assert_eq!(stored(&medium).await, documents(&[("a", 0, 1)]));
+}
+
+/// A person moves the position back: rows come again, whoever wrote their keys last.
+async fn moved_back<M: Refusing, R: Rejects>(expected: &[(&str, i32, i64)], refused: &[&str]) {
+    let (medium, rejects) = (M::fresh().await, R::fresh().await);
+    let both = starts_at([(0, 0), (1, 0)]);
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context.clone(), refusals).unwrap();
+    writer.open(&both).await.unwrap();
+    writer.write(keyed(0, 0, &["a", "b", "a"])).await.unwrap();
+    writer.write(keyed(1, 0, &["a"])).await.unwrap();
+    drop(writer);
+    let mut ledger = medium.ledger(context);
+    let stands = ledger.read(&[0].into()).await.unwrap().remove(&0).unwrap();
+    ledger.reset(0, &stands, 0).await.unwrap();
+    drop(ledger);
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context, refusals).unwrap();
+    assert_eq!(writer.open(&both).await.unwrap()[&0], 0);
+    let again = writer.write(keyed(0, 0, &["a", "b", "a"])).await.unwrap();
+    assert_eq!(stored(&medium).await, documents(expected));
+    assert_eq!(again.iter().map(|reject| &*reject.code).collect::<Vec<_>>(), refused);
+}
+
+/// A row without a key is a reject, and the others go on.
+async fn a_null_key_is_refused<M: Refusing, R: Rejects>() {
+    let (medium, rejects) = (M::fresh().await, R::fresh().await);
+    let (context, refusals) = rejects.refusals(medium.context());
+    let mut writer = medium.refusing(context, refusals).unwrap();
+    writer.open(&starts_at([(0, 0)])).await.unwrap();
+    let mut outbound = Arc::into_inner(keyed(0, 0, &["a", "b", "c"])).unwrap();
+    let keys: StringArray = [Some("a"), None, Some("c")].into_iter().collect();
+    let columns = outbound.batch.columns;
+    let (names, mut arrays) = (columns.schema(), columns.columns().to_vec());
+    arrays[names.index_of("key").unwrap()] = Arc::new(keys);
+    let names = names.fields().iter().map(|field| field.name().clone());
+    outbound.batch.columns = RecordBatch::try_from_iter(names.zip(arrays)).unwrap();
+    let taken = writer.write(Arc::new(outbound)).await.unwrap();
+    assert_eq!(taken.iter().map(|reject| &*reject.code).collect::<Vec<_>>(), ["missing_key"]);
+    assert_eq!(writer.durable()[&0], 3);
+    assert_eq!(stored(&medium).await, documents(&[("a", 0, 0), ("c", 0, 2)]));
+    let said: Vec<_> = rejects.records().await.iter().map(|it| it["offset"].as_i64().unwrap()).collect();
+    assert_eq!(said, [1]);
+}
+
+/// On each ground.
+macro_rules! grounds {
+    ($($name:ident: $medium:ident, $log:ty;)+) => {
+        $(mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_late_row_of_one_partition_brings_no_key_back() {
+                super::a_late_row_of_one_partition_brings_no_key_back::<$medium<SharedReplace>>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn the_first_row_of_a_key_stays_when_it_comes_again() {
+                let first = [("a", 0, 0), ("b", 0, 1)];
+                moved_back::<$medium<SharedKey>, InTopic<$log>>(&first, &["duplicate_key"]).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn the_last_row_of_a_key_stays_when_others_come_again() {
+                let last = [("a", 1, 0), ("b", 0, 1)];
+                moved_back::<$medium<SharedReplace>, InTopic<$log>>(&last, &[]).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_null_key_is_refused() {
+                super::a_null_key_is_refused::<$medium<Key>, InTopic<$log>>().await;
+                super::a_null_key_is_refused::<$medium<Replace>, InTopic<$log>>().await;
+            }
+        })+
+    };
+}
+
+grounds! {
+    on_mongodb: Database, Kafka;
+    on_embedded_documents: Documents, Embedded;
 }

@@ -246,6 +246,10 @@ refusals! {
     mongodb_to_a_kafka_topic: mongodb::Database<keyed::Insert>, InTopic<Kafka>;
     mongodb_to_mongodb: mongodb::Database<keyed::Insert>, InMongodb;
     mongodb_to_hdfs: mongodb::Database<keyed::Insert>, InHdfs;
+    mongodb_by_key_to_mongodb: mongodb::Database<keyed::Key>, InMongodb;
+    mongodb_replacing_to_mongodb: mongodb::Database<keyed::Replace>, InMongodb;
+    documents_by_key_to_an_embedded_topic: embedded::Documents<keyed::Key>, InTopic<Embedded>;
+    documents_replacing_to_documents: embedded::Documents<keyed::Replace>, InDocuments;
     documents_to_an_embedded_topic: embedded::Documents<keyed::Insert>, InTopic<Embedded>;
     documents_to_documents: embedded::Documents<keyed::Insert>, InDocuments;
     documents_to_a_directory: embedded::Documents<keyed::Insert>, InFolder;
