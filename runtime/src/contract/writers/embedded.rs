@@ -23,6 +23,13 @@ pub struct Documents<W> {
     write: PhantomData<W>,
 }
 
+impl<W> Documents<W> {
+    /// The same collection, once the pipeline's file says another way.
+    pub fn changed_to<V>(self) -> Documents<V> {
+        Documents { context: self.context, folder: self.folder, write: PhantomData }
+    }
+}
+
 impl<W: Write> Medium for Documents<W> {
     type Writer = Writer;
 

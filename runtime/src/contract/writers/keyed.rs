@@ -78,12 +78,13 @@ fn documents(expected: &[(&str, i32, i64)]) -> Vec<(String, i32, i64)> {
     expected.iter().map(|(key, partition, offset)| ((*key).to_owned(), *partition, *offset)).collect()
 }
 
-/// Every order of two writers' steps, one of them a zombie that writes the same rows from the beginning again.
+/// Every order of a writer's steps and of a zombie's, which writes the same rows from the beginning again and stops before
+/// the last ones.
 fn orders() -> Vec<Vec<bool>> {
-    (0..1_u32 << 6)
-        .filter(|order| order.count_ones() == 3)
-        .map(|order| (0..6).map(|n| order & 1 << n != 0).collect())
-        .collect()
+    const ALL: u32 = 5;
+    const ZOMBIES: u32 = 2;
+    let order = |order: u32| (0..ALL).map(|n| order & 1 << n != 0).collect();
+    (0..1 << ALL).filter(|order: &u32| order.count_ones() == ZOMBIES).map(order).collect()
 }
 
 const FIRST: [(&str, i32, i64); 4] = [("$b", 0, 3), ("a", 0, 0), ("b", 0, 1), ("c", 0, 5)];
@@ -240,4 +241,22 @@ macro_rules! grounds {
 grounds! {
     on_mongodb: Database, Kafka;
     on_embedded_documents: Documents, Embedded;
+}
+
+/// `_millrace` of the document is a text, as the first way has it, and no object.
+async fn takes_the_place<M: Medium, N: Medium>(by_key: M, change: impl FnOnce(M) -> N) {
+    let mut writer = by_key.writer(by_key.context().clone()).unwrap();
+    writer.open(&starts_at([(0, 0)])).await.unwrap();
+    writer.write(keyed(0, 0, &["a", "b"])).await.unwrap();
+    let replacing = change(by_key);
+    let mut writer = replacing.writer(replacing.context().clone()).unwrap();
+    assert_eq!(writer.open(&starts_at([(0, 0)])).await.unwrap()[&0], 2);
+    writer.write(keyed(0, 2, &["a"])).await.unwrap();
+    assert_eq!(stored(&replacing).await, documents(&[("a", 0, 2), ("b", 0, 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_was_written_by_key_is_replaced() {
+    takes_the_place(Database::<SharedKey>::fresh().await, Database::changed_to::<SharedReplace>).await;
+    takes_the_place(Documents::<SharedKey>::fresh().await, Documents::changed_to::<SharedReplace>).await;
 }

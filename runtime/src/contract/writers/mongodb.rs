@@ -34,6 +34,11 @@ fn plan<W: Write>(context: &Context, uri: String) -> MongodbPlan {
 }
 
 impl<W> Database<W> {
+    /// The same collection, once the pipeline's file says another way.
+    pub fn changed_to<V>(self) -> Database<V> {
+        Database { context: self.context, write: PhantomData }
+    }
+
     async fn collection(&self) -> Collection<Document> {
         let client = Client::with_uri_str(setting("MONGODB_URI")).await.unwrap();
         client.database(DATABASE).collection(&self.context.pipeline)

@@ -156,7 +156,11 @@ fn statement(context: &Context, chunk: &Chunk, at: usize) -> Result<Document> {
     let document = Document::try_from(&*chunk.documents[at]);
     let document = document.map_err(|cause| Error::stop("a row as a document").caused_by(cause))?;
     // literals: a text may begin with a dollar
-    let marks = doc! { "$mergeObjects": [format!("${FIELD}"), { name: { "$literal": &place } }] };
+    let there = format!("${FIELD}");
+    // of a document that is none of these, or that was written by `"key"`, it may be anything
+    let is_ours = doc! { "$eq": [{ "$type": &there }, "object"] };
+    let there = doc! { "$cond": [is_ours, there, {}] };
+    let marks = doc! { "$mergeObjects": [there, { name: { "$literal": &place } }] };
     let whole = doc! { "$mergeObjects": [{ "$literal": document }, { FIELD: marks }] };
     let is_older = doc! { "$or": [{ &field: { "$exists": false } }, { &field: { "$lt": &place } }] };
     let filter = doc! { "_id": &chunk.ids[at], "$and": [is_older] };
