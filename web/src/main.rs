@@ -18,13 +18,19 @@ const EXIT_CODES: &str = "Exit codes: 0 it was stopped; 1 it failed; 2 the comma
 
 /// The prediction page: posts a flight to Kafka and shows the answer as it lands.
 #[derive(Parser)]
-#[command(name = "millrace-web", version, max_term_width = 100)]
+#[command(name = "millrace-web", version, long_version = version(), max_term_width = 100)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
     logs: logs::Options,
+}
+
+/// What is inside.
+fn version() -> String {
+    let (version, git) = (env!("CARGO_PKG_VERSION"), env!("MILLRACE_GIT"));
+    format!("{version} (git {git})\nlibrdkafka {}", rdkafka::util::get_rdkafka_version().1)
 }
 
 fn main() -> ExitCode {

@@ -12,6 +12,12 @@ use tokio::time::timeout;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A value of an option.
+pub fn address(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    parts.map(|_| text.to_owned()).ok_or_else(|| "expected HOST:PORT, as 127.0.0.1:9464".to_owned())
+}
+
 /// What `http://ADDRESS/PATH` answers.
 pub fn get(address: &str, path: &str) -> Result<String, String> {
     let failed = |error: String| {

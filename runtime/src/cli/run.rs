@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::ask;
+
 /// As a shell says of a program that a signal ended.
 const STOPPED_AT_ONCE: i32 = 130;
 
@@ -31,8 +33,8 @@ pub struct Options {
     /// The pipeline's TOML file
     pub file: PathBuf,
     /// Workers in this process; each is a member of the consumer group
-    #[arg(long, default_value = "1", value_name = "N")]
-    workers: NonZeroU16,
+    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
     /// Folder for the files of each generation and the workers' slots; keep it between starts
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
     state: PathBuf,
@@ -40,7 +42,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     embedded: Option<PathBuf>,
     /// Answer /metrics, /status, /healthz and /readyz here
-    #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT")]
+    #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT", value_parser = ask::address)]
     listen: Option<String>,
     /// Send traces to this OTLP collector, over HTTP
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
@@ -91,7 +93,7 @@ impl Options {
             Some(folder) => (Ground::Embedded(folder.clone()), folder.join("state")),
             None => (Ground::Services, self.state.clone()),
         };
-        engine::Options { ground, state, workers: self.workers }
+        engine::Options { ground, state, workers: NonZeroU16::new(self.workers).unwrap_or(NonZeroU16::MIN) }
     }
 }
 

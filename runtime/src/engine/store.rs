@@ -156,7 +156,10 @@ fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
         let target = draft.join(inside(file));
         let parent = target.parent().unwrap_or(draft);
         fs::create_dir_all(parent).map_err(|cause| at(parent, cause))?;
-        fs::copy(file, &target).map_err(|cause| at(file, cause))?;
+        fs::copy(file, &target).map_err(|cause| {
+            let what = format!("{}, a copy of {}", target.display(), file.display());
+            (PathBuf::from(what), cause)
+        })?;
     }
     let entry = draft.join(ENTRY);
     fs::write(&entry, inside(&pipeline).to_string_lossy().as_bytes()).map_err(|cause| at(&entry, cause))

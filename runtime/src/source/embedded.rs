@@ -76,7 +76,12 @@ impl Source {
         transaction.commit().map_err(error)?;
         self.held = (0..topic.partitions).filter(|partition| partition % self.share.of == self.share.worker).collect();
         if self.held.is_empty() {
-            tracing::warn!(topic = topic.name, partitions = topic.partitions, "this worker has no partition to read");
+            tracing::warn!(
+                topic = topic.name,
+                partitions = topic.partitions,
+                "this worker has no partition to read: as many workers share the work as the topic has partitions. Who \
+                 starts first in a new folder makes it with a partition for each worker"
+            );
         }
         let log = Log::embedded(&topic);
         self.topic = Some(topic);

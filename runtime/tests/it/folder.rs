@@ -217,6 +217,12 @@ fn who_may_only_read_a_folder_reads_it() {
         drop(Folder::open(&bed.data).unwrap());
         assert!(!bed.data.join("millrace.sqlite-wal").exists());
         assert_reads(50);
+        for looks in [["positions", "show"].as_slice(), &["explain"], &["rejects", "show"]] {
+            let mut look = Command::new(env!("CARGO_BIN_EXE_millrace"));
+            look.args(looks).arg(&bed.file).arg("--embedded").arg(&theirs);
+            let looked = if looks == ["explain"] { look.arg("before-000007") } else { &mut look }.output().unwrap();
+            assert!(looked.status.success(), "{looks:?}: {}", String::from_utf8_lossy(&looked.stderr));
+        }
 
         let mut follows = consume(&["--follow"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(follows.stdout.take().unwrap()).lines();

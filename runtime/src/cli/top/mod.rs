@@ -21,7 +21,7 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 #[derive(Args)]
 pub struct Options {
     /// Where the pipeline answers: its `--listen`
-    #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:9464", value_name = "HOST:PORT")]
+    #[arg(long, env = "MILLRACE_LISTEN", default_value = "127.0.0.1:9464", value_name = "HOST:PORT", value_parser = ask::address)]
     at: String,
 }
 

@@ -18,7 +18,7 @@ pub fn find(
     write: &DocumentWrite,
     (partition, offset): (i32, i64),
 ) -> Result<Found> {
-    let folder = Folder::open(folder).map_err(error)?;
+    let folder = Folder::look(folder).map_err(error)?;
     let position = folder.position(&position_name(context), &context.log.topic, partition).map_err(error)?;
     let stands_at = position.map(|position| checked(context, partition, &position)).transpose()?;
     let found = keyed::of_message(&folder, context, collection, write, (partition, offset))?;

@@ -23,7 +23,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(context: Context, folder: &Path, collection: String, write: DocumentWrite) -> Result<Ledger> {
-        Ok(Ledger { context, collection, write, folder: Folder::open(folder).map_err(error)? })
+        Ok(Ledger { context, collection, write, folder: Folder::look(folder).map_err(error)? })
     }
 
     fn entry(&self, partition: i32) -> Result<Entry> {

@@ -29,7 +29,7 @@ impl Group {
                 path.display()
             )));
         }
-        let folder = Folder::open(path).map_err(error)?;
+        let folder = Folder::look(path).map_err(error)?;
         let topic = folder.topic(&plan.topic).map_err(error)?.ok_or_else(|| {
             let here = path.display();
             Error::stop(format!(
