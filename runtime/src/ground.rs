@@ -2,14 +2,14 @@
 //!
 //! Invariant: nothing but the connectors knows which.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use millrace_embedded::{Folder, Hold, TOPIC_ROWS_MAX};
+use millrace_embedded::Hold;
 
 use crate::embedded::{self as twins, Share};
 use crate::error::Result;
-use crate::plan::{Create, Plan, SourcePlan};
+use crate::plan::{Plan, SourcePlan};
 use crate::sink::transaction::Transactions;
 use crate::sink::{embedded, kafka};
 use crate::source::{self, Source};
@@ -38,12 +38,11 @@ impl Ground {
         }
     }
 
-    /// Makes the topics that the file says how to make, where they are not there. A folder keeps a number of messages
-    /// of each partition, whatever the file says of time.
+    /// Makes the topics that the file says how to make, where they are not there.
     pub fn make_topics(&self, plan: &Plan) -> Result<()> {
         match self {
             Ground::Services => topics::make_all(&plan.source.brokers, &plan.creates, plan.source.timeout),
-            Ground::Embedded(folder) => make_in(folder, &plan.creates).map_err(twins::error),
+            Ground::Embedded(folder) => topics::make_in(folder, &plan.creates).map_err(twins::error),
         }
     }
 
@@ -68,13 +67,4 @@ impl Ground {
             Ground::Embedded(folder) => Transactions::Embedded(embedded::Transactions::new(plan, folder, share)?),
         })
     }
-}
-
-fn make_in(folder: &Path, topics: &BTreeMap<String, Create>) -> millrace_embedded::Result<()> {
-    let mut folder = Folder::open(folder)?;
-    let mut transaction = folder.begin()?;
-    for (topic, create) in topics {
-        transaction.topic(topic, create.partitions, TOPIC_ROWS_MAX)?;
-    }
-    transaction.commit()
 }

@@ -201,17 +201,17 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
 pub fn unread(topic: &str, cause: KafkaError) -> Error {
     let why = match cause.rdkafka_error_code() {
         Some(RDKafkaErrorCode::NotImplemented) => {
-            ": a batch is compressed or written in a way that this build does not know (it knows gzip, snappy, lz4 and \
-             zstd). Write its messages again otherwise; `millrace positions show` says where the pipeline stands, \
-             `millrace positions reset` takes it past them"
+            "compressed or written in a way that this build does not know (it knows gzip, snappy, lz4 and zstd). Write \
+             its messages again otherwise"
         }
-        Some(RDKafkaErrorCode::BadCompression) => {
-            ": a batch is compressed, and cannot be unpacked. Write its messages again; `millrace positions show` says \
-             where the pipeline stands, `millrace positions reset` takes it past them"
-        }
-        _ => "",
+        Some(RDKafkaErrorCode::BadCompression) => "compressed, and cannot be unpacked. Write its messages again",
+        _ => return error(format!("reading `{topic}`"), cause),
     };
-    error(format!("reading `{topic}`{why}"), cause)
+    let what = format!(
+        "reading `{topic}`: a batch is {why}; `millrace positions show` says where the pipeline stands, `millrace \
+         positions reset` takes it past them"
+    );
+    error(what, cause)
 }
 
 /// Brokers are away for a while: librdkafka goes on by itself, and says so.

@@ -232,6 +232,13 @@ pub struct MongodbPlan {
     pub write: DocumentWrite,
 }
 
+impl MongodbPlan {
+    /// The collection with its database, as people name it, and as a folder keeps it.
+    pub fn namespace(&self) -> String {
+        format!("{}.{}", self.database, self.collection)
+    }
+}
+
 /// What a document is of. A key is the text of the column that is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DocumentWrite {

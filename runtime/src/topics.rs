@@ -4,9 +4,11 @@
 //! Invariant: a topic that is there stays as it is, and is not asked to be made: that takes a right of its own.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::executor::block_on;
+use millrace_embedded::{Folder, TOPIC_ROWS_MAX};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
@@ -64,4 +66,14 @@ pub fn make_all(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Durat
         }
     }
     Ok(())
+}
+
+/// The same in a folder, which keeps a number of messages of each partition, whatever the file says of time.
+pub fn make_in(folder: &Path, topics: &BTreeMap<String, Create>) -> millrace_embedded::Result<()> {
+    let mut folder = Folder::open(folder)?;
+    let mut transaction = folder.begin()?;
+    for (topic, create) in topics {
+        transaction.topic(topic, create.partitions, TOPIC_ROWS_MAX)?;
+    }
+    transaction.commit()
 }

@@ -1,20 +1,18 @@
 //! What a sink that is frozen, slow or away costs the others: from produce to the response topic, as a ratio to a run in
 //! which nothing is wrong; and how fast such a sink catches up, as a ratio to the head.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mongodb::Client;
 use mongodb::bson::Document;
 
-use crate::figures;
+use crate::figures::{self, percentile};
 use crate::load;
-use crate::rig::{PATIENCE, Rig, flights, setting};
+use crate::rig::{Rig, flights, setting};
 use crate::wire::{State, Wire};
 
 /// Each way, at every piece of an answer: some insert or rename takes several.
 const SLOW: Duration = Duration::from_millis(100);
-const LOOK: Duration = Duration::from_millis(20);
 
 struct Bench {
     rig: Rig,
@@ -67,8 +65,7 @@ pub fn run(rows: usize, seconds: u64) {
         let usage = figures::usage(process.id());
         process.kill_nine();
         latencies.sort_by(f64::total_cmp);
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        let (p50, p99) = (at(0.5), at(0.99));
+        let (p50, p99) = (percentile(&latencies, 0.5), percentile(&latencies, 0.99));
         let (p50_alone, p99_alone) = *alone.get_or_insert((p50, p99));
         println!(
             "{what:<40} p50 {p50:>6.1} ({:.2})  p99 {p99:>6.1} ms ({:.2}){usage}",
@@ -92,20 +89,8 @@ fn catches_up(rows: usize) {
     let client = runtime.block_on(Client::with_uri_str(setting("MONGODB_URI"))).unwrap();
     let collection = client.database("agile_data_science").collection::<Document>(&bench.rig.name);
     bench.store.mend();
-    let (deadline, mut first) = (Instant::now() + PATIENCE, None);
-    loop {
-        let stored = runtime.block_on(async { collection.estimated_document_count().await }).unwrap();
-        if stored > 0 && first.is_none() {
-            first = Some((Instant::now(), stored));
-        }
-        if stored as usize >= rows {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{stored} of {rows} stored");
-        thread::sleep(LOOK);
-    }
-    let (since, from) = first.unwrap();
-    let rate = (rows as u64 - from) as f64 / since.elapsed().as_secs_f64();
+    let stored = async || collection.estimated_document_count().await.unwrap();
+    let rate = figures::rate(rows, || runtime.block_on(stored()));
     let usage = figures::usage(process.id());
     process.drain();
     println!("a backlog of {rows} rows, with MongoDB frozen {head:>10.0} rows/s{frozen}");

@@ -10,6 +10,7 @@ use millrace_embedded::{Folder, Offset, Record, TOPIC_ROWS_MAX, Topic, now_ms};
 
 use crate::Ground;
 use crate::bed::Bed;
+use crate::figures;
 use crate::flights::flights;
 use crate::load::{WARM_UP, id};
 use crate::process::{PATIENCE, Process};
@@ -51,7 +52,8 @@ impl Ground for Bed {
     }
 
     fn rate(&self, rows: usize) -> f64 {
-        rate(&Log::of(self), rows)
+        let log = Log::of(self);
+        figures::rate(rows, || log.committed() as u64)
     }
 
     fn pace(&self, time: Duration) -> Vec<f64> {
@@ -118,22 +120,6 @@ fn bare(bed: &Bed, rows_max: usize, wait: Duration) -> Arc<AtomicBool> {
         }
     });
     stop
-}
-
-/// Rows a second between the first commit that is seen and the last.
-fn rate(log: &Log, rows: usize) -> f64 {
-    let deadline = Instant::now() + PATIENCE;
-    let (mut first, mut seen) = (None, 0);
-    while seen < rows as i64 {
-        seen = log.committed();
-        if seen > 0 && first.is_none() {
-            first = Some((Instant::now(), seen));
-        }
-        assert!(Instant::now() < deadline, "{seen} of {rows} committed");
-        thread::sleep(LOOK);
-    }
-    let (since, from) = first.unwrap();
-    (rows as i64 - from) as f64 / since.elapsed().as_secs_f64()
 }
 
 /// Milliseconds from produce to response for each of the rows, at 1,000 a second.

@@ -1,6 +1,12 @@
-//! Of the machine and of a process.
+//! Of the machine, of a process, and of what was measured.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::process::PATIENCE;
+
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Most memory that the process had, and its processor time.
 pub fn usage(pid: u32) -> String {
@@ -11,6 +17,27 @@ pub fn usage(pid: u32) -> String {
     let fields: Vec<f64> =
         stat.rsplit(')').next().unwrap().split_whitespace().map(|n| n.parse().unwrap_or(0.0)).collect();
     format!("   {:>4.0} MiB at most, {:.1} CPU s", kib / 1024.0, (fields[11] + fields[12]) / 100.0)
+}
+
+/// Rows a second between the first look that sees some and the one that sees all. `seen`: how many are there.
+pub fn rate(rows: usize, mut seen: impl FnMut() -> u64) -> f64 {
+    let (rows, deadline) = (rows as u64, Instant::now() + PATIENCE);
+    let (mut first, mut now) = (None, 0);
+    while now < rows {
+        now = seen();
+        if now > 0 && first.is_none() {
+            first = Some((Instant::now(), now));
+        }
+        assert!(Instant::now() < deadline, "{now} of {rows} are there");
+        thread::sleep(LOOK);
+    }
+    let (since, from) = first.unwrap();
+    (rows - from) as f64 / since.elapsed().as_secs_f64()
+}
+
+/// Which of the values has this share of all below it.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
 pub fn machine() -> String {

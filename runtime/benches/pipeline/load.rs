@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
+use crate::figures;
 use crate::rig::{PATIENCE, Rig, flights, producer_config, setting};
 
 /// Readers and groups find each other in the first rows' time: these are not counted.
@@ -34,18 +35,7 @@ pub fn rate(rig: &Rig, rows: usize) -> f64 {
             _ => 0,
         }
     };
-    let deadline = Instant::now() + PATIENCE;
-    let (mut first, mut seen) = (None, 0);
-    while seen < rows as i64 {
-        seen = committed();
-        if seen > 0 && first.is_none() {
-            first = Some((Instant::now(), seen));
-        }
-        assert!(Instant::now() < deadline, "{seen} of {rows} committed");
-        thread::sleep(Duration::from_millis(5));
-    }
-    let (since, from) = first.unwrap();
-    (rows as i64 - from) as f64 / since.elapsed().as_secs_f64()
+    figures::rate(rows, || committed() as u64)
 }
 
 /// Milliseconds from produce to response for each of the rows, at 1,000 a second.

@@ -168,7 +168,7 @@ fn paced<G: Ground>(what: &str, options: &Options, edit: Option<Edit>) -> (f64, 
         }
     };
     latencies.sort_by(f64::total_cmp);
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    let at = |share| figures::percentile(&latencies, share);
     println!("{what:<40} p50 {:>6.1}  p99 {:>6.1}  p99.9 {:>6.1} ms{note}", at(0.5), at(0.99), at(0.999));
     (at(0.5), at(0.99))
 }

@@ -4,7 +4,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
@@ -146,40 +146,31 @@ impl Folder {
         below: &str,
         rows_max: usize,
     ) -> Result<Vec<(String, String)>> {
-        let failed = || self.failed("reading documents");
-        let mut select = self
-            .connection
-            .prepare_cached(
-                "SELECT id, document FROM documents WHERE collection = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?",
-            )
-            .map_err(failed())?;
-        let found = params![collection, from, below, rows_max as i64];
-        let rows = select.query_map(found, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
-        rows.collect::<Result<_, _>>().map_err(failed())
+        let select =
+            "SELECT id, document FROM documents WHERE collection = ? AND id >= ? AND id < ? ORDER BY id LIMIT ?";
+        self.select_documents(select, params![collection, from, below, rows_max as i64])
     }
 
     /// Documents of a collection that have this in their text, with their ids: each of the collection is looked at.
     pub fn documents_with(&self, collection: &str, text: &str, rows_max: usize) -> Result<Vec<(String, String)>> {
-        let failed = || self.failed("reading documents");
-        let mut select = self
-            .connection
-            .prepare_cached(
-                "SELECT id, document FROM documents WHERE collection = ? AND instr(document, ?) > 0 ORDER BY id LIMIT ?",
-            )
-            .map_err(failed())?;
-        let found = params![collection, text, rows_max as i64];
-        let rows = select.query_map(found, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
-        rows.collect::<Result<_, _>>().map_err(failed())
+        let select =
+            "SELECT id, document FROM documents WHERE collection = ? AND instr(document, ?) > 0 ORDER BY id LIMIT ?";
+        self.select_documents(select, params![collection, text, rows_max as i64])
     }
 
     /// Documents of a collection with their ids, in the order of these.
     pub fn documents(&self, collection: &str) -> Result<Vec<(String, String)>> {
+        self.select_documents(
+            "SELECT id, document FROM documents WHERE collection = ? ORDER BY id",
+            params![collection],
+        )
+    }
+
+    /// Ids and documents.
+    fn select_documents(&self, select: &str, of: &[&dyn ToSql]) -> Result<Vec<(String, String)>> {
         let failed = || self.failed("reading documents");
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT id, document FROM documents WHERE collection = ? ORDER BY id")
-            .map_err(failed())?;
-        let rows = select.query_map([collection], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
+        let mut select = self.connection.prepare_cached(select).map_err(failed())?;
+        let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
         rows.collect::<Result<_, _>>().map_err(failed())
     }
 }

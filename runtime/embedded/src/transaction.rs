@@ -154,11 +154,7 @@ impl<'a> Transaction<'a> {
 
     /// In the place of one that has its id.
     pub fn replace_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
-        self.inner
-            .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)")
-            .and_then(|mut insert| insert.execute(params![collection, id, json]))
-            .map(drop)
-            .map_err(self.folder.failed("writing documents"))
+        self.put_document("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", collection, id, json)
     }
 
     pub fn document(&self, collection: &str, id: &str) -> Result<Option<String>> {
@@ -170,9 +166,13 @@ impl<'a> Transaction<'a> {
 
     /// A stored document never changes: the first one of an id stays.
     pub fn insert_document(&mut self, collection: &str, id: &str, json: &str) -> Result<()> {
+        self.put_document("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)", collection, id, json)
+    }
+
+    fn put_document(&mut self, put: &str, collection: &str, id: &str, json: &str) -> Result<()> {
         self.inner
-            .prepare_cached("INSERT OR IGNORE INTO documents VALUES (?, ?, ?)")
-            .and_then(|mut insert| insert.execute(params![collection, id, json]))
+            .prepare_cached(put)
+            .and_then(|mut put| put.execute(params![collection, id, json]))
             .map(drop)
             .map_err(self.folder.failed("writing documents"))
     }

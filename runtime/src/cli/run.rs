@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 use millrace::engine::{self, Stop};
 use millrace::ground::Ground;
 use millrace::observe::trace::Tracer;
@@ -33,8 +34,8 @@ pub struct Options {
     /// The pipeline's TOML file
     pub file: PathBuf,
     /// Workers in this process; each is a member of the consumer group
-    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    workers: u16,
+    #[arg(long, default_value = "1", value_name = "N", value_parser = workers())]
+    workers: NonZeroU16,
     /// Folder for the files of each generation and the workers' slots; keep it between starts
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
     state: PathBuf,
@@ -93,11 +94,16 @@ impl Options {
             Some(folder) => (Ground::Embedded(folder.clone()), folder.join("state")),
             None => (Ground::Services, self.state.clone()),
         };
-        engine::Options { ground, state, workers: NonZeroU16::new(self.workers).unwrap_or(NonZeroU16::MIN) }
+        engine::Options { ground, state, workers: self.workers }
     }
 }
 
 /// Answers as long as the process lives.
+/// A number that is none is refused with the range.
+fn workers() -> impl TypedValueParser<Value = NonZeroU16> {
+    clap::value_parser!(u16).range(1..).try_map(NonZeroU16::try_from)
+}
+
 fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(), String> {
     let bound = runtime.block_on(TcpListener::bind(address));
     let listener = bound.map_err(|error| {

@@ -15,6 +15,7 @@ use super::stages::{self, Purpose, Stages};
 use crate::plan::{self, Create, DocumentWrite, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
+use crate::sink::mark;
 
 pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
     let base = folder(path);
@@ -255,7 +256,7 @@ fn mongodb_names(cx: &Context, sink: &Sink, schema: &Schema, columns: &[usize]) 
     let mut result = Ok(());
     for field in columns.iter().filter_map(|&index| schema.0.get(index)) {
         let name = &field.name;
-        if name == "_id" || name == "_millrace" || name.starts_with('$') || name.contains(['.', '\0']) {
+        if name == "_id" || name == mark::FIELD || name.starts_with('$') || name.contains(['.', '\0']) {
             let wrong = Diagnostic::error(format!("MongoDB cannot store a column named `{name}`")).at(&sink.name.span);
             let expected = "expected names other than `_id` and `_millrace`, without dots, not beginning with a dollar";
             result = Err(cx.error(wrong.label(expected).help("leave the column out by `columns = […]`, or rename it")));

@@ -144,10 +144,7 @@ impl Look<'_> {
         let at = (self.message.partition, self.message.offset);
         match (kind, self.ground) {
             (SinkKind::Mongodb(plan), Ground::Services) => handle.block_on(mongodb::find(context, plan, at)),
-            (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
-                let collection = format!("{}.{}", plan.database, plan.collection);
-                embedded::find(context, folder, &collection, &plan.write, at)
-            }
+            (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => embedded::find(context, folder, plan, at),
             (SinkKind::Hdfs(plan), Ground::Services) => {
                 let files = hdfs::NameNode::new(plan, context.timeout)?;
                 handle.block_on(hdfs::find(files, context, &plan.directory, at, is_row))
@@ -321,7 +318,7 @@ impl Said {
     fn named(self, sink: &SinkPlan) -> InSink {
         let (kind, place) = match &sink.kind {
             SinkKind::Kafka { topic, .. } => ("kafka", topic.clone()),
-            SinkKind::Mongodb(mongodb) => ("mongodb", format!("{}.{}", mongodb.database, mongodb.collection)),
+            SinkKind::Mongodb(mongodb) => ("mongodb", mongodb.namespace()),
             SinkKind::Hdfs(hdfs) => ("hdfs", hdfs.directory.clone()),
         };
         let Said { state, stands_at, detail, rows } = self;

@@ -33,7 +33,7 @@ fn reads(stage: &StagePlan) -> Vec<Field> {
 fn place(sink: &SinkPlan) -> String {
     match &sink.kind {
         SinkKind::Kafka { topic, .. } => format!("kafka `{topic}`"),
-        SinkKind::Mongodb(mongodb) => format!("mongodb `{}.{}`", mongodb.database, mongodb.collection),
+        SinkKind::Mongodb(mongodb) => format!("mongodb `{}`", mongodb.namespace()),
         SinkKind::Hdfs(hdfs) => format!("hdfs `{}`", hdfs.directory),
     }
 }

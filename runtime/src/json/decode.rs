@@ -87,7 +87,6 @@ impl Decoder {
         }
     }
 
-    /// Messages since the last [`Decoder::take`], decoded or refused.
     /// Fields seen that the pipeline does not take, since the decoder was made.
     pub fn unknown_fields(&self) -> u64 {
         self.unknown_fields

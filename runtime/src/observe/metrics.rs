@@ -2,8 +2,8 @@
 //!
 //! Invariant: every series is made once, here or by a collector that is registered here; its labels come from the
 //! pipeline file or from closed lists, so their number is bounded; a plugin's own reject codes come from its guest, and
-//! beyond a number they count as one. Rows, bytes and rejects are counted when they are durable, so that what is done again after an error is not
-//! counted again.
+//! beyond a number they count as one. Rows, bytes and rejects are counted when they are durable, so that what is done
+//! again after an error is not counted again.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -26,8 +26,7 @@ impl Stored {
                 Stored::Mongodb(Box::new(handle.block_on(mongodb::Scan::open(&context, plan))?), handle)
             }
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
-                let collection = format!("{}.{}", plan.database, plan.collection);
-                Stored::Documents(embedded::Scan::open(&context, folder, collection)?)
+                Stored::Documents(embedded::Scan::open(&context, folder, plan.namespace())?)
             }
             (SinkKind::Hdfs(plan), Ground::Services) => {
                 let files = NameNode::new(plan, context.timeout)?;

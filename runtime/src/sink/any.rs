@@ -65,14 +65,7 @@ impl AnyWriter {
             }
             (SinkKind::Hdfs(plan), Ground::Services) => AnyWriter::Hdfs(hdfs::Writer::new(context, plan)?),
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
-                let collection = format!("{}.{}", plan.database, plan.collection);
-                AnyWriter::Documents(embedded::Writer::new(
-                    context,
-                    folder.clone(),
-                    collection,
-                    plan.write.clone(),
-                    refusals,
-                ))
+                AnyWriter::Documents(embedded::Writer::new(context, folder.clone(), plan, refusals))
             }
             (SinkKind::Hdfs(plan), Ground::Embedded(folder)) => {
                 AnyWriter::Directory(hdfs::Writer::in_folder(context, plan, folder.join("hdfs"))?)

@@ -80,13 +80,7 @@ impl AnyLedger {
                 Some(AnyLedger::Hdfs(Box::new(hdfs::Ledger::new(context, plan)?)))
             }
             (SinkKind::Mongodb(plan), Ground::Embedded(folder)) => {
-                let collection = format!("{}.{}", plan.database, plan.collection);
-                Some(AnyLedger::Documents(Box::new(embedded::Ledger::new(
-                    context,
-                    folder,
-                    collection,
-                    plan.write.clone(),
-                )?)))
+                Some(AnyLedger::Documents(Box::new(embedded::Ledger::new(context, folder, plan)?)))
             }
             (SinkKind::Hdfs(plan), Ground::Embedded(folder)) => {
                 Some(AnyLedger::Directory(Box::new(hdfs::Ledger::in_folder(context, plan, folder.join("hdfs"))?)))

@@ -36,10 +36,10 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Of a row at this position, or why there is none.
-    pub fn id(&self, row: usize, position: &str) -> Result<String, Refused> {
+    /// Of a row, whose position as text `position` is; or why there is none.
+    pub fn id(&self, row: usize, position: impl FnOnce() -> String) -> Result<String, Refused> {
         match self.0 {
-            None => Ok(position.to_owned()),
+            None => Ok(position()),
             Some((_, keys)) if keys.is_valid(row) => Ok(keys.value(row).to_owned()),
             Some((column, _)) => {
                 let reason = format!("`{column}` is null, and it is the document's key");

@@ -11,11 +11,14 @@ use super::keyed::Write;
 use super::refusals::Refusing;
 use super::{Context, Medium, Unreachable, context};
 use crate::error::Result;
+use crate::plan::MongodbPlan;
 use crate::sink::embedded::{self, Writer};
 use crate::sink::ledger::Ledger;
 use crate::sink::refusals::{Nowhere, Refusals};
 
-const COLLECTION: &str = "database.collection";
+fn plan<W: Write>() -> MongodbPlan {
+    MongodbPlan { uri: "nobody".into(), database: "database".into(), collection: "rows".into(), write: W::write() }
+}
 
 pub struct Documents<W> {
     context: Context,
@@ -49,14 +52,14 @@ impl<W: Write> Medium for Documents<W> {
     }
 
     async fn published(&self) -> Vec<Row> {
-        let documents = Folder::open(&self.folder).unwrap().documents(COLLECTION).unwrap();
+        let documents = Folder::open(&self.folder).unwrap().documents(&plan::<W>().namespace()).unwrap();
         documents.iter().map(|(_, json)| serde_json::from_str(json).unwrap()).collect()
     }
 
     fn unreachable() -> Vec<Unreachable<Writer>> {
         let folder = impossible_folder();
         let address = folder.display().to_string();
-        let writer = Writer::new(context(), folder, COLLECTION.into(), W::write(), Box::new(Nowhere));
+        let writer = Writer::new(context(), folder, &plan::<W>(), Box::new(Nowhere));
         vec![Unreachable { writer, address, _by: Box::new(()) }]
     }
 }
@@ -69,7 +72,7 @@ impl<W: Write> Refusing for Documents<W> {
     }
 
     fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
-        Ok(Writer::new(context, self.folder.clone(), COLLECTION.into(), W::write(), refusals))
+        Ok(Writer::new(context, self.folder.clone(), &plan::<W>(), refusals))
     }
 
     fn bad() -> String {
@@ -77,6 +80,6 @@ impl<W: Write> Refusing for Documents<W> {
     }
 
     fn ledger(&self, context: Context) -> impl Ledger {
-        embedded::Ledger::new(context, &self.folder, COLLECTION.into(), W::write()).unwrap()
+        embedded::Ledger::new(context, &self.folder, &plan::<W>()).unwrap()
     }
 }

@@ -16,7 +16,7 @@ use crate::batch::{Refused, Reject};
 use crate::embedded::error;
 use crate::error::{Error, Result};
 use crate::json::encode::Encoder;
-use crate::plan::DocumentWrite;
+use crate::plan::MongodbPlan;
 use crate::rejects::Encoders;
 use crate::sink::blocking::Blocking;
 use crate::sink::mark::{Keys, taken};
@@ -41,8 +41,7 @@ pub struct Writer {
 struct Inner {
     context: Context,
     path: PathBuf,
-    collection: String,
-    write: DocumentWrite,
+    plan: MongodbPlan,
     encoder: Encoder,
     /// What is written of a row that is too large for a document.
     smaller: Option<Encoder>,
@@ -50,17 +49,11 @@ struct Inner {
 }
 
 impl Writer {
-    /// `collection`: with its database, as people name it. `refusals`: what becomes of rows that are too large.
-    pub fn new(
-        context: Context,
-        folder: PathBuf,
-        collection: String,
-        write: DocumentWrite,
-        refusals: Box<dyn Refusals>,
-    ) -> Writer {
+    /// `plan`: of the collection that it is in the place of. `refusals`: what becomes of rows that cannot be documents.
+    pub fn new(context: Context, folder: PathBuf, plan: &MongodbPlan, refusals: Box<dyn Refusals>) -> Writer {
         let (encoder, smaller) =
             (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
-        let inner = Inner { context, path: folder, collection, write, encoder, smaller, folder: None };
+        let inner = Inner { context, path: folder, plan: plan.clone(), encoder, smaller, folder: None };
         let (positions, epochs, written) = (Positions::new(), Epochs::new(), Written::default());
         Writer { inner: Blocking::new(inner), refusals, positions, epochs, written }
     }
@@ -114,8 +107,8 @@ impl Inner {
                     let place = format!("the position of `{sink}` on `{}` in {}", log.topic, self.path.display());
                     let start = start.anew(&self.context.sink, partition, place)?;
                     let (context, folder) = (&self.context, transaction.folder());
-                    if keyed::holds_rows(folder, context, &self.collection, &self.write, partition)? {
-                        return Err(rows_without_position(&self.context, &self.collection, partition));
+                    if keyed::holds_rows(folder, context, &self.plan, partition)? {
+                        return Err(rows_without_position(&self.context, &self.plan, partition));
                     }
                     begins(&self.context.sink, partition, start);
                     let first = Position { topic_uuid: log.topic_id.clone(), next: start };
@@ -136,7 +129,8 @@ impl Inner {
     fn write(&mut self, outbound: &Outbound, from: &Positions, to: &Positions) -> Result<(Written, Vec<Refused>)> {
         let (mut folder, batch) = (self.opened()?, &outbound.batch);
         let rows = self.encoder.batch(&batch.columns)?;
-        let keys = Keys::of(&self.write, &batch.columns)?;
+        let collection = self.plan.namespace();
+        let keys = Keys::of(&self.plan.write, &batch.columns)?;
         let smaller = self.smaller.as_ref().map(|smaller| smaller.batch(&batch.columns)).transpose()?;
         let mut transaction = folder.begin().map_err(error)?;
         let (mut json, mut written, mut refused) = (Vec::new(), Written::default(), Vec::new());
@@ -144,7 +138,7 @@ impl Inner {
             if from.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
-            let id = match keys.id(row, &self.context.row_id(partition, offset, index)) {
+            let id = match keys.id(row, || self.context.row_id(partition, offset, index)) {
                 Ok(id) => id,
                 Err(no_key) => {
                     refused.push(no_key);
@@ -162,9 +156,9 @@ impl Inner {
                 continue;
             }
             let (bytes, position) = (json.len(), (partition, offset, index));
-            let (context, collection) = (&self.context, self.collection.as_str());
-            let put = keyed::Row { context, collection, id: &id, position, json: &mut json };
-            match keyed::put(&mut transaction, &self.write, put)? {
+            let (context, write) = (&self.context, &self.plan.write);
+            let put = keyed::Row { context, collection: &collection, id: &id, position, json: &mut json };
+            match keyed::put(&mut transaction, write, put)? {
                 Put::There => written.row(bytes),
                 Put::Taken(mark) => refused.push(taken(row, &id, mark.as_deref())),
             }
@@ -228,11 +222,12 @@ pub(super) fn checked(context: &Context, partition: i32, position: &Position) ->
     )))
 }
 
-pub(super) fn rows_without_position(context: &Context, collection: &str, partition: i32) -> Error {
+pub(super) fn rows_without_position(context: &Context, plan: &MongodbPlan, partition: i32) -> Error {
     Error::stop(format!(
-        "collection `{collection}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone. \
+        "collection `{}` holds rows of this pipeline, and its position on `{}` partition {partition} is gone. \
          Give it the first offset that is not there: `millrace positions reset FILE --embedded DIR --sink {} --to \
          {partition}:OFFSET`; to begin anew, delete the documents whose id, or `_millrace`, begins with {:?}",
+        plan.namespace(),
         context.log.topic,
         context.sink,
         context.rows_prefix(partition)

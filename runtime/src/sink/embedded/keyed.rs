@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::embedded::error;
 use crate::error::{Error, Result};
-use crate::plan::DocumentWrite;
+use crate::plan::{DocumentWrite, MongodbPlan};
 use crate::sink::mark::{FIELD, partition_name, place};
 use crate::sink::{Context, FOUND_ROWS_MAX};
 
@@ -61,43 +61,36 @@ pub fn put(transaction: &mut Transaction<'_>, write: &DocumentWrite, row: Row<'_
 }
 
 /// Is any row of the partition there?
-pub fn holds_rows(
-    folder: &Folder,
-    context: &Context,
-    collection: &str,
-    write: &DocumentWrite,
-    partition: i32,
-) -> Result<bool> {
-    let prefix = context.rows_prefix(partition);
-    let text = match write {
-        DocumentWrite::Insert => return folder.has_document_with_prefix(collection, &prefix).map_err(error),
+pub fn holds_rows(folder: &Folder, context: &Context, plan: &MongodbPlan, partition: i32) -> Result<bool> {
+    let (collection, prefix) = (plan.namespace(), context.rows_prefix(partition));
+    let text = match plan.write {
+        DocumentWrite::Insert => return folder.has_document_with_prefix(&collection, &prefix).map_err(error),
         DocumentWrite::Key(_) => format!("\"{FIELD}\":\"{prefix}"),
         DocumentWrite::Replace(_) => format!("\"{}\":\"", partition_name(context, partition)),
     };
-    Ok(!folder.documents_with(collection, &text, 1).map_err(error)?.is_empty())
+    Ok(!folder.documents_with(&collection, &text, 1).map_err(error)?.is_empty())
 }
 
 /// Documents of one message's rows, with their ids; of replaced ones, those that no later row took.
 pub fn of_message(
     folder: &Folder,
     context: &Context,
-    collection: &str,
-    write: &DocumentWrite,
+    plan: &MongodbPlan,
     (partition, offset): (i32, i64),
 ) -> Result<Vec<(String, String)>> {
-    let id = context.row_id(partition, offset, 0);
-    let found = match write {
+    let (collection, id) = (plan.namespace(), context.row_id(partition, offset, 0));
+    let found = match plan.write {
         // the ids of a message are this one, and this one with `/` and an index; '0' is the character after '/'
-        DocumentWrite::Insert => folder.documents_between(collection, &id, &format!("{id}0"), FOUND_ROWS_MAX),
+        DocumentWrite::Insert => folder.documents_between(&collection, &id, &format!("{id}0"), FOUND_ROWS_MAX),
         DocumentWrite::Key(_) => {
             let text =
-                |end: &str| folder.documents_with(collection, &format!("\"{FIELD}\":\"{id}{end}"), FOUND_ROWS_MAX);
+                |end: &str| folder.documents_with(&collection, &format!("\"{FIELD}\":\"{id}{end}"), FOUND_ROWS_MAX);
             text("\"").and_then(|first| Ok([first, text("/")?].concat()))
         }
         DocumentWrite::Replace(_) => {
             let (name, place) = (partition_name(context, partition), place(offset, 0));
             let of_offset = place.split('/').next().unwrap_or_default();
-            folder.documents_with(collection, &format!("\"{name}\":\"{of_offset}/"), FOUND_ROWS_MAX)
+            folder.documents_with(&collection, &format!("\"{name}\":\"{of_offset}/"), FOUND_ROWS_MAX)
         }
     };
     found.map_err(error)

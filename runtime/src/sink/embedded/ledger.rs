@@ -10,20 +10,19 @@ use millrace_embedded::{Folder, Position};
 use super::{documents, keyed};
 use crate::embedded::error;
 use crate::error::Result;
-use crate::plan::DocumentWrite;
+use crate::plan::MongodbPlan;
 use crate::sink::Context;
 use crate::sink::ledger::{Entry, Wrong};
 
 pub struct Ledger {
     context: Context,
-    collection: String,
-    write: DocumentWrite,
+    plan: MongodbPlan,
     folder: Folder,
 }
 
 impl Ledger {
-    pub fn new(context: Context, folder: &Path, collection: String, write: DocumentWrite) -> Result<Ledger> {
-        Ok(Ledger { context, collection, write, folder: Folder::look(folder).map_err(error)? })
+    pub fn new(context: Context, folder: &Path, plan: &MongodbPlan) -> Result<Ledger> {
+        Ok(Ledger { context, plan: plan.clone(), folder: Folder::look(folder).map_err(error)? })
     }
 
     fn entry(&self, partition: i32) -> Result<Entry> {
@@ -31,8 +30,8 @@ impl Ledger {
         let wrong = |said: crate::error::Error| Some(Wrong { said: said.to_string(), mends: true });
         let sink = documents::position_name(&self.context);
         let Some(position) = self.folder.position(&sink, &log.topic, partition).map_err(error)? else {
-            let has_rows = keyed::holds_rows(&self.folder, &self.context, &self.collection, &self.write, partition)?;
-            let said = || documents::rows_without_position(&self.context, &self.collection, partition);
+            let has_rows = keyed::holds_rows(&self.folder, &self.context, &self.plan, partition)?;
+            let said = || documents::rows_without_position(&self.context, &self.plan, partition);
             return Ok(Entry { wrong: has_rows.then(said).and_then(wrong), ..Entry::default() });
         };
         let checked = documents::checked(&self.context, partition, &position);
@@ -43,7 +42,7 @@ impl Ledger {
 
 impl crate::sink::ledger::Ledger for Ledger {
     fn place(&self) -> String {
-        format!("collection `{}` in {}", self.collection, self.folder.path().display())
+        format!("collection `{}` in {}", self.plan.namespace(), self.folder.path().display())
     }
 
     fn repeats(&self) -> &'static str {

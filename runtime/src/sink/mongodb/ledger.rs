@@ -75,7 +75,7 @@ impl Ledger {
 
 impl crate::sink::ledger::Ledger for Ledger {
     fn place(&self) -> String {
-        format!("collection `{}.{}`", self.plan.database, self.plan.collection)
+        format!("collection `{}`", self.plan.namespace())
     }
 
     fn repeats(&self) -> &'static str {

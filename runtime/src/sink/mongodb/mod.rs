@@ -125,8 +125,8 @@ impl Writer {
             if self.positions.get(&partition).is_none_or(|&position| offset < position) {
                 continue;
             }
-            let position = self.context.row_id(partition, offset, index);
-            let id = match keys.id(row, &position) {
+            let position = || self.context.row_id(partition, offset, index);
+            let id = match keys.id(row, position) {
                 Ok(id) => id,
                 Err(no_key) => {
                     refused.push(no_key);
@@ -135,7 +135,7 @@ impl Writer {
             };
             let mut document = encoder.row(&id, row);
             if let DocumentWrite::Key(_) = write {
-                document.append(cstr!("_millrace"), &*position);
+                document.append(cstr!("_millrace"), position());
             }
             if let Some(smaller) = smaller.as_ref().filter(|_| is_too_large(&document)) {
                 document = smaller.row(&id, row);
