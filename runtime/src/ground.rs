@@ -42,7 +42,7 @@ impl Ground {
     pub fn make_topics(&self, plan: &Plan) -> Result<()> {
         match self {
             Ground::Services => topics::make_all(&plan.source.brokers, &plan.creates, plan.source.timeout),
-            Ground::Embedded(folder) => topics::make_in(folder, &plan.creates).map_err(twins::error),
+            Ground::Embedded(folder) => topics::make_in(folder, &plan.creates).map(drop).map_err(twins::error),
         }
     }
 

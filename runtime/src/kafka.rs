@@ -62,7 +62,18 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-pub struct Quiet;
+/// Of clients that are asked one thing: remembers why the last connection failed, for the answer does not say it.
+#[derive(Default)]
+pub struct Quiet {
+    why: Mutex<Option<String>>,
+}
+
+impl Quiet {
+    /// The client's own words, once they were polled for.
+    pub fn why(&self) -> Option<String> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// A consumer that nobody assigns partitions to.
 impl rdkafka::consumer::ConsumerContext for Quiet {}
@@ -74,7 +85,40 @@ impl ClientContext for Quiet {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            // it counts milliseconds behind that
+            let why = reason.split(" (after ").next().unwrap_or(reason);
+            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        }
     }
+}
+
+/// Whoever waits for brokers that are away hears of it after so long.
+const SAY_AFTER: Duration = Duration::from_secs(2);
+
+/// Among the events that a client is polled for there are others.
+const EVENTS_MAX: usize = 100;
+
+/// One question to the brokers. `poll`: what [`Quiet`] knows after one event more.
+pub fn ask<T>(
+    brokers: &str,
+    timeout: Duration,
+    ask: impl Fn(Duration) -> KafkaResult<T>,
+    poll: impl Fn() -> Option<String>,
+) -> Result<T, Error> {
+    let why = || (0..EVENTS_MAX).find_map(|_| poll());
+    let said = |why: Option<String>| why.map_or(String::new(), |why| format!(" ({why})"));
+    let first = SAY_AFTER.min(timeout);
+    let answer = match ask(first) {
+        Err(error) if is_away(&error) && first < timeout => {
+            let left = timeout - first;
+            tracing::warn!("no answer from the brokers at {brokers} yet{}: waiting {left:?} more", said(why()));
+            ask(left)
+        }
+        answer => answer,
+    };
+    let unanswered = |cause| error(format!("the brokers at {brokers} did not answer{}", said(why())), cause);
+    answer.map_err(unanswered)
 }
 
 /// A producer's context: remembers the first delivery that failed, for `flush` answers Ok even then.

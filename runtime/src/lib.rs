@@ -29,4 +29,4 @@ pub mod stage;
 pub mod topic;
 pub mod topics;
 pub mod train;
-mod words;
+pub mod words;

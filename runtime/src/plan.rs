@@ -170,6 +170,14 @@ pub struct SinkPlan {
 }
 
 impl SinkPlan {
+    /// Of a sink that gathers rows in files: so long after its first row a file is published, at the latest.
+    pub fn publishes_within(&self) -> Option<Duration> {
+        match &self.kind {
+            SinkKind::Hdfs(plan) => Some(plan.roll_max),
+            SinkKind::Kafka { .. } | SinkKind::Mongodb(_) => None,
+        }
+    }
+
     pub fn is_rejects(&self) -> bool {
         *self.name == *rejects::SINK
     }

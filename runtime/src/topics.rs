@@ -23,7 +23,7 @@ pub type Made = Vec<(String, Result<bool>)>;
 pub fn make(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
     let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
     let config = kafka::client_config(brokers, "millrace-topics");
-    let admin: AdminClient<Quiet> = config.create_with_context(Quiet).map_err(failed)?;
+    let admin: AdminClient<Quiet> = config.create_with_context(Quiet::default()).map_err(failed)?;
     let mut made = Made::new();
     let mut missing = Vec::new();
     for (topic, create) in topics {
@@ -68,12 +68,19 @@ pub fn make_all(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Durat
     Ok(())
 }
 
-/// The same in a folder, which keeps a number of messages of each partition, whatever the file says of time.
-pub fn make_in(folder: &Path, topics: &BTreeMap<String, Create>) -> millrace_embedded::Result<()> {
+/// The same in a folder, which keeps a number of messages of each partition, whatever the file says of time. True: it
+/// was made.
+pub fn make_in(
+    folder: &Path,
+    topics: &BTreeMap<String, Create>,
+) -> millrace_embedded::Result<BTreeMap<String, bool>> {
     let mut folder = Folder::open(folder)?;
     let mut transaction = folder.begin()?;
+    let mut made = BTreeMap::new();
     for (topic, create) in topics {
+        made.insert(topic.clone(), transaction.folder().topic(topic)?.is_none());
         transaction.topic(topic, create.partitions, TOPIC_ROWS_MAX)?;
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(made)
 }

@@ -1,5 +1,5 @@
-//! Words that come from elsewhere (a guest, a server), made fit for a log line and a reject: bounded, and without control
-//! characters.
+//! Words for people: those that come from elsewhere (a guest, a server), made fit for a log line and a reject, bounded and
+//! without control characters; and numbers of things.
 
 /// At most `bytes_max` bytes, for people.
 pub fn sentence(text: &str, bytes_max: usize) -> String {
@@ -15,9 +15,20 @@ pub fn word(text: &str, bytes_max: usize) -> String {
     text.chars().take(bytes_max).map(|char| if allowed(char) { char } else { '_' }).collect()
 }
 
+/// `1 message`, `2 messages`.
+pub fn counted(number: impl Into<i64>, what: &str) -> String {
+    let number = number.into();
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "row")), ["0 rows", "1 row", "2 rows"]);
+    }
 
     #[test]
     fn bounded_and_printable() {

@@ -24,6 +24,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use millrace_embedded::Folder;
 use millrace_trace::Tracing;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -53,11 +54,11 @@ pub async fn serve(
 ) -> Result<()> {
     let tracing = tracing(settings)?;
     let (end, ending) = watch::channel(false);
-    let answers = Arc::new(Answers::new(limits(settings)));
+    let (answers, ground) = (Arc::new(Answers::new(limits(settings))), ground(settings));
     let followers = followers(settings, &answers)?;
     let app = App {
         pipelines: Pipelines::new(&settings.pipeline_status),
-        page: page::render(catalogue, settings.page_wait_seconds_max.get()),
+        page: page::render(catalogue, ground, settings.page_wait_seconds_max.get()),
         requests: Requests::new(settings)?,
         store: Store::new(settings).await?,
         topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),
@@ -86,6 +87,19 @@ pub async fn serve(
         finished.map_err(|cause| Error::new("sending the last spans").caused_by(cause))?;
     }
     served
+}
+
+/// A folder that is not there is made, for the page may be the first that is started: whoever mistyped its name hears it.
+fn ground(settings: &Settings) -> page::Ground {
+    let Some(folder) = &settings.embedded else { return page::Ground::Services };
+    if !Folder::is_one(folder) {
+        tracing::warn!(
+            "{} is not there yet, and is made; `millrace run FILE --embedded {}` answers its flights",
+            folder.display(),
+            folder.display()
+        );
+    }
+    page::Ground::Folder
 }
 
 /// Nothing is started where no collector is named.

@@ -13,8 +13,32 @@ pub const PIPELINE: &str = include_str!("page/pipeline.js");
 pub const ELEMENTS: &str = include_str!("page/elements.js");
 pub const ICON: &str = include_str!("page/icon.svg");
 
+/// What the words of the page are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    Services,
+    /// A folder stands in for the services: the names of the old front stay, and the page says what they mean.
+    Folder,
+}
+
+impl Ground {
+    fn word(self) -> &'static str {
+        match self {
+            Ground::Services => "services",
+            Ground::Folder => "folder",
+        }
+    }
+
+    fn topic(self) -> &'static str {
+        match self {
+            Ground::Services => "a Kafka topic",
+            Ground::Folder => "a topic of a local folder, which stands in for Kafka, MongoDB and HDFS",
+        }
+    }
+}
+
 /// The HTML with what the model knows.
-pub fn render(catalogue: &Catalogue, wait_seconds_max: u64) -> String {
+pub fn render(catalogue: &Catalogue, ground: Ground, wait_seconds_max: u64) -> String {
     let months: Vec<String> = catalogue.months.iter().map(u32::to_string).collect();
     HTML.replace("{{carriers}}", &options(&catalogue.carriers))
         .replace("{{origins}}", &options(&catalogue.origins))
@@ -22,6 +46,8 @@ pub fn render(catalogue: &Catalogue, wait_seconds_max: u64) -> String {
         .replace("{{classes}}", &classes(catalogue))
         .replace("{{months}}", &months.join(" "))
         .replace("{{model_date}}", &escape(&catalogue.created))
+        .replace("{{ground}}", ground.word())
+        .replace("{{topic}}", ground.topic())
         .replace("{{wait_seconds_max}}", &wait_seconds_max.to_string())
 }
 
@@ -74,7 +100,9 @@ mod tests {
             created: "2013-12-31".into(),
             months: vec![1, 2],
         };
-        let html = render(&catalogue, 120);
+        let html = render(&catalogue, Ground::Services, 120);
+        let folder = render(&catalogue, Ground::Folder, 120);
+        assert!(html.contains("into a Kafka topic.") && folder.contains("stands in for Kafka"));
         for absent in ["{{", "style=", "onclick", "http://", "https://", "<style"] {
             assert!(!html.contains(absent), "{absent}");
         }

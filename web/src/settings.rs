@@ -38,7 +38,7 @@ pub struct Settings {
     #[arg(long, default_value = "flight_delay_ml_response")]
     pub collection: String,
     /// Send traces to this OTLP collector, over HTTP
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = millrace_trace::collector)]
     pub otlp: Option<String>,
     /// Where the pipeline says how it is: its `--listen`; several with commas between
     #[arg(long, env = "MILLRACE_PIPELINE_STATUS", value_delimiter = ',', value_name = "URL")]

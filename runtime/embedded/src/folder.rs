@@ -67,10 +67,20 @@ enum Access {
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "held, not used")] File);
 
+/// Parents that are missing are made: where that is "not found", nothing can be made at all.
+fn not_made(folder: &Path, cause: &std::io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::NotFound => {
+            Error::Unusable(format!("making {}: no folder can be made there; choose another", folder.display()))
+        }
+        _ => Error::io("making", folder, cause),
+    }
+}
+
 impl Folder {
     /// Makes the folder and its tables where they are not there.
     pub fn open(folder: &Path) -> Result<Folder> {
-        fs::create_dir_all(folder).map_err(|cause| Error::io("making", folder, &cause))?;
+        fs::create_dir_all(folder).map_err(|cause| not_made(folder, &cause))?;
         let file = folder.join(FILE);
         refuse_emptied(folder, &file)?;
         let failed = |cause| Error::sqlite("opening", &file, cause);

@@ -25,7 +25,7 @@ mod wake;
 
 pub use error::{Error, Result, advice};
 pub use folder::{Folder, Hold};
-pub use log::{Extent, Headers, Message, Record, TOPIC_ROWS_MAX, Topic, now_ms};
+pub use log::{Extent, Headers, Message, Record, TOPIC_NAMES, TOPIC_ROWS_MAX, Topic, is_topic_name, now_ms};
 pub use positions::{Offset, Position};
 pub use transaction::Transaction;
 pub use wake::Wake;

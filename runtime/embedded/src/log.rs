@@ -9,6 +9,16 @@ use rusqlite::{OptionalExtension, Row, ToSql, params};
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 
+const TOPIC_CHARS_MAX: usize = 249;
+/// What a name is made of, for people.
+pub const TOPIC_NAMES: &str = "a-z, A-Z, 0-9, `.`, `_` and `-`, at most 249";
+
+/// A folder takes the names that Kafka takes: a pipeline may go from one to the other.
+pub fn is_topic_name(name: &str) -> bool {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    name.chars().all(legal) && (1..=TOPIC_CHARS_MAX).contains(&name.len()) && name != "." && name != ".."
+}
+
 /// For a record's timestamp.
 pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)

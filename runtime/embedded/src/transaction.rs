@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
-use crate::log::{Extent, Record, Topic, pack};
+use crate::log::{Extent, Record, TOPIC_NAMES, Topic, is_topic_name, pack};
 use crate::positions::{Offset, Position};
 
 /// Dropped without `commit`, it never was.
@@ -35,6 +35,9 @@ impl<'a> Transaction<'a> {
     pub fn topic(&mut self, name: &str, partitions: i32, rows_max: u64) -> Result<Topic> {
         if let Some(topic) = self.folder.topic(name)? {
             return Ok(topic);
+        }
+        if !is_topic_name(name) {
+            return Err(Error::Unusable(format!("`{name}` cannot be a topic: expected {TOPIC_NAMES}")));
         }
         let failed = || self.folder.failed("making a topic");
         let uuid = uuid::Uuid::new_v4().to_string();

@@ -1,11 +1,14 @@
 //! Asking a running pipeline how it is.
+//!
+//! Invariant: what is no pipeline's answer is an error, whoever listens there.
 
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -18,6 +21,20 @@ pub fn address(text: &str) -> Result<String, String> {
     parts.map(|_| text.to_owned()).ok_or_else(|| "expected HOST:PORT, as 127.0.0.1:9464".to_owned())
 }
 
+/// Its status, as it came and as it was read.
+pub fn status(address: &str) -> Result<(String, Value), String> {
+    let text = get(address, "/status")?;
+    let status = serde_json::from_str::<Value>(&text).ok().filter(|status| status["workers"].is_object());
+    status.map(|status| (text, status)).ok_or_else(|| no_pipeline(address, "/status", "no status of one"))
+}
+
+fn no_pipeline(address: &str, path: &str, answered: &str) -> String {
+    format!(
+        "error: what listens at {address} is no millrace pipeline: http://{address}{path} answered {answered}; give the \
+         HOST:PORT of its `--listen`"
+    )
+}
+
 /// What `http://ADDRESS/PATH` answers.
 pub fn get(address: &str, path: &str) -> Result<String, String> {
     let failed = |error: String| {
@@ -28,13 +45,14 @@ pub fn get(address: &str, path: &str) -> Result<String, String> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
     let asked = runtime.block_on(async { timeout(TIMEOUT, ask(address, path)).await });
     match asked {
-        Ok(Ok(text)) => Ok(text),
+        Ok(Ok((StatusCode::OK, text))) => Ok(text),
+        Ok(Ok((code, _))) => Err(no_pipeline(address, path, &code.to_string())),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("nothing came within {TIMEOUT:?}"))),
     }
 }
 
-async fn ask(address: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
+async fn ask(address: &str, path: &str) -> Result<(StatusCode, String), Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(address).await?;
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path).header("host", address).body(Empty::<Bytes>::new())?;
@@ -42,11 +60,12 @@ async fn ask(address: &str, path: &str) -> Result<String, Box<dyn std::error::Er
     let (answer, _) = tokio::join!(
         async {
             let answer = client.send_request(request).await?;
-            let body = answer.into_body().collect().await?.to_bytes();
+            let (code, body) = (answer.status(), answer.into_body().collect().await?.to_bytes());
             drop(client);
-            Ok::<_, hyper::Error>(body)
+            Ok::<_, hyper::Error>((code, body))
         },
         connection
     );
-    Ok(String::from_utf8(answer?.to_vec())?)
+    let (code, body) = answer?;
+    Ok((code, String::from_utf8(body.to_vec())?))
 }

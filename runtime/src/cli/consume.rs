@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use millrace::json::decode::Message;
 use millrace::json::time::format_millis;
+use millrace::sink::Positions;
 use millrace::topic::{Begin, Event, Manner, Reader};
 use serde_json::{Map, Value};
 
@@ -47,6 +48,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let opened = Reader::open(&options.ground.place(), &options.topic, Manner::looking("millrace-consume"));
     let mut reader = opened.map_err(failed)?;
     let starts = reader.begins(options.from).map_err(failed)?;
+    said_of_nothing(options, &starts).into_iter().for_each(out::tell);
     if !options.follow {
         let mut printed = Ok(out::Reader::Reads);
         let is_heard = |printed: &Result<_, _>| *printed == Ok(out::Reader::Reads);
@@ -66,6 +68,15 @@ pub fn run(options: &Options) -> Result<(), String> {
             return Ok(());
         }
     }
+}
+
+/// An offset that a partition has not come to begins at its end.
+fn said_of_nothing(options: &Options, starts: &Positions) -> Option<String> {
+    let Begin::Offset(from) = options.from else { return None };
+    let short: Vec<_> = starts.iter().filter(|(_, start)| **start < from).collect();
+    let ends: Vec<_> = short.iter().map(|(partition, end)| format!("{partition} at {end}")).collect();
+    let waits = if options.follow { "; new messages are waited for" } else { "" };
+    (!ends.is_empty()).then(|| format!("no message has offset {from} yet: partitions end, {}{waits}", ends.join(", ")))
 }
 
 fn line(options: &Options, message: &impl Message) -> Vec<u8> {

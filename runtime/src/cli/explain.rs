@@ -13,7 +13,7 @@ use super::{failed, ground, out, runtime};
     after_help = "It says which generation owns the message's offset, what the message becomes at every stage of \
     this file,\nand for each sink whether and where its row is, or how far the sink has come. It only looks.\n\n\
     A key is a value of the column that the Kafka sink names as its `key` (UUID in the flight pipeline). It is looked\n\
-    for from the end of the source's topic backwards, as records of the response and reject topics are: no further\n\
+    for from the end of the source's topic backwards, the newest first, as records of the response and reject topics are: no further\n\
     than --look-back-messages-max, and it says how far it looked.\n\n\
     Exit code 1: the message was not found, or a sink could not be asked.\n\n\
     Examples:\n  \

@@ -203,7 +203,7 @@ impl Cli {
             }
             Command::Schema => out::print(config::SCHEMA).map(drop),
             Command::Topics(topics::Topics::Create(options)) => {
-                load(&options.file).and_then(|plan| topics::create(&plan, &options))
+                load(&options.pipeline.file).and_then(|plan| topics::create(&plan, &options))
             }
             Command::Positions(positions) => load(positions.file()).and_then(|plan| positions.run(&plan)),
             Command::Rejects(rejects) => load(rejects.file()).and_then(|plan| rejects.run(&plan)),

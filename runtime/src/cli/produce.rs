@@ -1,18 +1,24 @@
 //! `millrace produce`: lines of standard input into a topic.
 
 use std::io::{BufRead, stdin};
+use std::process::exit;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
+use millrace::words::counted;
 
 use super::ground::Ground;
+use super::interrupt::{INTERRUPTED, Interrupt};
 use super::out::{self, Reader};
 use super::progress::Progress;
 use super::topic::{Line, There, Topic};
 
 #[derive(Args)]
 #[command(
-    after_help = "Each line is a message as it stands, JSON or not; blank lines are passed over. With a failure it \
-    says up to which\nline all of them are in the topic.\n\n\
+    after_help = "Each line is a message as it stands, JSON or not; blank lines are passed over. With a failure, and \
+    with Ctrl-C,\nit says up to which line all of them are in the topic.\n\n\
     Examples:\n  echo '{\"UUID\":\"1\"}' | millrace produce flight-delay-ml-request\n  \
     millrace produce flight-delay-ml-request --embedded .millrace/embedded < flights.jsonl\n  \
     millrace explain pipelines/flight-delay.toml $(millrace produce flight-delay-ml-request --positions < one.jsonl)"
@@ -31,17 +37,35 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
+    let interrupt = Interrupt::watch()?;
     let mut topic = Topic::open(&options.topic, &options.ground, options.positions)?;
     let mut input = Input { number: 0, messages: 0, is_asked: options.positions };
-    let read = input.send(&mut topic, options);
+    let read = input.send(&mut topic, options, &interrupt);
     // what was sent before the input or the topic failed is acknowledged, or known not to be
     let finished = topic.finish();
     let said = input.say(&mut topic);
     read.and(finished)
         .and(said)
         .map_err(|said| format!("{said}\n{}", input.stands(&topic.there(input.number), options)))?;
-    out::tell(format_args!("{} messages into {}", input.messages, options.topic));
+    out::tell(format_args!("{} into {}", counted(input.messages as i64, "message"), options.topic));
+    if interrupt.asked() {
+        out::tell(input.stands(&topic.there(input.number), options));
+        exit(INTERRUPTED);
+    }
     Ok(())
+}
+
+/// Lines that were read and not taken yet: a person's are taken at once.
+const READ_AHEAD_LINES_MAX: usize = 1_000;
+
+/// How long it waits for a line before it looks whether it is to end.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+
+/// Lines of standard input, read apart: whoever waits for the next one would not hear that it is to end.
+fn lines() -> Receiver<std::io::Result<String>> {
+    let (sender, lines) = sync_channel(READ_AHEAD_LINES_MAX);
+    thread::spawn(move || stdin().lock().lines().try_for_each(|line| sender.send(line)));
+    lines
 }
 
 /// Standard input, as far as it was read.
@@ -54,10 +78,25 @@ struct Input {
 }
 
 impl Input {
-    fn send(&mut self, topic: &mut Topic, options: &Options) -> Result<(), String> {
-        let progress = Progress::of_input();
-        let mut bytes = 0;
-        for (number, text) in (1..).zip(stdin().lock().lines()) {
+    fn send(&mut self, topic: &mut Topic, options: &Options, interrupt: &Interrupt) -> Result<(), String> {
+        let (progress, lines) = (Progress::of_input(), lines());
+        let (mut bytes, mut number) = (0, 0);
+        while !interrupt.asked() {
+            let text = match lines.try_recv() {
+                Ok(text) => text,
+                Err(TryRecvError::Disconnected) => break,
+                // a line that nobody follows does not wait for others
+                Err(TryRecvError::Empty) => {
+                    topic.write()?;
+                    self.say(topic)?;
+                    match lines.recv_timeout(LOOK_AFTER) {
+                        Ok(text) => text,
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
+            };
+            number += 1;
             let text = text.map_err(|error| format!("error: standard input, line {number}: {error}"))?;
             bytes += text.len() as u64 + 1;
             if text.is_empty() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use millrace::kafka;
+use millrace::kafka::{self, Quiet};
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -16,6 +16,7 @@ use rdkafka::producer::ProducerContext;
 
 /// A producer's context; what comes with a message is the number of its line.
 pub struct Receipts {
+    quiet: Quiet,
     state: Mutex<State>,
     keeps_positions: bool,
 }
@@ -29,7 +30,12 @@ struct State {
 
 impl Receipts {
     pub fn new(keeps_positions: bool) -> Receipts {
-        Receipts { state: Mutex::default(), keeps_positions }
+        Receipts { quiet: Quiet::default(), state: Mutex::default(), keeps_positions }
+    }
+
+    /// Why the last connection failed.
+    pub fn why(&self) -> Option<String> {
+        self.quiet.why()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,7 +68,7 @@ impl ClientContext for Receipts {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        kafka::Quiet.error(error, reason);
+        self.quiet.error(error, reason);
     }
 }
 

@@ -1,12 +1,14 @@
 //! `millrace replay`: the rows of a file into a topic, as fast as they go or at a rate.
 
 use std::path::PathBuf;
-use std::thread;
+use std::process::exit;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use millrace::words::counted;
 
 use super::ground::Ground;
+use super::interrupt::{INTERRUPTED, Interrupt};
 use super::out;
 use super::progress::Progress;
 use super::rows::Rows;
@@ -19,8 +21,8 @@ const BURST_SECONDS: f64 = 0.02;
 #[command(after_help = "A cell of a CSV file that is a JSON number is one, an empty one is null, all else is text.\n\
     A column of a Parquet file is a field: decimals are numbers, binary is base64, NaN is null, nested columns\n\
     are arrays and objects, and a timestamp that has no zone in the file has none in the message.\n\
-    A line of JSON that is no object ends the replay, as every failure does: it says how many rows are in the topic,\n\
-    and which --skip goes on from there.\n\n\
+    A line of JSON that is no object ends the replay, as every failure does, and Ctrl-C: it says how many rows are\n\
+    in the topic, and which --skip goes on from there. With --loop Ctrl-C is its end, and the exit code 0.\n\n\
     Examples:\n  \
     millrace replay examples/flight-delay/sample.jsonl --topic flight-delay-ml-request --rate 100 --uuid UUID\n  \
     millrace replay flights.parquet --topic flight-delay-ml-request --embedded .millrace/embedded")]
@@ -57,35 +59,50 @@ pub fn run(options: &Options) -> Result<(), String> {
     let mut rows = open(options)?;
     (0..options.skip).try_for_each(|before| passed_over(&mut rows, before)).map_err(|said| of_file(options, &said))?;
     let mut topic = Topic::open(&options.topic, &options.ground, false)?;
-    let progress = Progress::new((!options.again).then(|| rows.whole()));
-    let read = send(&mut rows, &mut topic, &progress, options);
+    let (progress, interrupt) = (Progress::new((!options.again).then(|| rows.whole())), Interrupt::watch()?);
+    let read = send(&mut rows, &mut topic, &progress, options, &interrupt);
     let sent = progress.rows();
     drop(progress);
     // what was sent before the file or the topic failed is acknowledged, or known not to be
     let done = read.and(topic.finish());
     done.map_err(|said| format!("{said}\n{}", stands(&topic.there(options.skip + sent as usize), options)))?;
-    out::tell(format_args!("{sent} rows of {} into {}", options.file.display(), options.topic));
+    out::tell(format_args!("{} of {} into {}", counted(sent as i64, "row"), options.file.display(), options.topic));
+    if interrupt.asked() && !options.again {
+        out::tell(stands(&topic.there(options.skip + sent as usize), options));
+        exit(INTERRUPTED);
+    }
     Ok(())
 }
 
-fn send(rows: &mut Rows, topic: &mut Topic, progress: &Progress, options: &Options) -> Result<(), String> {
+/// Until the rows end, or it is interrupted.
+fn send(
+    rows: &mut Rows,
+    topic: &mut Topic,
+    progress: &Progress,
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<(), String> {
     let (started, mut before) = (Instant::now(), 0);
-    loop {
+    while !interrupt.asked() {
         match rows.next_row().map_err(|said| of_file(options, &said))? {
             Some(text) => {
                 progress.row(rows.at());
                 let number = options.skip + progress.rows() as usize;
                 topic.send(Line { number, key: None, text })?;
-                pace(options, started, progress.rows(), topic)?;
+                if let Some(due) = due(options, started, progress.rows()) {
+                    topic.write()?;
+                    interrupt.wait(due.saturating_duration_since(Instant::now()));
+                }
             }
             // a file without rows has no second round
             None if options.again && progress.rows() > before => {
                 before = progress.rows();
                 *rows = open(options)?;
             }
-            None => return Ok(()),
+            None => break,
         }
     }
+    Ok(())
 }
 
 fn passed_over(rows: &mut Rows, before: usize) -> Result<(), String> {
@@ -100,27 +117,26 @@ fn of_file(options: &Options, said: &str) -> String {
 fn stands(there: &There, options: &Options) -> String {
     let (through, file, topic) = (there.through, options.file.display(), &options.topic);
     if options.again {
-        return format!("{through} rows of {file} went into {topic} before that");
+        return format!("{} of {file} went into {topic} before that", counted(through as i64, "row"));
     }
     if through == 0 && !there.perhaps_more {
         return format!("no row of {file} is in {topic}");
     }
     let more = if there.perhaps_more { "; of the rows after them some may be there too" } else { ", and no more" };
-    format!("the first {through} rows of {file} are in {topic}{more}; to go on, add --skip {through}")
+    let first = match through {
+        1 => "the first row".into(),
+        rows => format!("the first {rows} rows"),
+    };
+    format!("{first} of {file} {} in {topic}{more}; to go on, add --skip {through}", if through == 1 { "is" } else { "are" })
 }
 
 fn open(options: &Options) -> Result<Rows, String> {
     Rows::open(&options.file, options.uuid.as_deref())
 }
 
-/// Waits until the next burst is due.
-fn pace(options: &Options, started: Instant, sent: u64, topic: &mut Topic) -> Result<(), String> {
-    let Some(rate) = options.rate else { return Ok(()) };
+/// When the next burst is due, after the last row of one.
+fn due(options: &Options, started: Instant, sent: u64) -> Option<Instant> {
+    let rate = options.rate?;
     let burst = (rate * BURST_SECONDS).ceil() as u64;
-    if sent.is_multiple_of(burst) {
-        topic.write()?;
-        let due = started + Duration::from_secs_f64(sent as f64 / rate);
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-    }
-    Ok(())
+    sent.is_multiple_of(burst).then(|| started + Duration::from_secs_f64(sent as f64 / rate))
 }

@@ -15,12 +15,9 @@ use millrace::plan::Plan;
 use millrace_trace::Tracing;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ask;
-
-/// As a shell says of a program that a signal ended.
-const STOPPED_AT_ONCE: i32 = 130;
+use super::interrupt::{INTERRUPTED, Signals};
 
 #[derive(Args)]
 #[command(
@@ -38,15 +35,16 @@ pub struct Options {
     workers: NonZeroU16,
     /// Folder for the files of each generation and the workers' slots; keep it between starts
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
+    #[arg(conflicts_with = "embedded")]
     state: PathBuf,
-    /// Run on this folder and nothing else: topics, documents and directories are in it
+    /// Run on this folder and nothing else: topics, documents, directories and --state are in it
     #[arg(long, value_name = "DIR")]
     embedded: Option<PathBuf>,
     /// Answer /metrics, /status, /healthz and /readyz here
     #[arg(long, env = "MILLRACE_LISTEN", value_name = "HOST:PORT", value_parser = ask::address)]
     listen: Option<String>,
     /// Send traces to this OTLP collector, over HTTP
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = millrace_trace::collector)]
     otlp: Option<String>,
 }
 
@@ -54,7 +52,9 @@ pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("error: starting: {error}");
     let runtime = runtime().map_err(failed)?;
     let stop = Stop::default();
-    let signals = signals(&runtime).map_err(failed)?;
+    let entered = runtime.enter();
+    let signals = Signals::watch().map_err(failed)?;
+    drop(entered);
     runtime.spawn(watch(signals, stop.clone()));
     let plan = Arc::new(plan);
     let tracing = options.tracing(&runtime)?;
@@ -98,12 +98,12 @@ impl Options {
     }
 }
 
-/// Answers as long as the process lives.
 /// A number that is none is refused with the range.
 fn workers() -> impl TypedValueParser<Value = NonZeroU16> {
     clap::value_parser!(u16).range(1..).try_map(NonZeroU16::try_from)
 }
 
+/// Answers as long as the process lives.
 fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(), String> {
     let bound = runtime.block_on(TcpListener::bind(address));
     let listener = bound.map_err(|error| {
@@ -119,23 +119,12 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).thread_name("millrace-sinks").enable_all().build()
 }
 
-fn signals(runtime: &Runtime) -> std::io::Result<[Signal; 2]> {
-    let _entered = runtime.enter();
-    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
-}
-
-/// The first signal drains, the second ends the process.
-async fn watch([mut terminate, mut interrupt]: [Signal; 2], stop: Stop) {
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        if stop.asked() {
-            tracing::warn!("stopped at once; the next start goes on from each sink's position");
-            std::process::exit(STOPPED_AT_ONCE);
-        }
-        tracing::info!("draining; once more to stop at once");
-        stop.ask();
-    }
+/// The first wish drains, the second ends the process.
+async fn watch(mut signals: Signals, stop: Stop) {
+    signals.wish().await;
+    tracing::info!("draining; once more to stop at once");
+    stop.ask();
+    signals.another().await;
+    tracing::warn!("stopped at once; the next start goes on from each sink's position");
+    std::process::exit(INTERRUPTED);
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use millrace::words::counted;
 use millrace::batch::Reject;
 use millrace::json::decode::Message;
 use millrace::json::time::format_millis;
@@ -127,7 +128,9 @@ impl Tap<'_, '_> {
 
     fn said(&self) -> String {
         let Sample { taken, passed_over, .. } = self.sample;
-        format!("{} lines of {taken} messages; {passed_over} messages passed over", self.lines)
+        let number = |number: u64, what| counted(number as i64, what);
+        let (lines, taken) = (number(self.lines, "line"), number(taken, "message"));
+        format!("{lines} of {taken}; {} passed over", number(passed_over, "message"))
     }
 
     /// False: as many lines as were asked for are out, or who reads them has seen enough.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use millrace::kafka;
+use millrace::topic::Place;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
@@ -17,6 +18,7 @@ use super::receipts::Receipts;
 /// Lines that are written to an embedded topic at once.
 const CHUNK_LINES_MAX: usize = 1_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub enum Topic {
     Kafka { producer: BaseProducer<Receipts>, topic: String },
@@ -47,8 +49,11 @@ impl Topic {
             None => {
                 let mut config = kafka::producer_config(&ground.brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer = config.create_with_context(Receipts::new(positions));
-                Ok(Topic::Kafka { producer: producer.map_err(|error| format!("error: {error}"))?, topic })
+                let producer: BaseProducer<Receipts> = config
+                    .create_with_context(Receipts::new(positions))
+                    .map_err(|error| format!("error: {error}"))?;
+                must_be_there(&producer, &ground.brokers, &topic).map_err(|error| format!("error: {error}"))?;
+                Ok(Topic::Kafka { producer, topic })
             }
         }
     }
@@ -80,6 +85,9 @@ impl Topic {
     /// What is waiting to fill a chunk goes now.
     pub fn write(&mut self) -> Result<(), String> {
         let Topic::Embedded { folder, topic, lines, positions } = self else { return Ok(()) };
+        if lines.is_empty() {
+            return Ok(());
+        }
         // whoever does not ask for them has no use for the last chunk's
         *positions = append(folder, topic, lines).map_err(|error| format!("error: {error}"))?;
         lines.clear();
@@ -106,6 +114,28 @@ impl Topic {
         };
         let perhaps_more = missing.is_some() && matches!(self, Topic::Kafka { .. });
         There { through: missing.map_or(sent, |missing| missing - 1), perhaps_more }
+    }
+}
+
+/// Before the first line is sent, for a line that waits for its brokers says nothing of them.
+fn must_be_there(producer: &BaseProducer<Receipts>, brokers: &str, topic: &str) -> millrace::error::Result<()> {
+    let found = kafka::ask(
+        brokers,
+        ASK_TIMEOUT,
+        |timeout| producer.client().fetch_metadata(Some(topic), timeout),
+        || {
+            producer.poll(Duration::ZERO);
+            producer.context().why()
+        },
+    )?;
+    let error = found.topics().iter().find(|found| found.name() == topic).and_then(|found| found.error());
+    match error.map(RDKafkaErrorCode::from) {
+        None => Ok(()),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Err(Place::Brokers(brokers.to_owned()).lacks(topic)),
+        Some(code) => {
+            let what = format!("topic `{topic}` at {brokers} cannot be written to");
+            Err(kafka::error(what, KafkaError::MetadataFetch(code)))
+        }
     }
 }
 
@@ -144,9 +174,10 @@ fn append(folder: &mut Folder, topic: &str, lines: &[Line]) -> millrace_embedded
     let topic = transaction.topic(topic, 1, TOPIC_ROWS_MAX)?;
     let mut written = Vec::new();
     for partition in 0..topic.partitions {
-        let theirs = lines.iter().zip((0..topic.partitions).cycle()).filter(|(_, its)| *its == partition);
-        let theirs: Vec<_> = theirs.collect();
-        let records = theirs.iter().map(|(line, _)| Record {
+        // in turn, however many lines a chunk has
+        let is_theirs = |line: &&Line| (line.number - 1) % topic.partitions as usize == partition as usize;
+        let theirs: Vec<_> = lines.iter().filter(is_theirs).collect();
+        let records = theirs.iter().map(|line| Record {
             timestamp_ms,
             key: line.key.as_ref().map(String::as_bytes),
             value: Some(line.text.as_bytes()),

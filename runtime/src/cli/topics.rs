@@ -1,14 +1,15 @@
 //! `millrace topics`: the topics that a pipeline reads and writes, made where they are not there.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use millrace::plan::{self, Plan};
 use millrace::topics;
+use millrace::words::counted;
 use serde_json::json;
 
+use super::ground::Pipeline;
 use super::out;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,16 +25,17 @@ pub enum Topics {
     after_help = "With --json it prints one object: `topics`, each with `topic`, `created` (false: it was there) and \
     `partitions`\n(null where it was there).\n\n\
     Examples:\n  millrace topics create pipelines/flight-delay.toml --partitions 8\n  \
+    millrace topics create pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
     millrace topics create pipelines/flight-delay.toml --json | jq -r '.topics[] | select(.created).topic'"
 )]
 pub struct Create {
-    /// The pipeline's TOML file
-    pub file: PathBuf,
+    #[command(flatten)]
+    pub pipeline: Pipeline,
     /// Partitions of each, whatever the file's `create` says; else 4: as many workers can share the work
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     /// Brokers that hold each partition, whatever the file's `create` says; else 1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "embedded")]
     replication: Option<i32>,
     /// Print what was made, and what was there, as one JSON object
     #[arg(long)]
@@ -53,7 +55,13 @@ pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
             (topic.to_owned(), plan::Create { partitions, replication, ..of_file })
         })
         .collect();
-    let made = topics::make(&plan.source.brokers, &topics, TIMEOUT).map_err(|error| format!("error: {error}"))?;
+    let made = match &options.pipeline.embedded {
+        None => topics::make(&plan.source.brokers, &topics, TIMEOUT).map_err(|error| format!("error: {error}"))?,
+        Some(folder) => {
+            let made = topics::make_in(folder, &topics).map_err(|error| format!("error: {error}"))?;
+            made.into_iter().map(|(topic, made)| (topic, Ok(made))).collect()
+        }
+    };
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for (topic, made) in made {
         match made {
@@ -72,7 +80,7 @@ fn said(done: &[(Option<i32>, String)], as_json: bool) -> String {
         return format!("{}\n", json!({ "topics": done.iter().map(topic).collect::<Vec<_>>() }));
     }
     let line = |(made, name): &(Option<i32>, String)| match made {
-        Some(partitions) => format!("{name}: created, {partitions} partitions\n"),
+        Some(partitions) => format!("{name}: created, {}\n", counted(*partitions, "partition")),
         None => format!("{name}: there already\n"),
     };
     done.iter().map(line).collect()

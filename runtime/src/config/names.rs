@@ -2,6 +2,7 @@
 //!
 //! Invariant: what passes here is taken by the service that it is for, as far as the text alone can tell.
 
+use millrace_embedded::{TOPIC_NAMES, is_topic_name};
 use mongodb::error::ErrorKind;
 use mongodb::options::ConnectionString;
 
@@ -13,7 +14,6 @@ use crate::schema::{Kind, Type};
 
 /// Names of the pipeline, of stages and of sinks are parts of ids, folders and transactions.
 const IDENTIFIER_CHARS_MAX: usize = 64;
-const TOPIC_CHARS_MAX: usize = 249;
 const DATABASE_CHARS_MAX: usize = 63;
 const COLLECTION_BYTES_MAX: usize = 120;
 
@@ -43,10 +43,8 @@ pub fn sink(cx: &Context, name: At<String>) -> Read<At<String>> {
 }
 
 pub fn topic(cx: &Context, name: At<String>) -> Read<At<String>> {
-    let text = &name.value;
-    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
-    let right = text.chars().all(legal) && text.len() <= TOPIC_CHARS_MAX && text != "." && text != "..";
-    check(cx, name, right, "a topic", &format!("a-z, A-Z, 0-9, `.`, `_` and `-`, at most {TOPIC_CHARS_MAX}"))
+    let right = is_topic_name(&name.value);
+    check(cx, name, right, "a topic", TOPIC_NAMES)
 }
 
 /// `host:port`, several with commas between.

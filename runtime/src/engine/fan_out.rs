@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::engine::drive::{Driver, Link, Proofs};
 use crate::engine::ended::Ended;
@@ -62,10 +63,11 @@ impl FanOut {
                 handle: context.handle.clone(),
             };
             let alive = ended.when_dropped();
-            let task = context.handle.spawn(async move {
+            let task = async move {
                 let _alive = alive;
                 driver.run().await
-            });
+            };
+            let task = context.handle.spawn(task.in_current_span());
             Lane { name: sink.name.clone(), required: sink.required, link, task }
         };
         let lanes = context.plan.sinks_apart().map(lane).collect();

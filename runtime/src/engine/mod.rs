@@ -83,7 +83,8 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
                 scope.spawn(move || {
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();
-                    let _named = (workers > 1).then(|| tracing::info_span!("worker", worker).entered());
+                    // at the highest level, so that no filter of lines takes it off those that are left
+                    let _named = (workers > 1).then(|| tracing::error_span!("worker", worker).entered());
                     let ended = work(&context);
                     metrics.worker(worker, WorkerState::Ended);
                     ended

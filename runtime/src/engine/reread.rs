@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::engine::compute::Stages;
 use crate::engine::generations::Generations;
@@ -59,7 +60,9 @@ impl Rereader {
     pub fn start(material: Arc<Material>, handle: &Handle) -> Rereader {
         let (stretches, wanted) = std_mpsc::sync_channel(1);
         let (giver, given) = mpsc::channel(AHEAD_BATCHES_MAX);
+        let named = Span::current();
         handle.spawn_blocking(move || {
+            let _named = named.entered();
             if let Err(error) = serve(&material, &wanted, &giver) {
                 // nobody hears it who has left
                 let _ = giver.blocking_send(Err(error));

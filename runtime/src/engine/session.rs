@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tracing::Span;
 
 use crate::embedded::Share;
 use crate::engine::compute;
@@ -93,7 +94,7 @@ struct Standing {
 
 pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End> {
     let Standing { transactions, heads, histories, extents } = take_head(context, source, log)?;
-    tracing::info!(head = ?heads, "positions read");
+    tracing::info!(head = %listed(&heads), "positions read");
     source.start(&heads)?;
     context.state(WorkerState::Running);
     context.heads(&heads);
@@ -112,6 +113,12 @@ pub fn run(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<End>
     let fan_out = FanOut::start(context, &ended, &material, &heads, starts);
     let head = Head::new(context, log, transactions, fan_out, heads, histories, source.membership()?);
     mill(context, &ended, source, reader, head)
+}
+
+/// As commands take them: `0:12,1:44`.
+fn listed(positions: &Positions) -> String {
+    let each = positions.iter().map(|(partition, offset)| format!("{partition}:{offset}"));
+    each.collect::<Vec<_>>().join(",")
 }
 
 /// Fences the former holder, reads what it committed, and decides which generation goes on from there.
@@ -167,12 +174,16 @@ fn starts(
 fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reader<'_>, head: Head<'_>) -> Result<End> {
     let (read, to_compute) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
     let (computed, to_head) = mpsc::sync_channel(QUEUE_BATCHES_MAX);
+    // lines say whose they are
+    let (named, of_head) = (Span::current(), Span::current());
     thread::scope(|scope| {
         let computing = scope.spawn(move || {
+            let _named = named.entered();
             let _alive = ended.when_dropped();
             compute::run(context.metrics, &to_compute, &computed)
         });
         let heading = scope.spawn(move || {
+            let _named = of_head.entered();
             let _alive = ended.when_dropped();
             head.run(&to_head, || context.stop.asked() || ended.is_so())
         });

@@ -9,7 +9,7 @@ use crate::json::decode::Message as _;
 use crate::json::time::format_millis;
 use crate::plan::{Metadata, Plan, SinkKind};
 use crate::source::Record;
-use crate::topic::search::{self, Searched};
+use crate::topic::search::{self, Hit, Searched};
 use crate::topic::{Begin, Reader};
 
 /// Of a message's value and key, for people.
@@ -54,7 +54,8 @@ pub struct Message {
     /// Its beginning; None: it has none.
     pub value: Option<String>,
     pub value_bytes: usize,
-    /// Offsets of others that were found with the same key, newer ones first.
+    /// Others that were found with the same key, newer ones first: as far as was looked, and no further back than the
+    /// newest of all needs.
     pub same_key_at: Vec<String>,
 }
 
@@ -181,7 +182,7 @@ fn by_key(plan: &Plan, reader: &mut Reader, key: &str, options: Options) -> Resu
     let Searched { hits, offsets, to_the_beginning } =
         search::backwards(reader, options.look_back_messages_max, |message| wanted.is_of(message).then_some(()))?;
     let topic = &plan.source.topic;
-    let [newest, others @ ..] = hits.as_slice() else {
+    let Some(newest) = hits.first() else {
         let looked = match to_the_beginning {
             true => format!("looked through all that it holds, {offsets} offsets"),
             false => format!(
@@ -192,8 +193,28 @@ fn by_key(plan: &Plan, reader: &mut Reader, key: &str, options: Options) -> Resu
         };
         return Err(Error::stop(format!("no message of `{topic}` has `{key}` in its `{column}`: {looked}")));
     };
-    let others = others.iter().map(|hit| format!("{topic}:{}:{}", hit.partition, hit.offset));
-    Ok((newest.partition, newest.offset, others.collect()))
+    let (partition, offset) = (newest.partition, newest.offset);
+    Ok((partition, offset, others(topic, (partition, offset), hits)))
+}
+
+fn others(topic: &str, than: (i32, i64), hits: Vec<Hit<()>>) -> Vec<String> {
+    let others = hits.into_iter().filter(|hit| (hit.partition, hit.offset) != than);
+    others.map(|hit| format!("{topic}:{}:{}", hit.partition, hit.offset)).collect()
+}
+
+/// Notes the others of this key, where the message was named by its position.
+pub fn look_for_twins(
+    plan: &Plan,
+    reader: &mut Reader,
+    message: &mut Message,
+    (column, key): (&str, &str),
+    options: Options,
+) -> Result<()> {
+    let wanted = Key { text: key, column, metadata: from(plan, column) };
+    let max = options.look_back_messages_max;
+    let found = search::backwards(reader, max, |message| wanted.is_of(message).then_some(()))?;
+    message.same_key_at = others(&message.topic, (message.partition, message.offset), found.hits);
+    Ok(())
 }
 
 /// What the column is taken from, if it is no field of the message's value.

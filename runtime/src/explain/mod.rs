@@ -64,11 +64,15 @@ pub fn explain(plan: &Plan, ground: &Ground, handle: &Handle, wanted: &Wanted, o
     let place = Place::of(ground, &plan.source);
     let mut reader = Reader::open(&place, &plan.source.topic, Manner::looking(WHO))?;
     let log = reader.identify()?;
-    let (message, owned) = message::find(plan, &mut reader, wanted, options)?;
+    let (mut message, owned) = message::find(plan, &mut reader, wanted, options)?;
     let owner = Owner::of(plan, &mut reader, &log, &message)?;
     let mut probe = Probe::new(plan, plan.stages.len())?;
     let (steps, batch) = probe.run(&owned)?;
     let batch = probe.stamped(batch)?;
+    let key = message::key_column(plan).and_then(|column| Some((column, sinks::key(batch.as_ref(), column, &owned)?)));
+    if let (Wanted::At { .. }, Some((column, key))) = (wanted, &key) {
+        message::look_for_twins(plan, &mut reader, &mut message, (column, key), options)?;
+    }
     let look = sinks::Look { plan, ground, place: &place, log: &log, owner: &owner, message: &message, batch, options };
     let sinks = plan.sinks.iter().map(|sink| look.sink(handle, sink, &owned)).collect::<Result<_>>()?;
     let rejects = look.rejects(handle)?;

@@ -109,19 +109,8 @@ impl Look<'_> {
             SinkKind::Kafka { key: None, .. } => None,
             _ => key_column(self.plan),
         };
-        let key = column.and_then(|column| Some((column.to_owned(), self.key(column, message)?)));
+        let key = column.and_then(|column| Some((column.to_owned(), key(self.batch.as_ref(), column, message)?)));
         Ok(Sought { lines, key })
-    }
-
-    /// From the row, or from the message, where this file makes no row of it.
-    fn key(&self, column: &str, message: &Owned) -> Option<String> {
-        if let Some(batch) = &self.batch {
-            let encoder = Encoder::of_names([column]);
-            let first = probe::lines(&encoder, batch).ok()?.into_iter().next()?;
-            return serde_json::from_str::<Value>(&first).ok()?[column].as_str().map(str::to_owned);
-        }
-        let value = serde_json::from_slice::<Value>(message.value()?).ok()?;
-        value.get(column)?.as_str().map(str::to_owned)
     }
 
     /// Sinks that keep a position of their own.
@@ -131,7 +120,14 @@ impl Look<'_> {
         // BSON has types that JSON has not
         let comparable = !matches!((&sink.kind, self.ground), (SinkKind::Mongodb(_), Ground::Services));
         let rows = self.rows(found.rows, if comparable { &sought.lines } else { &[] });
-        Ok(self.judged(found.stands_at, found.file, rows))
+        let said = self.judged(found.stands_at, found.file, rows);
+        Ok(match (said.state, sink.publishes_within()) {
+            (State::NotYet, Some(time)) if !self.owner.is_ahead() => {
+                let open = format!("its row may be in an open file, which is published within {} s", time.as_secs());
+                Said { detail: Some(open), ..said }
+            }
+            _ => said,
+        })
     }
 
     fn found(
@@ -158,19 +154,24 @@ impl Look<'_> {
     }
 
     fn rows(&self, found: Vec<FoundRow>, lines: &[String]) -> Vec<Row> {
-        // the same answer of another generation is the same answer
-        let bare = |mut row: Value| {
-            row.as_object_mut().and_then(|row| row.remove(&self.plan.generation_column));
-            row
-        };
-        let computed: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).map(bare).collect();
+        let computed = self.computed(lines);
         let row = |FoundRow { place, row }| Row {
             place,
             generation: generation(&row, self.plan),
-            as_computed: (!computed.is_empty()).then(|| computed.contains(&bare(row.clone()))),
+            as_computed: (!computed.is_empty()).then(|| computed.contains(&self.bare(row.clone()))),
             row,
         };
         found.into_iter().map(row).collect()
+    }
+
+    fn computed(&self, lines: &[String]) -> Vec<Value> {
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).map(|row| self.bare(row)).collect()
+    }
+
+    /// The same answer of another generation is the same answer.
+    fn bare(&self, mut row: Value) -> Value {
+        row.as_object_mut().and_then(|row| row.remove(&self.plan.generation_column));
+        row
     }
 
     fn judged(&self, stands_at: Option<i64>, file: Option<String>, rows: Vec<Row>) -> Said {
@@ -198,12 +199,15 @@ impl Look<'_> {
                 }
             });
         }
+        // another message may have the key: what this file's generation wrote is what this file computes
+        let computed = if self.owner.is(self.plan) { self.computed(&sought.lines) } else { Vec::new() };
         self.look_through(topic, |key_there, value| {
             let is_it = match key {
                 Some(key) => key_there == Some(key),
                 None => std::str::from_utf8(value).is_ok_and(|value| sought.is(value)),
             };
-            is_it.then(|| serde_json::from_slice(value).unwrap_or(Value::Null))
+            let row = is_it.then(|| serde_json::from_slice::<Value>(value).unwrap_or(Value::Null))?;
+            (computed.is_empty() || computed.contains(&self.bare(row.clone()))).then_some(row)
         })
         .map(|said| match said.state {
             State::NotFound if self.owner.is(self.plan) && self.batch.is_none() => {
@@ -293,6 +297,17 @@ impl Look<'_> {
     fn said(&self, state: State, detail: Option<String>) -> Said {
         Said { state, stands_at: self.owner.group_stands_at, detail, rows: Vec::new() }
     }
+}
+
+/// From the row, or from the message, where this file makes no row of it.
+pub fn key(batch: Option<&Batch>, column: &str, message: &Owned) -> Option<String> {
+    if let Some(batch) = batch {
+        let encoder = Encoder::of_names([column]);
+        let first = probe::lines(&encoder, batch).ok()?.into_iter().next()?;
+        return serde_json::from_str::<Value>(&first).ok()?[column].as_str().map(str::to_owned);
+    }
+    let value = serde_json::from_slice::<Value>(message.value()?).ok()?;
+    value.get(column)?.as_str().map(str::to_owned)
 }
 
 fn generation(row: &Value, plan: &Plan) -> Option<String> {

@@ -34,7 +34,7 @@ fn message(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
     writeln!(f, "  key    {}", message.key.as_deref().unwrap_or("none"))?;
     writeln!(f, "  value  {}  ({} bytes)", message.value.as_deref().unwrap_or("none"), message.value_bytes)?;
     if !message.same_key_at.is_empty() {
-        writeln!(f, "  the same key is at {} too; this is the newest", message.same_key_at.join(", "))?;
+        writeln!(f, "  the same key is at {} too", message.same_key_at.join(", "))?;
     }
     Ok(())
 }

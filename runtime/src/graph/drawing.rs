@@ -38,8 +38,14 @@ fn drawing(plan: &Plan) -> (Vec<Node>, Vec<Edge>) {
         let label = if index == 0 { new_columns(&before, &now) } else { String::new() };
         edges.push(Edge { from: last.clone(), to: id, label });
     }
+    // whoever gets a message or a row can refuse it
+    let refuse: Vec<_> = nodes.iter().map(|node| node.id.clone()).collect();
     nodes.push(node("rejects".into(), format!("rejects: {}", place(&plan.rejects))));
-    edges.push(Edge { from: last, to: "rejects".into(), label: "refused, with the reason".into() });
+    let edge = |(index, from)| {
+        let label = if index == 0 { "refused, with the reason" } else { "" };
+        Edge { from, to: "rejects".into(), label: label.into() }
+    };
+    edges.extend(refuse.into_iter().enumerate().map(edge));
     (nodes, edges)
 }
 

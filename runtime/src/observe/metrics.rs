@@ -26,6 +26,7 @@ use crate::observe::status::{SinkState, Status, WorkerState};
 use crate::observe::trace::Tracer;
 use crate::plan::Plan;
 use crate::sink::Written;
+use crate::words::counted;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StageLabels {
@@ -261,7 +262,7 @@ fn timed<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
 fn sinks(registry: &mut Registry, plan: &Plan, rejects: &Rejects) -> BTreeMap<Arc<str>, Arc<SinkMetrics>> {
     let mut counter = |name, help| -> Family<SinkLabels, Counter> { family(registry, name, help, Family::default()) };
     let rows = counter("sink_rows", "Rows that are durable at a sink");
-    let bytes = counter("sink_bytes", "Bytes of these rows, as they were written");
+    let bytes = counter("sink_bytes", "Bytes of rows that are durable at a sink, as it was given them");
     let failures = counter("sink_failures", "Times that a sink left the head after an error");
     let times: Histograms<SinkLabels> = family(registry, "sink_seconds", "Time that a sink took for a batch", timed());
     let one = |name: &Arc<str>| {
@@ -282,9 +283,10 @@ fn sinks(registry: &mut Registry, plan: &Plan, rejects: &Rejects) -> BTreeMap<Ar
 /// For the end of a run.
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages in {} transactions", self.messages.get(), self.transactions.get())?;
+        let number = |counter: &Counter, what| counted(counter.get() as i64, what);
+        write!(f, "{} in {}", number(&self.messages, "message"), number(&self.transactions, "transaction"))?;
         for (name, sink) in &self.sinks {
-            write!(f, "; {name}: {} rows", sink.rows.get())?;
+            write!(f, "; {name}: {}", number(&sink.rows, "row"))?;
         }
         let rejects = self.status.rejects();
         write!(f, "; {} rejected", rejects.values().sum::<u64>())?;
@@ -294,11 +296,11 @@ impl fmt::Display for Metrics {
         }
         let unknown = self.unknown_fields.get();
         if unknown > 0 {
-            write!(f, "; {unknown} fields that the pipeline does not take were ignored")?;
+            write!(f, "; ignored {} that the pipeline does not take", counted(unknown as i64, "field"))?;
         }
         let restarts = self.restarts.get();
         if restarts > 0 {
-            write!(f, "; started over {restarts} times after errors")?;
+            write!(f, "; started over {} after errors", counted(restarts as i64, "time"))?;
         }
         Ok(())
     }

@@ -10,12 +10,14 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use tokio::net::TcpListener;
 
 use super::Metrics;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const JSON: &str = "application/json";
 
 /// Until `end`.
 pub async fn serve(
@@ -28,6 +30,7 @@ pub async fn serve(
         .route("/status", get(status))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
+        .fallback(elsewhere)
         .with_state(metrics);
     axum::serve(listener, routes).with_graceful_shutdown(end).await
 }
@@ -36,8 +39,15 @@ async fn figures(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text())
 }
 
-async fn status(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    Json(metrics.status.report())
+async fn status(State(metrics): State<Arc<Metrics>>) -> Response {
+    match serde_json::to_string(&metrics.status.report()) {
+        Ok(report) => ([(header::CONTENT_TYPE, JSON)], report + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn elsewhere() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, "nothing is here: this answers /status, /metrics, /healthz and /readyz\n")
 }
 
 async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {

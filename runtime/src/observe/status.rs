@@ -63,6 +63,9 @@ pub struct Sink {
     pub required: bool,
     /// By partition, the first offset that is not durable. A Kafka sink's is the head's.
     pub positions: BTreeMap<i32, i64>,
+    /// A sink that gathers rows in files publishes each so long after its first row, at the latest. In step, all that it
+    /// is behind is in an open file.
+    pub publishes_within_seconds: Option<u64>,
     /// How far it is behind the head, in messages. None: its position in a partition that is read is not known.
     pub behind: Option<i64>,
     /// By worker. A Kafka sink is in the head's transaction, and so always in step.
@@ -129,6 +132,8 @@ pub struct Report {
     pub started: u64,
     pub ready: bool,
     pub workers: BTreeMap<i32, Worker>,
+    /// In the order in which rows go through them.
+    pub stages: Vec<String>,
     pub sinks: BTreeMap<String, Sink>,
     /// By `stage/code`.
     pub rejects: BTreeMap<String, u64>,
@@ -156,6 +161,7 @@ impl Status {
         let sink = |known: &SinkPlan| Sink {
             kind: kind(&known.kind),
             required: known.required,
+            publishes_within_seconds: known.publishes_within().map(|time| time.as_secs()),
             positions: BTreeMap::new(),
             behind: None,
             workers: BTreeMap::new(),
@@ -168,6 +174,7 @@ impl Status {
             started: now(),
             ready: false,
             workers: BTreeMap::new(),
+            stages: plan.stages.iter().map(|stage| stage.name.to_string()).collect(),
             sinks: plan.sinks_seen().map(|known| (known.name.to_string(), sink(known))).collect(),
             rejects: BTreeMap::new(),
         }))

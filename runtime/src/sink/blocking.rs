@@ -4,6 +4,7 @@
 //! begun.
 
 use tokio::task::spawn_blocking;
+use tracing::Span;
 
 use crate::error::{Error, Result};
 
@@ -22,7 +23,10 @@ impl<C: Send + 'static> Blocking<C> {
     ) -> Result<T> {
         let gone = || Error::retry("the writer was given up in the middle of a call");
         let mut client = self.0.take().ok_or_else(gone)?;
+        // its lines say whose they are
+        let named = Span::current();
         let (client, acted) = spawn_blocking(move || {
+            let _named = named.entered();
             let acted = act(&mut client);
             (client, acted)
         })

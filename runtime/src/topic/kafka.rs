@@ -42,18 +42,25 @@ fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer
         .set("fetch.wait.max.ms", "100")
         .set("auto.offset.reset", reset);
     kafka::bound_reading_ahead(&mut config, QUEUED_BYTES_MAX);
-    config.create_with_context(Quiet).map_err(|cause| kafka::error("the consumer's settings", cause))
+    config.create_with_context(Quiet::default()).map_err(|cause| kafka::error("the consumer's settings", cause))
 }
 
 impl Reader {
     pub fn find(brokers: &str, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
         let (consumer, timeout) = (consumer(brokers, manner.who, manner.dropped)?, manner.timeout);
-        let unanswered = |cause| kafka::error("the brokers did not answer", cause);
-        let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(unanswered)?;
+        let metadata = kafka::ask(
+            brokers,
+            timeout,
+            |timeout| consumer.fetch_metadata(Some(topic), timeout),
+            || {
+                drop(consumer.poll(Duration::ZERO));
+                consumer.context().why()
+            },
+        )?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
             None | Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
-            Some(code) => return Err(unanswered(KafkaError::MetadataFetch(code))),
+            Some(code) => return Err(kafka::error("it cannot be read", KafkaError::MetadataFetch(code))),
         }
         let partitions = found.map_or(0, |found| found.partitions().len()) as i32;
         let (brokers, topic) = (brokers.to_owned(), topic.to_owned());

@@ -67,6 +67,20 @@ impl Place {
     }
 }
 
+impl Place {
+    /// What to do about a topic that is not there.
+    pub fn lacks(&self, topic: &str) -> Error {
+        let missing = match self {
+            Place::Brokers(_) => "it is not there: `millrace topics create` makes the topics of a pipeline's file",
+            Place::Folder(_) => {
+                "it is not there: `millrace run` with this folder makes its topics, and so do `millrace topics create` \
+                 and `millrace produce`"
+            }
+        };
+        Error::retry(missing).at(format!("topic `{topic}` {self}"))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,14 +141,7 @@ pub enum Reader {
 impl Reader {
     /// The topic must be there.
     pub fn open(place: &Place, topic: &str, manner: Manner<'_>) -> Result<Reader> {
-        let missing = || match place {
-            Place::Brokers(_) => "it is not there: `millrace topics create` makes the topics of a pipeline's file",
-            Place::Folder(_) => {
-                "it is not there: `millrace run` with this folder makes its topics, and so does `millrace produce`"
-            }
-        };
-        let found = Reader::find(place, topic, manner)?;
-        found.ok_or_else(|| Error::retry(missing()).at(format!("topic `{topic}` {place}")))
+        Reader::find(place, topic, manner)?.ok_or_else(|| place.lacks(topic))
     }
 
     /// None: the topic is not there.

@@ -27,7 +27,7 @@ fn one_flight_goes_in_and_its_answer_is_in_three_places() {
     bed.await_rows(1, &mut process);
     let said = process.drain();
     bed.assert_exactly_once(&BTreeSet::from(["one".to_owned()]));
-    assert!(said.contains("1 messages in 1 transactions"), "{said}");
+    assert!(said.contains("1 message in 1 transaction;"), "{said}");
 }
 
 #[test]

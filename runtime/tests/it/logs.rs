@@ -32,13 +32,24 @@ fn a_whole_life_is_lines_of_json() {
         ("positions read", "INFO", "millrace::engine::session"),
         ("this worker has no partition to read", "WARN", "millrace::source::embedded"),
         ("draining", "INFO", "millrace::cli::run"),
-        ("flight-delay: 1 messages", "INFO", "millrace::cli::run"),
+        ("flight-delay: 1 message in", "INFO", "millrace::cli::run"),
     ] {
         assert_eq!(shown(of(message))[..2], [level, module], "{message}");
     }
     assert_eq!(of("starting")["fields"]["workers"], 2);
-    assert_eq!(of("positions read")["span"]["worker"], 0);
+    assert_eq!(of("positions read")["fields"]["head"], "0:0");
+    // those of tasks and threads too
+    for message in ["positions read", "sink has no position yet", "sink is in step"] {
+        assert_eq!(of(message)["span"]["worker"], 0, "{message}");
+    }
     assert_eq!(of("this worker has no partition")["span"]["worker"], 1);
+}
+
+#[test]
+fn a_level_that_is_none_is_a_mistake_of_the_command_line() {
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_millrace")).args(["schema", "--log", "inf"]).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.code() == Some(2) && said.contains("`inf` is no level: expected off, error,"), "{said}");
 }
 
 #[test]

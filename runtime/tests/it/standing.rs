@@ -1,6 +1,7 @@
 //! What a running pipeline says of itself is true in every state: in `/status`, `/metrics`, `top` and its log.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -109,6 +110,56 @@ fn how_far_a_sink_is_behind_is_unknown_where_its_position_is() {
     process.signal("TERM");
     let (code, said) = process.wait();
     assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn what_is_in_an_open_file_is_told_from_what_is_behind() {
+    let mut watched = Watched::new("open-file");
+    watched.bed.toml = watched.bed.toml.replace("roll_seconds_max = 1", "roll_seconds_max = 3000");
+    watched.bed.produce(&flights(3, "a").0);
+    let mut process = watched.start();
+    let status = watched.await_status(&mut process, |status| {
+        state(status, "archive") == "in_step" && status["sinks"]["archive"]["behind"] == 3
+    });
+    let within = |sink: &str| status["sinks"][sink]["publishes_within_seconds"].clone();
+    assert_eq!((within("archive"), within("store")), (json!(3000), Value::Null));
+    assert_eq!(status["stages"], json!(["distance", "features", "delay"]));
+    let top = watched.top();
+    let archive = line(&top, "sink archive: in step for ");
+    assert!(archive.ends_with(", 3 messages in an open file, published within 3000 s"), "{top}");
+    let at = |stage: &str| top.find(&format!("stage {stage}")).unwrap();
+    assert!(at("distance") < at("features") && at("features") < at("delay"), "not in their order:\n{top}");
+    process.drain();
+}
+
+#[test]
+fn what_is_no_pipeline_is_said_to_be_none() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answers = ["404 Not Found\r\nContent-Length: 6\r\n\r\n<html>", "200 OK\r\nContent-Length: 2\r\n\r\n{}"];
+    let serving = std::thread::spawn(move || {
+        for answer in answers.into_iter().flat_map(|answer| [answer; 2]) {
+            let (mut stream, _) = listener.accept().unwrap();
+            // all of the request, or closing would throw the answer away
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+        }
+    });
+    for said in ["answered 404 Not Found", "answered no status of one"] {
+        for command in ["status", "top"] {
+            let done = Command::new(env!("CARGO_BIN_EXE_millrace")).args([command, "--at", &address]).output().unwrap();
+            let words = String::from_utf8(done.stderr).unwrap();
+            assert_eq!((done.status.code(), done.stdout.len()), (Some(1), 0), "{words}");
+            assert!(words.contains(&format!("what listens at {address} is no millrace pipeline")), "{words}");
+            assert!(words.contains(said), "{words}");
+        }
+    }
+    serving.join().unwrap();
 }
 
 #[test]

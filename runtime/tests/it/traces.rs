@@ -242,7 +242,7 @@ fn a_collector_that_is_away_or_silent_costs_the_spans_and_nothing_else() {
 fn an_address_that_is_no_collectors_is_said_before_anything_runs() {
     let bed = Bed::new("traced-wrong");
     let (code, said) = bed.start(&["--otlp", "https://collector:4318"]).wait();
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("--otlp") && said.contains("http://localhost:4318"), "{said}");
 }
 

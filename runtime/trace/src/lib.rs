@@ -16,4 +16,4 @@ pub use opentelemetry::{Context, KeyValue};
 pub use opentelemetry_sdk::trace::{SdkTracer, Span as SdkSpan};
 pub use tally::Tally;
 
-pub use crate::tracing::Tracing;
+pub use crate::tracing::{Tracing, collector};

@@ -69,12 +69,17 @@ impl Tracing {
     }
 }
 
+/// A value of an option: what [`Tracing::start`] takes. Empty is none.
+pub fn collector(url: &str) -> Result<String, String> {
+    if url.is_empty() { Ok(String::new()) } else { endpoint(url).map(|_| url.to_owned()) }
+}
+
 fn endpoint(url: &str) -> Result<String, String> {
     let base = url.trim().trim_end_matches('/');
     match base.strip_prefix("http://") {
         Some(host) if !host.is_empty() => Ok(format!("{base}{PATH}")),
         _ => Err(format!(
-            "traces to `{url}`: give the base address of an OTLP collector that takes HTTP, as http://localhost:4318. \
+            "give the base address of an OTLP collector that takes HTTP, as http://localhost:4318. \
              TLS is a collector's work: run one beside this program"
         )),
     }

@@ -11,7 +11,9 @@ const HEADLINES = {
   running: "running", partly: "missing a sink", idle: "idle", starting: "starting", waiting: "waiting", ended: "ended",
   other: "not understood", away: "not reachable", lost: "not known",
 };
-const KINDS = { kafka: "Kafka", mongodb: "MongoDB", hdfs: "HDFS" };
+const KINDS = document.body.dataset.ground === "folder"
+  ? { kafka: "topic", mongodb: "documents", hdfs: "directory" }
+  : { kafka: "Kafka", mongodb: "MongoDB", hdfs: "HDFS" };
 // what needs a person first, of several pipelines
 const BY_NEED = ["lost", "away", "waiting", "ended", "other", "partly", "starting", "idle", "running"];
 
@@ -52,14 +54,19 @@ const SENTENCES = {
 
 const sentenceOf = (report) => SENTENCES[report.state](report);
 
-function sinkSays({ state, behind, why, seconds_left: left }) {
+function sinkSays({ state, behind, why, seconds_left: left, publishes_within_seconds: within }) {
   const number = behind === null ? "unknown how far behind" : `${behind.toLocaleString("en")} behind`;
   switch (state) {
     case "down": return `away, ${number}${why ? `: ${plain(why)}` : ""}`;
     case "stopped": return `stopped, ${number}${why ? `: ${plain(why)}` : ""}`;
     case "opening": return "opening";
     case "catching_up": return `catching up, ${number}${left === null ? "" : `, about ${duration(left)} left`}`;
-    default: return behind === 0 ? "in step" : number;
+    default:
+      if (behind === 0) return "in step";
+      // what a sink in step has taken, and is not to be seen yet
+      return state === "in_step" && behind > 0 && within !== null
+        ? `in step, ${behind.toLocaleString("en")} in an open file for at most ${duration(within)}`
+        : number;
   }
 }
 

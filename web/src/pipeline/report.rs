@@ -66,6 +66,8 @@ pub struct Sink {
     pub why: Option<String>,
     /// Until it has caught up, as far as that is known.
     pub seconds_left: Option<u64>,
+    /// Of a sink that gathers rows in files: so long after its first row each appears, at the latest.
+    pub publishes_within_seconds: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -145,6 +147,7 @@ fn sink(name: &str, said: &Value, runs: bool) -> Sink {
         state: worst.map(sink_state),
         why: worst.and_then(|worker| text(&worker["why"])),
         seconds_left: worst.and_then(|worker| worker["done_in_seconds"].as_f64()).map(|seconds| seconds.ceil() as u64),
+        publishes_within_seconds: said["publishes_within_seconds"].as_u64(),
     }
 }
 
@@ -193,13 +196,21 @@ mod tests {
         let partitions = json!({ "0": { "head": 9, "lag": 2 }, "1": { "head": 5, "lag": 3 } });
         let status = json!({
             "pipeline": "p", "generation": "g", "workers": { "0": worker("running", partitions) },
-            "sinks": { "store": { "kind": "mongodb", "positions": {}, "behind": 4 } },
+            "sinks": { "store": { "kind": "mongodb", "positions": {}, "behind": 4, "publishes_within_seconds": 60 } },
             "rejects": { "source/not_json": 2, "features/bad_delay": 1 },
         });
         let report = Report::read(&status).unwrap();
         assert_eq!((report.state, report.lag, report.rejects_total), (State::Running, Some(5), 3));
         let (name, kind) = ("store".into(), Some("mongodb".into()));
-        let store = Sink { name, kind, behind: Some(4), state: None, why: None, seconds_left: None };
+        let store = Sink {
+            name,
+            kind,
+            behind: Some(4),
+            state: None,
+            why: None,
+            seconds_left: None,
+            publishes_within_seconds: Some(60),
+        };
         assert_eq!(report.sinks, [store]);
     }
 

@@ -46,6 +46,7 @@ pub struct Options {
     yes: bool,
     /// The state folder of `millrace run`
     #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
+    #[arg(conflicts_with = "embedded")]
     state: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::Args;
-use millrace::plan::Plan;
+use millrace::plan::{Plan, SinkPlan};
 use millrace::positions::{Head, Partition, Sink, View, Viewer};
 use millrace::source::group::Offsets;
 use serde::Serialize;
@@ -155,7 +155,7 @@ fn table(plan: &Plan, view: &View) -> String {
     let mut rows = vec![["PARTITION", "WHO", "POSITION", "LOG", "LAG", "STATE"].map(str::to_owned)];
     let mut notes = Vec::new();
     for (id, partition) in &view.partitions {
-        rows_of(*id, partition, &mut rows, &mut notes);
+        rows_of(plan, *id, partition, &mut rows, &mut notes);
     }
     let widths: Vec<_> =
         (0..6).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
@@ -178,7 +178,7 @@ fn said_of(members: Option<&[String]>) -> String {
     }
 }
 
-fn rows_of(id: i32, partition: &Partition, rows: &mut Vec<[String; 6]>, notes: &mut Vec<String>) {
+fn rows_of(plan: &Plan, id: i32, partition: &Partition, rows: &mut Vec<[String; 6]>, notes: &mut Vec<String>) {
     let Partition { extent, head, sinks } = partition;
     let mut row = |who: &str, next: Option<i64>, state: String, wrong: Option<&str>| {
         let state = if wrong.is_some() { "WRONG, see below".to_owned() } else { state };
@@ -195,13 +195,20 @@ fn rows_of(id: i32, partition: &Partition, rows: &mut Vec<[String; 6]>, notes: &
     row("head", head.next, generations(head), head.wrong.as_deref());
     for (name, sink) in sinks {
         let state = match (sink.entry.next, head.next) {
-            (Some(next), Some(head)) if next < head => format!("{} behind the head", head - next),
+            (Some(next), Some(head)) if next < head => format!("{} behind the head{}", head - next, files(plan, name)),
             (Some(_), _) => "in step".into(),
             (None, _) => "begins at its first start".into(),
         };
         let detail = sink.entry.detail.as_ref().map_or(String::new(), |detail| format!(", {detail}"));
         row(&format!("sink `{name}`"), sink.entry.next, state + &detail, sink.wrong.as_deref());
     }
+}
+
+/// What such a sink is behind may be in an open file: from outside nobody knows.
+fn files(plan: &Plan, name: &str) -> String {
+    let sink = plan.sinks_apart().find(|sink| &*sink.name == name);
+    let time = sink.and_then(SinkPlan::publishes_within);
+    time.map_or(String::new(), |time| format!(" (its files are published within {} s)", time.as_secs()))
 }
 
 fn generations(head: &Head) -> String {

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use csv::ErrorKind;
+use millrace::words::counted;
 use serde_json::{Map, Value};
 
 use super::{new_uuid, size};
@@ -26,7 +28,7 @@ impl Csv {
     pub fn open(file: &Path, uuid: Option<&str>) -> Result<Csv, String> {
         let whole = size(file)?;
         let mut reader = csv::Reader::from_reader(Quotes::new(File::open(file).map_err(|error| error.to_string())?));
-        let header = reader.headers().map_err(|error| error.to_string())?.clone();
+        let header = reader.headers().map_err(|error| said(&error))?.clone();
         reader.get_ref().closed()?;
         if header.is_empty() {
             return Err("it is empty: the first line of a CSV file names its columns".into());
@@ -42,7 +44,7 @@ impl Csv {
         let read = self.reader.read_record(&mut self.record);
         // it makes what follows part of the cell, whatever that does to the record
         self.reader.get_ref().closed()?;
-        if !read.map_err(|error| error.to_string())? {
+        if !read.map_err(|error| said(&error))? {
             return Ok(None);
         }
         let cells = self.header.iter().zip(&self.record).map(|(name, text)| (name.to_owned(), cell(text)));
@@ -59,6 +61,22 @@ impl Csv {
 
     pub fn whole(&self) -> u64 {
         self.whole
+    }
+}
+
+/// A record of another length, or a text that is none, in words about the file.
+fn said(error: &csv::Error) -> String {
+    let line = |at: &Option<csv::Position>| at.as_ref().map_or(String::new(), |at| format!("line {}: ", at.line()));
+    match error.kind() {
+        ErrorKind::UnequalLengths { pos, expected_len, len } => format!(
+            "{}{} where the first line names {}; a comma within a cell stands in quotes",
+            line(pos),
+            counted(*len as i64, "cell"),
+            counted(*expected_len as i64, "column"),
+        ),
+        ErrorKind::Utf8 { pos, err } => format!("{}cell {} is not UTF-8", line(pos), err.field() + 1),
+        ErrorKind::Io(error) => error.to_string(),
+        _ => error.to_string(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use millrace::words::counted;
 use serde_json::Value;
 
 use super::out::Reader;
@@ -26,7 +27,8 @@ pub struct Options {
 }
 
 pub fn status(options: &Options) -> Result<(), String> {
-    out::print(ask::get(&options.at, "/status")? + "\n").map(drop)
+    let (text, _) = ask::status(&options.at)?;
+    out::print(text).map(drop)
 }
 
 /// Until it is interrupted; once where nobody looks at a terminal.
@@ -54,8 +56,7 @@ struct Sample {
 
 impl Sample {
     fn take(address: &str) -> Result<Sample, String> {
-        let status = serde_json::from_str(&ask::get(address, "/status")?)
-            .map_err(|error| format!("error: http://{address}/status is no status of a pipeline: {error}"))?;
+        let (_, status) = ask::status(address)?;
         let figures = ask::get(address, "/metrics")?;
         let figures = figures.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
@@ -131,7 +132,8 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
         let [a, b, c, d, e] = columns;
         let _ = writeln!(out, "{a:<28} {b:>14} {c:>12} {d:>12} {e:>12}");
     };
-    line(["", "rows/s", "p50", "p99", "lag"]);
+    let of_what = if before.is_some() { "of the last second" } else { "since the start" };
+    line([of_what, "rows/s", "p50", "p99", "lag"]);
     let lag = lag(status);
     let (age, p) = ("millrace_age_seconds", |name: &str, labels: &str, share| change.quantile(name, labels, share));
     line([
@@ -142,7 +144,11 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
         &states::known(&Value::from(lag)),
     ]);
     for (kind, name) in [("stage", "millrace_stage"), ("sink", "millrace_sink")] {
-        for known in labelled(now, &format!("{name}_rows_total"), kind) {
+        let known = match kind {
+            "stage" => states::stages(status),
+            _ => labelled(now, &format!("{name}_rows_total"), kind),
+        };
+        for known in known {
             let labels = format!("{kind}=\"{known}\"");
             let seconds = format!("{name}_seconds");
             let behind = if kind == "sink" { states::known(&status["sinks"][&known]["behind"]) } else { String::new() };
@@ -189,7 +195,8 @@ fn plugins(change: &Change<'_>, out: &mut String) {
         let renewals = figure("renewals_total");
         let _ = writeln!(
             out,
-            "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {renewals} times"
+            "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {}",
+            counted(renewals as i64, "time")
         );
     }
 }

@@ -3,7 +3,13 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use millrace::words::counted;
 use serde_json::Value;
+
+/// In the order in which rows go through them.
+pub fn stages(status: &Value) -> Vec<String> {
+    status["stages"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
 
 /// A figure that may be null: nobody knows it then.
 pub fn known(figure: &Value) -> String {
@@ -19,7 +25,7 @@ pub fn workers(status: &Value, out: &mut String) {
         let waits: String =
             sinks.map(|sink| format!(", its head waits for sink `{sink}`, which is required")).collect();
         // writing to a String does not fail
-        let _ = writeln!(out, "worker {worker}: {state}, {partitions} partitions{waits}{detail}");
+        let _ = writeln!(out, "worker {worker}: {state}, {}{waits}{detail}", counted(partitions as i64, "partition"));
     }
 }
 
@@ -35,11 +41,22 @@ pub fn sinks(status: &Value, out: &mut String) {
         for (worker, work) in entries(&sink["workers"]) {
             is_open = true;
             let whose = if several { format!(", worker {worker}") } else { String::new() };
-            let _ = writeln!(out, "sink {name}{whose}: {}", state(work, now()));
+            let _ = writeln!(out, "sink {name}{whose}: {}{}", state(work, now()), in_files(sink, work));
         }
         if !is_open {
             let _ = writeln!(out, "sink {name}: not open, no worker reads");
         }
+    }
+}
+
+/// What a sink in step has taken, and nobody sees yet.
+fn in_files(sink: &Value, work: &Value) -> String {
+    let seconds = sink["publishes_within_seconds"].as_u64().filter(|_| work["state"] == "in_step");
+    match (seconds, sink["behind"].as_i64()) {
+        (Some(seconds), Some(rows @ 1..)) => {
+            format!(", {} in an open file, published within {seconds} s", counted(rows, "message"))
+        }
+        _ => String::new(),
     }
 }
 

@@ -151,7 +151,7 @@ fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
 /// Makes the topic of the marks, or looks whether the one that is there keeps them.
 fn make(plan: &SourcePlan, topic: &str) -> Result<()> {
     let admin: AdminClient<Quiet> = kafka::client_config(&plan.brokers, "millrace-rejects")
-        .create_with_context(Quiet)
+        .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error("the client's settings", cause))?;
     let options = AdminOptions::new().request_timeout(Some(plan.timeout)).operation_timeout(Some(plan.timeout));
     let new =

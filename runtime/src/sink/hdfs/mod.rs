@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 pub use self::files::{FileError, Files};
 pub use self::find::find;
@@ -172,7 +173,7 @@ impl<F: Files> Writer<F> {
         }
         let next = self.accepted[&partition];
         let publication = opened(&mut self.partitions, partition)?.hand_over(partition, next);
-        self.closing.tasks.spawn(publication.publish(self.place.clone()));
+        self.closing.tasks.spawn(publication.publish(self.place.clone()).in_current_span());
         self.closing.look_at.get_or_insert_with(|| Instant::now() + LOOK_AFTER);
         Ok(())
     }

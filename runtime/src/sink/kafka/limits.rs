@@ -23,7 +23,7 @@ pub fn ask(brokers: &str, topics: &BTreeSet<&str>, timeout: Duration) -> Result<
     }
     let what = || format!("asking {brokers} how large a record may be");
     let admin: AdminClient<Quiet> = kafka::client_config(brokers, "millrace-limits")
-        .create_with_context(Quiet)
+        .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error(what(), cause))?;
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let answers = kafka::topic_settings(&admin, topics, SETTING, &options);

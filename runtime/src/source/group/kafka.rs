@@ -35,7 +35,7 @@ impl Group {
         // the group's protocol is for its members
         config.set("group.id", &plan.group).set("enable.auto.commit", "false").set("isolation.level", isolation);
         let consumer =
-            config.create_with_context(Quiet).map_err(|cause| kafka::error("the consumer's settings", cause))?;
+            config.create_with_context(Quiet::default()).map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Group { consumer, plan: plan.clone(), timeout: plan.timeout })
     }
 

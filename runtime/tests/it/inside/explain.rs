@@ -200,6 +200,32 @@ fn what_is_not_there(stand: &Stand) {
     assert_eq!(twice["message"]["same_key_at"], json!([format!("{topic}:0:5")]));
 }
 
+/// Two messages with one key, each with an answer of its own.
+fn twins(stand: &Stand) {
+    stand.produce(&[request("twin", json!({})), request("twin", json!({ "DepDelay": 90.0 }))]);
+    let mut process = stand.start();
+    stand.await_responses(2, &mut process);
+    process.drain();
+    let (request, response) = (stand.topic("request"), stand.topic("response"));
+    for (of, other) in [(0, 1), (1, 0)] {
+        let explained = stand.explain(&format!("0:{of}"));
+        assert_eq!(explained["message"]["same_key_at"], json!([format!("{request}:0:{other}")]));
+        let rows = sink(&explained, "responses")["rows"].as_array().unwrap();
+        let places: Vec<_> = rows.iter().map(|row| row["place"].as_str().unwrap()).collect();
+        assert_eq!(places, [format!("{response}:0:{of}")], "{explained:#}");
+    }
+}
+
+#[test]
+fn an_answer_of_another_message_with_the_same_key_is_not_its_own() {
+    twins(&Stand::services("explaintwins"));
+}
+
+#[test]
+fn an_answer_of_another_message_with_the_same_key_is_not_its_own_embedded() {
+    twins(&Stand::embedded("explaintwins"));
+}
+
 #[test]
 fn what_is_not_there_is_said_with_how_far_it_looked() {
     what_is_not_there(&Stand::services("explainnot"));

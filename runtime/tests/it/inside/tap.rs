@@ -90,10 +90,11 @@ fn it_follows_what_comes_and_moves_nothing_embedded() {
     follows(&Stand::embedded("tapfollow"));
 }
 
-/// Messages taken and passed over, of `… lines of TAKEN messages; PASSED messages passed over`.
+/// Messages taken and passed over, of `… of TAKEN messages; PASSED messages passed over`.
 fn counts(said: &str) -> Option<(u64, u64)> {
-    let (taken, passed_over) = said.strip_suffix(" messages passed over")?.split_once(" messages; ")?;
-    Some((taken.split_once(" lines of ")?.1.parse().ok()?, passed_over.parse().ok()?))
+    let (taken, passed_over) = said.strip_suffix(" passed over")?.split_once("; ")?;
+    let number = |counted: &str| counted.split(' ').next()?.parse().ok();
+    Some((number(taken.split_once(" of ")?.1)?, number(passed_over)?))
 }
 
 fn samples(stand: &Stand) {

@@ -23,10 +23,10 @@ fn assert_refused(name: &str, text: impl AsRef<[u8]>, through: usize, words: &[&
         assert!(said.starts_with(&format!("error: {}: ", file.display())), "{said}");
         words.iter().for_each(|word| assert!(said.contains(word), "{word:?} is not in: {said}"));
         assert_eq!(rows(&file).len(), through, "{said}");
-        let stands = format!(
-            "the first {through} rows of {} are in rows, and no more; to go on, add --skip {through}",
-            file.display()
-        );
+        let rows = if through == 1 { "row".to_owned() } else { format!("{through} rows") };
+        let is = if through == 1 { "is" } else { "are" };
+        let file = file.display();
+        let stands = format!("the first {rows} of {file} {is} in rows, and no more; to go on, add --skip {through}");
         assert_eq!(said.contains(&stands), through > 0, "{said}");
     }
 }
@@ -71,7 +71,7 @@ fn a_table_that_is_not_whole() {
     assert_refused("quote.csv", "a,b\n1,2\n3,\"4\n5,6\n", 1, &[open]);
     assert_refused("quote-first.csv", "a,b\n1,2\n\"3,4\n5,6\n", 1, &[open]);
     assert_refused("quote-header.csv", "a,\"b\n1,2\n", 0, &["line 1: the quote that opens a cell there is not closed"]);
-    assert_refused("short.csv", "a,b\n1,2\n3\n", 1, &["line: 3", "found record with 1 fields"]);
+    assert_refused("short.csv", "a,b\n1,2\n3\n", 1, &["line 3: 1 cell where the first line names 2 columns"]);
     let long = format!("a,b\n1,2\n3,\"{}\n", "x".repeat(17 << 20));
     assert_refused("long.csv", long, 1, &["line 3: the quote that opens a cell there is not closed within"]);
 }
