@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
+use arrow_select::filter::filter_record_batch;
 
+use crate::error::{Error, Result};
 use crate::observe::trace::Traces;
 
 /// Offsets [from, to) of a partition, consumed by one batch: covers transaction markers and compaction gaps too.
@@ -127,6 +129,15 @@ impl Batch {
     /// A refused row as a reject of `stage`, which may be a sink.
     pub fn reject(&self, stage: &Arc<str>, Refused { row, code, reason }: Refused) -> Reject {
         Reject { origin: self.lineage[row], stage: stage.clone(), code: Cow::Borrowed(code), reason }
+    }
+
+    /// The rows where `keep` is true. The others count as filtered: spans and rejects stay.
+    pub fn only(&self, keep: &BooleanArray) -> Result<Batch> {
+        let columns = filter_record_batch(&self.columns, keep)
+            .map_err(|cause| Error::stop("choosing a sink's rows").caused_by(cause))?;
+        let lineage = keep.iter().zip(&self.lineage).filter(|(keep, _)| *keep == Some(true)).map(|(_, &row)| row);
+        let (origins, spans, rejects) = (self.origins.clone(), self.spans.clone(), self.rejects.clone());
+        Ok(Batch { columns, lineage: lineage.collect(), origins, spans, rejects })
     }
 
     /// Of the columns, in memory: what of their buffers is this batch's.

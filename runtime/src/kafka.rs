@@ -9,27 +9,22 @@ use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
 use crate::error::{Error, Kind};
 
-/// librdkafka's settings for a client of these brokers; a lost broker is tried again within half a second.
-pub fn client_config(brokers: &str, client_id: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("client.id", client_id)
-        .set("reconnect.backoff.max.ms", "500")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(RDKafkaLogLevel::Warning);
-    config
+pub use millrace_brokers::Brokers;
+
+pub fn client_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
+    brokers.client_config(client_id)
 }
 
 /// Of a producer that is in no transaction: each message is in the log once, in the order in which it was sent, or its
 /// delivery fails. Without idempotence what librdkafka sends again may come after what it sent later, or twice.
-pub fn producer_config(brokers: &str, client_id: &str) -> ClientConfig {
+pub fn producer_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
     let mut config = client_config(brokers, client_id);
     config.set("acks", "all").set("enable.idempotence", "true");
     config
@@ -76,7 +71,7 @@ impl Quiet {
 }
 
 /// A consumer that nobody assigns partitions to.
-impl rdkafka::consumer::ConsumerContext for Quiet {}
+impl ConsumerContext for Quiet {}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -93,6 +88,33 @@ impl ClientContext for Quiet {
     }
 }
 
+/// A context that remembers why the last connection failed.
+pub trait Hears {
+    fn why(&self) -> Option<String>;
+}
+
+impl Hears for Quiet {
+    fn why(&self) -> Option<String> {
+        Quiet::why(self)
+    }
+}
+
+/// What the client says of the brokers' silence, in brackets. It polls: not for a consumer that gets messages.
+pub fn why<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> String {
+    because(said(|| {
+        drop(consumer.poll(Duration::ZERO));
+        consumer.context().why()
+    }))
+}
+
+fn said(poll: impl Fn() -> Option<String>) -> Option<String> {
+    (0..EVENTS_MAX).find_map(|_| poll())
+}
+
+fn because(why: Option<String>) -> String {
+    why.map_or(String::new(), |why| format!(" ({why})"))
+}
+
 /// Whoever waits for brokers that are away hears of it after so long.
 const SAY_AFTER: Duration = Duration::from_secs(2);
 
@@ -101,24 +123,27 @@ const EVENTS_MAX: usize = 100;
 
 /// One question to the brokers. `poll`: what [`Quiet`] knows after one event more.
 pub fn ask<T>(
-    brokers: &str,
+    brokers: &Brokers,
     timeout: Duration,
     ask: impl Fn(Duration) -> KafkaResult<T>,
     poll: impl Fn() -> Option<String>,
 ) -> Result<T, Error> {
-    let why = || (0..EVENTS_MAX).find_map(|_| poll());
-    let said = |why: Option<String>| why.map_or(String::new(), |why| format!(" ({why})"));
     let first = SAY_AFTER.min(timeout);
     let answer = match ask(first) {
         Err(error) if is_away(&error) && first < timeout => {
             let left = timeout - first;
-            tracing::warn!("no answer from the brokers at {brokers} yet{}: waiting {left:?} more", said(why()));
+            tracing::warn!(
+                "no answer from the brokers at {brokers} yet{}: waiting {left:?} more",
+                because(said(&poll))
+            );
             ask(left)
         }
         answer => answer,
     };
-    let unanswered = |cause| error(format!("the brokers at {brokers} did not answer{}", said(why())), cause);
-    answer.map_err(unanswered)
+    answer.map_err(|cause| {
+        let why = said(&poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
+        error(format!("the brokers at {brokers} did not answer ({why})"), cause)
+    })
 }
 
 /// A producer's context: remembers the first delivery that failed, for `flush` answers Ok even then.
@@ -223,6 +248,11 @@ fn kind(code: Option<RDKafkaErrorCode>) -> Kind {
     }
 }
 
+/// librdkafka's words on a setting, which may repeat its value: that may be a secret.
+pub fn without(why: &str, value: &str) -> String {
+    why.replace(&format!("\"{value}\""), "\"…\"")
+}
+
 /// `what` says what was being done, and to what.
 pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
     let code = match &error {
@@ -236,6 +266,8 @@ pub fn error(what: impl Into<String>, error: KafkaError) -> Error {
     match error {
         // its Display drops the broker's own words
         KafkaError::Transaction(error) => made.caused_by(error),
+        // its Display has the value, which may be a secret
+        KafkaError::ClientConfig(_, why, name, value) => made.caused_by(format!("`{name}`: {}", without(&why, &value))),
         error => made.caused_by(error),
     }
 }
@@ -286,6 +318,17 @@ mod tests {
     use RDKafkaErrorCode::*;
 
     use super::*;
+
+    #[test]
+    fn the_value_of_a_setting_is_in_no_error() {
+        for (name, value) in [("sasl.password", "hunter2"), ("security.protocol", "hunter2"), ("nothing", "hunter2")] {
+            let mut config = ClientConfig::new();
+            config.set(name, value).set("sasl.mechanism", "hunter3").set("acks", "hunter4");
+            let failed = config.create_with_context::<_, BaseConsumer<Quiet>>(Quiet::default()).err().expect("wrong");
+            let said = error("a client", failed).to_string();
+            assert!(said.contains('`') && !said.contains("hunter"), "{said}");
+        }
+    }
 
     /// The same code, as every call has it.
     fn kinds(code: RDKafkaErrorCode) -> [Kind; 4] {

@@ -4,11 +4,13 @@
 //! has its value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Diagnostics;
+use crate::kafka::Brokers;
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::{lookup, model, plugin};
@@ -45,6 +47,11 @@ impl Plan {
         self.sinks.iter().chain([&self.rejects]).filter_map(SinkPlan::topic).collect()
     }
 
+    /// The column that says which rows a sink takes; None: the pipeline has no such sink.
+    pub fn when(&self, sink: &str) -> Option<Option<&str>> {
+        self.sinks.iter().find(|known| *known.name == *sink).map(|known| known.when.as_deref())
+    }
+
     /// The sinks, and the rejects where they are one with a position of its own: what is told of each.
     pub fn sinks_seen(&self) -> impl Iterator<Item = &SinkPlan> {
         self.sinks.iter().chain(Some(&self.rejects).filter(|rejects| rejects.topic().is_none()))
@@ -58,7 +65,7 @@ impl Plan {
 
 #[derive(Debug, Clone)]
 pub struct SourcePlan {
-    pub brokers: String,
+    pub brokers: Brokers,
     pub topic: String,
     pub group: String,
     pub group_protocol: GroupProtocol,
@@ -161,6 +168,8 @@ pub struct SinkPlan {
     pub name: Arc<str>,
     /// Indices into the plan's schema, in the order in which they are written.
     pub columns: Vec<usize>,
+    /// The bool column that says which rows it takes. None: all of them.
+    pub when: Option<String>,
     pub start: SinkStart,
     pub timeout: Duration,
     /// The head waits for it.
@@ -267,15 +276,23 @@ impl DocumentWrite {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HdfsPlan {
     pub uri: String,
+    /// Hadoop's own settings. Values may be secrets.
+    pub properties: BTreeMap<String, String>,
     /// None: HADOOP_USER_NAME where it is set and not empty, else the system's user.
     pub user: Option<String>,
     pub directory: String,
     pub roll_rows_max: u64,
     pub roll_bytes_max: u64,
     pub roll_max: Duration,
+}
+
+impl fmt::Debug for HdfsPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HdfsPlan").field("uri", &self.uri).field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 /// `[train]`: how the pipeline's model is made.

@@ -14,13 +14,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::error::{Error, Result};
-use crate::kafka::{self, Quiet};
+use crate::kafka::{self, Brokers, Quiet};
 use crate::plan::Create;
 
 /// What became of each topic: true, it was made; false, it was there already.
 pub type Made = Vec<(String, Result<bool>)>;
 
-pub fn make(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
+pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
     let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
     let config = kafka::client_config(brokers, "millrace-topics");
     let admin: AdminClient<Quiet> = config.create_with_context(Quiet::default()).map_err(failed)?;
@@ -56,7 +56,7 @@ pub fn make(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration)
 }
 
 /// Those that the pipeline's file says how to make; every one of them is there afterwards.
-pub fn make_all(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<()> {
+pub fn make_all(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<()> {
     if topics.is_empty() {
         return Ok(());
     }
@@ -70,10 +70,7 @@ pub fn make_all(brokers: &str, topics: &BTreeMap<String, Create>, timeout: Durat
 
 /// The same in a folder, which keeps a number of messages of each partition, whatever the file says of time. True: it
 /// was made.
-pub fn make_in(
-    folder: &Path,
-    topics: &BTreeMap<String, Create>,
-) -> millrace_embedded::Result<BTreeMap<String, bool>> {
+pub fn make_in(folder: &Path, topics: &BTreeMap<String, Create>) -> millrace_embedded::Result<BTreeMap<String, bool>> {
     let mut folder = Folder::open(folder)?;
     let mut transaction = folder.begin()?;
     let mut made = BTreeMap::new();

@@ -1,21 +1,9 @@
 //! What every Kafka client here has in common.
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
-
-/// librdkafka's settings for a client of these brokers; a lost broker is tried again within half a second.
-pub fn client_config(brokers: &str, client_id: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set("client.id", client_id)
-        .set("reconnect.backoff.max.ms", "500")
-        .set("allow.auto.create.topics", "false")
-        .set_log_level(RDKafkaLogLevel::Warning);
-    config
-}
 
 /// Its broker-down chatter repeats what our own lines say, so it is for debugging.
 pub struct Quiet;

@@ -5,7 +5,9 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Args;
+use millrace_brokers::Brokers;
 
+use crate::error::{Error, Result};
 use crate::pipeline::Place;
 
 #[derive(Args, Clone, Debug)]
@@ -16,6 +18,9 @@ pub struct Settings {
     /// Kafka brokers
     #[arg(long, env = "KAFKA_BROKERS", default_value = "localhost:9092")]
     pub brokers: String,
+    /// A file with librdkafka's own settings for these brokers, a `name=value` in each line: sasl.password…
+    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE")]
+    pub kafka_properties: Option<PathBuf>,
     /// An embedded folder instead of Kafka and MongoDB: what `millrace run --embedded` runs on
     #[arg(long, value_name = "DIR")]
     pub embedded: Option<PathBuf>,
@@ -65,4 +70,11 @@ pub struct Settings {
     /// Seconds after which the page says that no answer came
     #[arg(long, default_value = "120", value_name = "SECONDS")]
     pub page_wait_seconds_max: NonZeroU64,
+}
+
+impl Settings {
+    pub fn brokers(&self) -> Result<Brokers> {
+        let read = Brokers::with_file(&self.brokers, self.kafka_properties.as_deref());
+        read.map_err(|said| Error::new(format!("--kafka-properties: {said}")))
+    }
 }

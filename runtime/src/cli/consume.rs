@@ -45,7 +45,7 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<(), String> {
     let failed = |error: millrace::error::Error| format!("error: {error}");
-    let opened = Reader::open(&options.ground.place(), &options.topic, Manner::looking("millrace-consume"));
+    let opened = Reader::open(&options.ground.place()?, &options.topic, Manner::looking("millrace-consume"));
     let mut reader = opened.map_err(failed)?;
     let starts = reader.begins(options.from).map_err(failed)?;
     said_of_nothing(options, &starts).into_iter().for_each(out::tell);

@@ -73,7 +73,9 @@ mod tests {
         for right in ["info", "off", "DEBUG", "info,millrace::source=debug", "warn,millrace::librdkafka=trace,h2=off"] {
             assert_eq!(filter(right).as_deref(), Ok(right));
         }
-        for (wrong, part) in [("bogus", "`bogus`"), ("info,bla=foo", "`foo`"), ("", "``"), ("info,", "``"), ("=info", "`=info`")] {
+        for (wrong, part) in
+            [("bogus", "`bogus`"), ("info,bla=foo", "`foo`"), ("", "``"), ("info,", "``"), ("=info", "`=info`")]
+        {
             let said = filter(wrong).expect_err(wrong);
             assert!(said.starts_with(part), "{said}");
         }

@@ -127,7 +127,10 @@ fn stands(there: &There, options: &Options) -> String {
         1 => "the first row".into(),
         rows => format!("the first {rows} rows"),
     };
-    format!("{first} of {file} {} in {topic}{more}; to go on, add --skip {through}", if through == 1 { "is" } else { "are" })
+    format!(
+        "{first} of {file} {} in {topic}{more}; to go on, add --skip {through}",
+        if through == 1 { "is" } else { "are" }
+    )
 }
 
 fn open(options: &Options) -> Result<Rows, String> {

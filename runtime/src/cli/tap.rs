@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use millrace::words::counted;
 use millrace::batch::Reject;
 use millrace::json::decode::Message;
 use millrace::json::time::format_millis;
 use millrace::plan::Plan;
 use millrace::probe::{self, Probe};
 use millrace::topic::{Begin, Event, Manner, Place, Reader};
+use millrace::words::counted;
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use millrace::kafka;
+use millrace::kafka::{self, Brokers};
 use millrace::topic::Place;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -47,12 +47,13 @@ impl Topic {
         match &ground.embedded {
             Some(folder) => Topic::embedded(folder, topic),
             None => {
-                let mut config = kafka::producer_config(&ground.brokers, "millrace-produce");
+                let brokers = ground.brokers()?;
+                let mut config = kafka::producer_config(&brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
                 let producer: BaseProducer<Receipts> = config
                     .create_with_context(Receipts::new(positions))
-                    .map_err(|error| format!("error: {error}"))?;
-                must_be_there(&producer, &ground.brokers, &topic).map_err(|error| format!("error: {error}"))?;
+                    .map_err(|cause| format!("error: {}", kafka::error("the producer's settings", cause)))?;
+                must_be_there(&producer, &brokers, &topic).map_err(|error| format!("error: {error}"))?;
                 Ok(Topic::Kafka { producer, topic })
             }
         }
@@ -118,7 +119,7 @@ impl Topic {
 }
 
 /// Before the first line is sent, for a line that waits for its brokers says nothing of them.
-fn must_be_there(producer: &BaseProducer<Receipts>, brokers: &str, topic: &str) -> millrace::error::Result<()> {
+fn must_be_there(producer: &BaseProducer<Receipts>, brokers: &Brokers, topic: &str) -> millrace::error::Result<()> {
     let found = kafka::ask(
         brokers,
         ASK_TIMEOUT,
@@ -131,7 +132,7 @@ fn must_be_there(producer: &BaseProducer<Receipts>, brokers: &str, topic: &str) 
     let error = found.topics().iter().find(|found| found.name() == topic).and_then(|found| found.error());
     match error.map(RDKafkaErrorCode::from) {
         None => Ok(()),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Err(Place::Brokers(brokers.to_owned()).lacks(topic)),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Err(Place::Brokers(brokers.clone()).lacks(topic)),
         Some(code) => {
             let what = format!("topic `{topic}` at {brokers} cannot be written to");
             Err(kafka::error(what, KafkaError::MetadataFetch(code)))

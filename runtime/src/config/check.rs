@@ -12,6 +12,7 @@ use super::flow::{Flow, Who};
 use super::generation::Generation;
 use super::reader::{At, Context, Read};
 use super::stages::{self, Purpose, Stages};
+use crate::kafka::Brokers;
 use crate::plan::{self, Create, DocumentWrite, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
@@ -129,7 +130,7 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
     let kafka = file.source.as_ref().map_err(|reported| *reported)?;
     let text = |text: &Read<At<String>>| text.as_ref().map(|text| text.value.clone()).map_err(|reported| *reported);
     Ok(SourcePlan {
-        brokers: text(&kafka.brokers)?,
+        brokers: Brokers::new(text(&kafka.brokers)?, properties(&kafka.properties)?),
         topic: text(&kafka.topic)?,
         group: text(&kafka.group)?,
         group_protocol: kafka.group_protocol?,
@@ -138,6 +139,10 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
         fields,
         metadata,
     })
+}
+
+fn properties(read: &Read<BTreeMap<String, String>>) -> Read<BTreeMap<String, String>> {
+    read.as_ref().cloned().map_err(|reported| *reported)
 }
 
 /// By topic: no two of a pipeline's topics are the same.
@@ -161,8 +166,9 @@ fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
     if let (SinkKind::Mongodb { .. }, Ok(columns)) = (&sink.kind, &columns) {
         mongodb_names(cx, sink, &flow.schema(), columns)?;
     }
+    let when = sink_when(cx, flow, sink);
     let plan = sink_plan_of(cx, flow, sink, Vec::new())?;
-    Ok(SinkPlan { columns: columns?, ..plan })
+    Ok(SinkPlan { columns: columns?, when: when?, ..plan })
 }
 
 fn sink_plan_of(cx: &Context, flow: &mut Flow, sink: &Sink, columns: Vec<usize>) -> Read<SinkPlan> {
@@ -170,6 +176,7 @@ fn sink_plan_of(cx: &Context, flow: &mut Flow, sink: &Sink, columns: Vec<usize>)
     Ok(SinkPlan {
         name: Arc::from(sink.name.value.as_str()),
         columns,
+        when: None,
         start: sink.start?,
         timeout: sink.timeout?,
         required: sink.required?,
@@ -200,6 +207,20 @@ fn sink_columns(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<Vec<usize>> 
     found.into_iter().filter_map(Read::transpose).collect()
 }
 
+/// The column that says which rows it takes.
+fn sink_when(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<Option<String>> {
+    let Some(when) = sink.when.as_ref().map_err(|reported| *reported)? else { return Ok(None) };
+    let index = flow.find(cx, &when.value, &who(sink, when))?;
+    match index.and_then(|index| flow.type_at(index)).filter(|ty| ty.kind != Kind::Boolean || ty.list) {
+        None => Ok(Some(when.value.clone())),
+        Some(ty) => {
+            let wrong =
+                Diagnostic::error(format!("`when` is a column of true and false, and `{}` is {ty}", when.value));
+            Err(cx.error(wrong.at(&when.span).label("expected a column of type bool")))
+        }
+    }
+}
+
 fn sink_kind(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<plan::SinkKind> {
     let text = |text: &Read<At<String>>| text.as_ref().map(|text| text.value.clone()).map_err(|reported| *reported);
     Ok(match &sink.kind {
@@ -224,6 +245,7 @@ fn sink_kind(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<plan::SinkKind>
                 roll_rows_max: hdfs.roll_rows_max?,
                 roll_bytes_max: hdfs.roll_bytes_max?,
                 roll_max: hdfs.roll_max?,
+                properties: properties(&hdfs.properties)?,
             })
         }
     })

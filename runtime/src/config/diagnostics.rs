@@ -28,6 +28,8 @@ pub struct Diagnostic {
     label: String,
     notes: Vec<(Span, String)>,
     help: Option<String>,
+    /// Values on the line may be secrets.
+    hides_values: bool,
 }
 
 impl Diagnostic {
@@ -40,11 +42,25 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, message: String) -> Diagnostic {
-        Diagnostic { severity, message, place: None, label: String::new(), notes: Vec::new(), help: None }
+        Diagnostic {
+            severity,
+            message,
+            place: None,
+            label: String::new(),
+            notes: Vec::new(),
+            help: None,
+            hides_values: false,
+        }
     }
 
     pub fn at(mut self, place: &Span) -> Diagnostic {
         self.place = Some(place.clone());
+        self
+    }
+
+    /// The line is shown without what it sets.
+    pub fn hiding_values(mut self) -> Diagnostic {
+        self.hides_values = true;
         self
     }
 
@@ -168,8 +184,9 @@ impl Diagnostics {
         }
     }
 
-    fn excerpt(&self, f: &mut fmt::Formatter<'_>, place: &Span, label: &str) -> fmt::Result {
+    fn excerpt(&self, f: &mut fmt::Formatter<'_>, place: &Span, label: &str, hides_values: bool) -> fmt::Result {
         let Location { line, column, excerpt, carets } = Location::of(&self.text, place);
+        let excerpt = if hides_values { without_values(&excerpt) } else { excerpt };
         let gutter = line.to_string().len();
         writeln!(f, "{:gutter$}--> {}:{line}:{column}", "", self.file)?;
         writeln!(f, "{:gutter$} |", "")?;
@@ -185,12 +202,12 @@ impl Diagnostics {
         };
         writeln!(f, "{severity}: {}", diagnostic.message)?;
         match &diagnostic.place {
-            Some(place) => self.excerpt(f, place, &diagnostic.label)?,
+            Some(place) => self.excerpt(f, place, &diagnostic.label, diagnostic.hides_values)?,
             None => writeln!(f, " --> {}", self.file)?,
         }
         for (place, text) in &diagnostic.notes {
             writeln!(f, "note: {text}")?;
-            self.excerpt(f, place, "")?;
+            self.excerpt(f, place, "", diagnostic.hides_values)?;
         }
         match &diagnostic.help {
             Some(help) => writeln!(f, "help: {help}"),
@@ -258,6 +275,30 @@ impl Location {
             carets: within.trim_end_matches('\r').chars().count().max(1),
         }
     }
+}
+
+/// A text that a line sets is one dot for each of its letters, so that what is under the line stays where it is. What is
+/// taken from elsewhere is no secret.
+fn without_values(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut quote = None;
+    let mut is_value = false;
+    for (at, letter) in line.char_indices() {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            Some(_) => {
+                shown.push('·');
+                continue;
+            }
+            None if is_value && matches!(letter, '"' | '\'') && !line[at + 1..].starts_with("${") => {
+                quote = Some(letter)
+            }
+            None => {}
+        }
+        is_value = letter == '=' || (is_value && letter == ' ');
+        shown.push(letter);
+    }
+    shown
 }
 
 fn floor_char(text: &str, at: usize) -> usize {

@@ -1,6 +1,11 @@
-//! `${NAME}` and `${NAME:-default}` in a text, and `$$` for one dollar.
+//! `${NAME}`, `${NAME:-default}` and `${file:/PATH}` in a text, and `$$` for one dollar.
 //!
-//! Invariant: every dollar is one of these three, or an error; so a typing error never reaches a service.
+//! Invariant: every dollar is one of these four, or an error; so a typing error never reaches a service.
+
+use std::fs::File;
+use std::io::Read;
+
+const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// A dollar that could not be expanded.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub struct Fault {
 #[derive(Debug, PartialEq, Eq)]
 pub enum FaultKind {
     Unset(String),
+    /// A file, and why it is not read.
+    Unread(String, String),
     BadName(String),
     Unclosed,
     Lone,
@@ -56,6 +63,12 @@ fn variable(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(String,
         return fault(text.len(), FaultKind::Unclosed);
     };
     let len = "${}".len() + close;
+    if let Some(path) = inner[..close].strip_prefix("file:") {
+        return match secret(path) {
+            Ok(value) => Ok((value, len)),
+            Err(why) => fault(len, FaultKind::Unread(path.to_owned(), why)),
+        };
+    }
     let (name, default) = match inner[..close].split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (&inner[..close], None),
@@ -69,6 +82,21 @@ fn variable(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(String,
         (_, Some(default)) => Ok((default.to_owned(), len)),
         (None, None) => fault(len, FaultKind::Unset(name.to_owned())),
     }
+}
+
+/// What a file holds that keeps one word, as secrets of a container do; without the end of its line.
+fn secret(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') {
+        return Err("the path is not absolute, and the pipeline's file is read from a copy too".into());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        return Err(format!("it has more than {SECRET_BYTES_MAX} bytes"));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
 fn is_name(text: &str) -> bool {
@@ -105,10 +133,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_its_line() {
+        let file = std::env::temp_dir().join(format!("millrace-secret-{}", std::process::id()));
+        let of = |text: &[u8]| {
+            std::fs::write(&file, text).expect("written");
+            expand(&format!("a ${{file:{}}} b", file.display()), &env)
+        };
+        assert_eq!(of(b"hunter2\n").as_deref(), Ok("a hunter2 b"));
+        assert_eq!(of("two\nlines, $x\r\n".as_bytes()).as_deref(), Ok("a two\nlines, $x b"));
+        assert_eq!(of(b"").as_deref(), Ok("a  b"));
+        for wrong in [b"\xff".to_vec(), vec![b'x'; 70_000]] {
+            assert!(matches!(&of(&wrong).unwrap_err()[0].kind, FaultKind::Unread(..)));
+        }
+        std::fs::remove_file(&file).expect("removed");
+    }
+
+    #[test]
     fn every_fault_at_once() {
-        let faults = expand("${A} $b ${C D} ${HOST} ${", &env).unwrap_err();
+        let faults = expand("${file:secret} ${A} $b ${C D} ${HOST} ${", &env).unwrap_err();
         let kinds: Vec<_> = faults.into_iter().map(|fault| (fault.written, fault.kind)).collect();
+        let relative = "the path is not absolute, and the pipeline's file is read from a copy too";
         let expected = [
+            ("${file:secret}", FaultKind::Unread("secret".to_owned(), relative.to_owned())),
             ("${A}", FaultKind::Unset("A".to_owned())),
             ("$", FaultKind::Lone),
             ("${C D}", FaultKind::BadName("C D".to_owned())),

@@ -3,15 +3,16 @@
 //! Invariant: what is `Ok` here is right as far as it alone can show; what it has to do with the rest of the file is
 //! [`super::check`]'s. Does no I/O.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::Diagnostic;
-use super::names;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
+use super::{names, properties};
 use crate::plan::{BatchLimits, CommitLimits, Create, GroupProtocol, Metadata, OnGap, SinkStart, Start};
 use crate::rejects;
 use crate::schema::Type;
@@ -23,7 +24,7 @@ const GENERATION_COLUMN: &str = "Generation";
 
 pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
 pub(super) const SOURCE_KAFKA_KEYS: &[&str] =
-    &["brokers", "topic", "create", "group", "group_protocol", "start", "timeout_ms"];
+    &["brokers", "topic", "create", "group", "group_protocol", "start", "timeout_ms", "properties"];
 const TIMEOUT_MS: u64 = 10_000;
 const TIMEOUT_MS_BOUNDS: RangeInclusive<u64> = 100..=600_000;
 
@@ -59,11 +60,11 @@ pub(super) const MODEL_KEYS: &[&str] =
 
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] =
-    &["columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
+    &["columns", "when", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "create", "key"];
 pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "write", "key"];
 pub(super) const HDFS_KEYS: &[&str] =
-    &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max"];
+    &["uri", "user", "directory", "format", "roll_rows_max", "roll_bytes_max", "roll_seconds_max", "properties"];
 const ROLL_ROWS_MAX: u64 = 100_000;
 const ROLL_ROWS_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000;
 const ROLL_BYTES_MAX: u64 = 64 << 20;
@@ -108,6 +109,7 @@ pub struct Kafka {
     pub group_protocol: Read<GroupProtocol>,
     pub start: Read<Start>,
     pub timeout: Read<Duration>,
+    pub properties: Read<BTreeMap<String, String>>,
 }
 
 pub struct Column {
@@ -165,6 +167,7 @@ pub struct Model {
 pub struct Sink {
     pub name: At<String>,
     pub columns: Read<Option<At<Vec<At<String>>>>>,
+    pub when: Read<Option<At<String>>>,
     pub start: Read<SinkStart>,
     pub timeout: Read<Duration>,
     pub required: Read<bool>,
@@ -203,6 +206,7 @@ pub struct Hdfs {
     pub roll_rows_max: Read<u64>,
     pub roll_bytes_max: Read<u64>,
     pub roll_max: Read<Duration>,
+    pub properties: Read<BTreeMap<String, String>>,
 }
 
 impl File {
@@ -252,6 +256,7 @@ fn kafka(table: &Table) -> Kafka {
         ),
         start: table.choice("start", &[("earliest", Start::Earliest), ("latest", Start::Latest)], Start::Earliest),
         timeout: timeout(table),
+        properties: properties::of_kafka(table),
     }
 }
 
@@ -421,9 +426,9 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
-    let columns = sink.names_maybe("columns");
+    let (columns, when) = (sink.names_maybe("columns"), sink.name_maybe("when"));
     let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS, MONGODB_KEYS))?;
-    Ok(Sink { start, columns, ..common })
+    Ok(Sink { start, columns, when, ..common })
 }
 
 /// `kafka`, `mongodb`: the keys of one that is a topic, or a collection.
@@ -444,8 +449,8 @@ fn sink_kind(sink: &Table, kafka: &'static [&'static str], mongodb: &'static [&'
 fn whatever_its_rows(sink: &Table, name: Read<At<String>>, kind: Read<SinkKind>) -> Read<Sink> {
     let (timeout, required) = (timeout(sink), sink.flag("required", false));
     let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
-    let (columns, start) = (Ok(None), Ok(SinkStart::Head));
-    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind: kind? })
+    let (columns, when, start) = (Ok(None), Ok(None), Ok(SinkStart::Head));
+    Ok(Sink { name: name?, columns, when, start, timeout, required, on_gap, kind: kind? })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {
@@ -497,6 +502,7 @@ fn hdfs_sink(table: &Table) -> Hdfs {
         roll_rows_max: table.limit("roll_rows_max", ROLL_ROWS_MAX, ROLL_ROWS_BOUNDS),
         roll_bytes_max: table.limit("roll_bytes_max", ROLL_BYTES_MAX, ROLL_BYTES_BOUNDS),
         roll_max: seconds.map(Duration::from_secs),
+        properties: properties::of_hadoop(table),
     }
 }
 

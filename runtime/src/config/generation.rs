@@ -43,9 +43,13 @@ impl Generation<'_> {
     fn sinks(&self) -> Vec<Value> {
         let names =
             |sink: &SinkPlan| sink.columns.iter().map(|&column| &self.schema.0[column].name).collect::<Vec<_>>();
-        let mut sinks: Vec<_> = self.sinks.iter().map(|sink| (&sink.name, names(sink))).collect();
+        let mut sinks: Vec<_> = self.sinks.iter().map(|sink| (&sink.name, names(sink), &sink.when)).collect();
         sinks.sort();
-        let mut sinks: Vec<_> = sinks.into_iter().map(|(name, columns)| json!([**name, columns])).collect();
+        let sink = |(name, columns, when): (&Arc<str>, Vec<&String>, &Option<String>)| match when {
+            None => json!([**name, columns]),
+            Some(when) => json!([**name, columns, when]),
+        };
+        let mut sinks: Vec<_> = sinks.into_iter().map(sink).collect();
         // a sink with a position of its own begins with its generation
         if self.rejects.topic().is_none() {
             sinks.push(json!([*self.rejects.name, null]));

@@ -13,6 +13,7 @@ mod file;
 mod flow;
 mod generation;
 mod names;
+mod properties;
 mod reader;
 mod schema;
 mod stages;

@@ -49,7 +49,7 @@ impl<'a> Context<'a> {
         self.report.error(diagnostic)
     }
 
-    fn wrong_type(&self, value: &Value, what: &str, expected: &str) -> Reported {
+    pub fn wrong_type(&self, value: &Value, what: &str, expected: &str) -> Reported {
         let found = type_name(value.get_ref());
         self.error(
             Diagnostic::error(format!("{what} is not {expected}"))
@@ -78,6 +78,8 @@ impl<'a> Context<'a> {
         let diagnostic = match kind {
             FaultKind::Unset(name) => Diagnostic::error(format!("the environment variable `{name}` is not set"))
                 .help(format!("set it, or give a default: `${{{name}:-default}}`")),
+            FaultKind::Unread(path, why) => Diagnostic::error(format!("`{path}` cannot be read: {why}"))
+                .help("`${file:/PATH}` is what that file holds"),
             FaultKind::BadName(name) => Diagnostic::error(format!("`{name}` is no name of an environment variable"))
                 .help("write `${NAME}` or `${NAME:-default}`, and `$$` for one dollar"),
             FaultKind::Unclosed => Diagnostic::error("`${` has no `}`").help("write `$$` for one dollar"),

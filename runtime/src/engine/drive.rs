@@ -218,7 +218,7 @@ impl Driver {
         }
         let rows = match self.sink.is_rejects() {
             true => Arc::new(rejects::Place::of(&self.material.plan).of_stages(&outbound)?),
-            false => outbound.clone(),
+            false => outbound.taken(self.when(&outbound.generation)?.as_deref())?,
         };
         let since = Instant::now();
         let refused = Box::pin(writer.write(rows)).await?;
@@ -229,6 +229,17 @@ impl Driver {
         }
         self.link.lane().took(&outbound.batch.spans);
         self.roll(tools).await
+    }
+
+    /// The generation that owns the rows says which of them the sink takes, where it had the sink; else this one.
+    fn when(&self, generation: &Arc<str>) -> Result<Option<String>> {
+        let Material { plan, generations, .. } = &*self.material;
+        let ours = || plan.when(&self.sink.name).flatten().map(str::to_owned);
+        if *generation == plan.generation {
+            return Ok(ours());
+        }
+        let owner = generations.get(generation)?;
+        Ok(owner.when(&self.sink.name).map_or_else(ours, |when| when.map(str::to_owned)))
     }
 
     /// A file that is due is not put off by rows that keep coming.

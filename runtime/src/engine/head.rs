@@ -48,6 +48,8 @@ struct Lane {
     topic: String,
     /// Name of the text column that becomes the record's key.
     key: Option<String>,
+    /// Name of the bool column that says which rows it takes.
+    when: Option<String>,
     encoder: Encoder,
 }
 
@@ -57,6 +59,7 @@ fn lanes(plan: &Plan) -> Vec<Lane> {
             sink: sink.name.clone(),
             topic: topic.clone(),
             key: key.map(|index| plan.schema.0[index].name.clone()),
+            when: sink.when.clone(),
             encoder: Encoder::new(&plan.schema, &sink.columns),
         }),
         SinkKind::Mongodb(_) | SinkKind::Hdfs(_) => None,
@@ -186,11 +189,12 @@ impl<'a> Head<'a> {
     }
 
     fn send_rows(&mut self, computed: &Computed) -> Result<()> {
-        let batch = &computed.outbound.batch;
         let generation = &computed.generation;
         let lanes = self.lanes.remove(&generation.generation).unwrap_or_else(|| lanes(generation));
         for lane in &lanes {
             let (since, mut sent, mut refused) = (Instant::now(), Written::default(), Vec::new());
+            let outbound = computed.outbound.taken(lane.when.as_deref())?;
+            let batch = &outbound.batch;
             let rows = lane.encoder.batch(&batch.columns)?;
             let keys = lane.key.as_ref().and_then(|key| batch.columns.column_by_name(key)?.as_string_opt::<i32>());
             for row in 0..batch.rows() {
@@ -209,7 +213,7 @@ impl<'a> Head<'a> {
             }
             self.context.metrics.sink(&lane.sink).took(since.elapsed());
             *self.sent.entry(lane.sink.clone()).or_default() += sent;
-            self.refuse(lane, &computed.outbound, refused)?;
+            self.refuse(lane, &outbound, refused)?;
         }
         self.lanes.insert(generation.generation.clone(), lanes);
         Ok(())

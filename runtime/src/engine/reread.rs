@@ -103,7 +103,8 @@ fn serve(material: &Material, wanted: &std_mpsc::Receiver<Stretch>, giver: &Give
 
 fn open(material: &Material) -> Result<Reader> {
     let source = &material.plan.source;
-    let manner = Manner { who: &material.client_id, timeout: source.timeout, dropped: Dropped::AnError };
+    let manner =
+        Manner { who: &material.client_id, timeout: source.timeout, dropped: Dropped::AnError, is_awaited: false };
     let log = Reader::open(&Place::of(&material.ground, source), &source.topic, manner)?;
     match log.identify()? == material.log {
         true => Ok(log),

@@ -3,6 +3,8 @@
 //! MongoDB and the embedded documents know a row by its position. A record of a topic and a line of a file do not have
 //! one: they are known by the key column, or by being what this file computes.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -16,7 +18,7 @@ use crate::json::decode::Message as _;
 use crate::json::encode::Encoder;
 use crate::plan::{Plan, SinkKind, SinkPlan};
 use crate::probe;
-use crate::sink::{Context, Found, FoundRow, Log, embedded, hdfs, mongodb, refusals};
+use crate::sink::{Context, Found, FoundRow, Log, Outbound, embedded, hdfs, mongodb, refusals};
 use crate::topic::search::{self, Searched};
 use crate::topic::{Manner, Place, Reader};
 
@@ -103,7 +105,7 @@ impl Look<'_> {
 
     fn sought(&self, sink: &SinkPlan, message: &Owned) -> Result<Sought> {
         let encoder = Encoder::new(&self.plan.schema, &sink.columns);
-        let lines = self.batch.as_ref().map_or_else(|| Ok(Vec::new()), |batch| probe::lines(&encoder, batch))?;
+        let lines = self.batch.as_ref().map_or_else(|| Ok(Vec::new()), |batch| lines_of(sink, batch, &encoder))?;
         let column = match sink.kind {
             SinkKind::Kafka { key: Some(key), .. } => Some(self.plan.schema.0[key].name.as_str()),
             SinkKind::Kafka { key: None, .. } => None,
@@ -120,7 +122,7 @@ impl Look<'_> {
         // BSON has types that JSON has not
         let comparable = !matches!((&sink.kind, self.ground), (SinkKind::Mongodb(_), Ground::Services));
         let rows = self.rows(found.rows, if comparable { &sought.lines } else { &[] });
-        let said = self.judged(found.stands_at, found.file, rows);
+        let said = self.judged(found.stands_at, found.file, rows, sought);
         Ok(match (said.state, sink.publishes_within()) {
             (State::NotYet, Some(time)) if !self.owner.is_ahead() => {
                 let open = format!("its row may be in an open file, which is published within {} s", time.as_secs());
@@ -174,13 +176,13 @@ impl Look<'_> {
         row
     }
 
-    fn judged(&self, stands_at: Option<i64>, file: Option<String>, rows: Vec<Row>) -> Said {
+    fn judged(&self, stands_at: Option<i64>, file: Option<String>, rows: Vec<Row>, sought: &Sought) -> Said {
         let has_passed = stands_at.is_some_and(|position| position > self.message.offset);
         let state = match (rows.is_empty(), has_passed, file.is_some()) {
             (false, _, _) => State::There,
             (true, false, false) => State::NotYet,
             // what another generation made of it is not known here
-            (true, _, _) if self.owner.is(self.plan) && self.batch.is_none() => State::Nothing,
+            (true, _, _) if self.owner.is(self.plan) && sought.lines.is_empty() => State::Nothing,
             (true, _, true) if !self.owner.is(self.plan) => State::NotFound,
             (true, _, _) => State::Missing,
         };
@@ -191,13 +193,12 @@ impl Look<'_> {
     /// Records of a topic that the head writes.
     fn records(&self, topic: &str, has_key: bool, sought: &Sought) -> Result<Said> {
         let key = sought.key.as_ref().map(|(_, value)| value.as_bytes()).filter(|_| has_key);
-        if key.is_none() && sought.lines.is_empty() && !self.owner.is_ahead() {
-            return Ok(match self.owner.is(self.plan) {
-                true => self.said(State::Nothing, None),
-                false => {
-                    self.said(State::NotFound, Some("nothing is known to look for: this file makes no row".into()))
-                }
-            });
+        if sought.lines.is_empty() && self.owner.is(self.plan) {
+            return Ok(self.said(State::Nothing, None));
+        }
+        if sought.lines.is_empty() && key.is_none() && !self.owner.is_ahead() {
+            let unknown = "nothing is known to look for: this file makes no row";
+            return Ok(self.said(State::NotFound, Some(unknown.into())));
         }
         // another message may have the key: what this file's generation wrote is what this file computes
         let computed = if self.owner.is(self.plan) { self.computed(&sought.lines) } else { Vec::new() };
@@ -209,12 +210,7 @@ impl Look<'_> {
             let row = is_it.then(|| serde_json::from_slice::<Value>(value).unwrap_or(Value::Null))?;
             (computed.is_empty() || computed.contains(&self.bare(row.clone()))).then_some(row)
         })
-        .map(|said| match said.state {
-            State::NotFound if self.owner.is(self.plan) && self.batch.is_none() => {
-                Said { state: State::Nothing, ..said }
-            }
-            _ => Said { rows: self.compared(said.rows, &sought.lines), ..said },
-        })
+        .map(|said| Said { rows: self.compared(said.rows, &sought.lines), ..said })
     }
 
     fn compared(&self, rows: Vec<Row>, lines: &[String]) -> Vec<Row> {
@@ -297,6 +293,12 @@ impl Look<'_> {
     fn said(&self, state: State, detail: Option<String>) -> Said {
         Said { state, stands_at: self.owner.group_stands_at, detail, rows: Vec::new() }
     }
+}
+
+/// What the sink gets of these rows.
+fn lines_of(sink: &SinkPlan, batch: &Batch, encoder: &Encoder) -> Result<Vec<String>> {
+    let outbound = Arc::new(Outbound { batch: batch.clone(), generation: Arc::from("") });
+    probe::lines(encoder, &outbound.taken(sink.when.as_deref())?.batch)
 }
 
 /// From the row, or from the message, where this file makes no row of it.

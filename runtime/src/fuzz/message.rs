@@ -67,7 +67,7 @@ fn source() -> SourcePlan {
     let metadata = [Metadata::Key, Metadata::Header("h".into()), Metadata::Timestamp, Metadata::Offset];
     let metadata = metadata.into_iter().enumerate().map(|(n, what)| (Field::new(format!("_{n}"), what.ty()), what));
     SourcePlan {
-        brokers: String::new(),
+        brokers: "".into(),
         topic: String::new(),
         group: String::new(),
         group_protocol: GroupProtocol::Consumer,

@@ -35,7 +35,9 @@ fn drawing(plan: &Plan) -> (Vec<Node>, Vec<Edge>) {
     for (index, sink) in plan.sinks.iter().enumerate() {
         let id = format!("sink{index}");
         nodes.push(node(id.clone(), format!("{}: {}", sink.name, place(sink))));
-        let label = if index == 0 { new_columns(&before, &now) } else { String::new() };
+        let new = if index == 0 { new_columns(&before, &now) } else { String::new() };
+        let when = sink.when.iter().map(|when| format!("when {}", when.replace('"', "'")));
+        let label = Some(new).filter(|new| !new.is_empty()).into_iter().chain(when).collect::<Vec<_>>().join("; ");
         edges.push(Edge { from: last.clone(), to: id, label });
     }
     // whoever gets a message or a row can refuse it

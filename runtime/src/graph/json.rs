@@ -42,6 +42,7 @@ struct Sink<'a> {
     #[serde(flatten)]
     place: Place<'a>,
     columns: Vec<&'a str>,
+    when: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -88,7 +89,7 @@ fn stage<'a>(plan: &'a StagePlan, before: &Schema) -> Stage<'a> {
 
 fn sink<'a>(plan: &'a Plan, sink: &'a SinkPlan) -> Sink<'a> {
     let columns = sink.columns.iter().map(|&index| plan.schema.0[index].name.as_str()).collect();
-    Sink { name: &sink.name, place: place(plan, sink), columns }
+    Sink { name: &sink.name, place: place(plan, sink), columns, when: sink.when.as_deref() }
 }
 
 fn place<'a>(plan: &'a Plan, sink: &'a SinkPlan) -> Place<'a> {

@@ -55,7 +55,8 @@ impl Lines {
     }
 
     fn sink(&mut self, plan: &Plan, sink: &SinkPlan) {
-        self.node(&format!("sink  `{}` to {}", sink.name, place(sink)));
+        let when = sink.when.as_ref().map_or(String::new(), |when| format!(", rows where `{when}` is true"));
+        self.node(&format!("sink  `{}` to {}{when}", sink.name, place(sink)));
         if sink.columns.len() < plan.schema.0.len() {
             self.columns('<', sink.columns.iter().map(|&index| &plan.schema.0[index]));
         } else {

@@ -44,7 +44,7 @@ impl Rejects {
     /// `who`: as services know this client. `handle`: of a runtime with several threads; nothing here must run on it.
     pub fn open(plan: &Plan, ground: &Ground, who: &str, handle: &Handle) -> Result<Rejects> {
         let place = Place::of(ground, &plan.source);
-        let manner = Manner { who, timeout: plan.source.timeout, dropped: Dropped::PassedOver };
+        let manner = Manner { who, timeout: plan.source.timeout, dropped: Dropped::PassedOver, is_awaited: true };
         match plan.rejects.topic() {
             Some(topic) => Reader::open(&place, topic, manner).map(|reader| Rejects::Topic(Box::new(reader))),
             None => {

@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::{Error, Result};
-use crate::kafka::{self, Deliveries};
+use crate::kafka::{self, Brokers, Deliveries};
 use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
 
@@ -32,7 +32,7 @@ pub struct Transactions {
     /// Of each topic that is written.
     limits: BTreeMap<String, usize>,
     producer: BaseProducer<Deliveries>,
-    brokers: String,
+    brokers: Brokers,
     /// The topic that the offsets are about.
     source: String,
     timeout: Duration,

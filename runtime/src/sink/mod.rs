@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use any::AnyWriter;
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 
 use crate::batch::{Batch, Reject, Span};
 use crate::error::{Error, Result};
@@ -85,6 +87,16 @@ fn begins(sink: &str, partition: i32, offset: i64) {
 pub struct Outbound {
     pub batch: Batch,
     pub generation: Arc<str>,
+}
+
+impl Outbound {
+    /// The rows that a sink takes: where the column `when` is true; null is not. Rows of a generation that had no such
+    /// column are all taken. What is left out counts as written: the spans stay.
+    pub fn taken(self: &Arc<Outbound>, when: Option<&str>) -> Result<Arc<Outbound>> {
+        let keep = when.and_then(|when| self.batch.columns.column_by_name(when)?.as_boolean_opt());
+        let Some(keep) = keep.filter(|keep| keep.true_count() < keep.len()) else { return Ok(self.clone()) };
+        Ok(Arc::new(Outbound { batch: self.batch.only(keep)?, generation: self.generation.clone() }))
+    }
 }
 
 /// What the rows are that a writer writes.

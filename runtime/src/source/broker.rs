@@ -12,18 +12,20 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Committed, Extent};
 use crate::error::{Error, Result};
-use crate::kafka;
+use crate::kafka::{self, Brokers, Hears};
 use crate::sink::Log;
 
-pub fn partitions<C: ConsumerContext>(
+/// Before anything is subscribed to, or by who never does.
+pub fn partitions<C: ConsumerContext + Hears>(
     consumer: &BaseConsumer<C>,
-    brokers: &str,
+    brokers: &Brokers,
     topic: &str,
     timeout: Duration,
 ) -> Result<i32> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), timeout)
-        .map_err(|cause| kafka::error(format!("asking {brokers} for topic `{topic}`"), cause))?;
+    let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(|cause| {
+        let why = kafka::why(consumer);
+        kafka::error(format!("asking {brokers} for topic `{topic}`{why}"), cause)
+    })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     match found {
         Some(found) if found.error().is_none() && !found.partitions().is_empty() => Ok(found.partitions().len() as i32),
@@ -37,7 +39,7 @@ pub fn partitions<C: ConsumerContext>(
 /// Which log the topic is.
 pub fn log<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    brokers: &str,
+    brokers: &Brokers,
     topic: &str,
     timeout: Duration,
 ) -> Result<Log> {

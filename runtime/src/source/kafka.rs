@@ -21,7 +21,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
-use crate::kafka;
+use crate::kafka::{self, Brokers, Hears, Quiet};
 use crate::plan::{GroupProtocol, SourcePlan};
 use crate::sink::Log;
 
@@ -44,6 +44,13 @@ struct Group {
     topic: String,
     /// The log's ends, as the client last said.
     ends: Mutex<BTreeMap<i32, i64>>,
+    quiet: Quiet,
+}
+
+impl Hears for Group {
+    fn why(&self) -> Option<String> {
+        self.quiet.why()
+    }
 }
 
 impl Group {
@@ -62,7 +69,7 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "millrace::librdkafka", %error, "{reason}");
+        self.quiet.error(error, reason);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -92,7 +99,7 @@ impl ConsumerContext for Group {
 
 pub struct Source {
     consumer: BaseConsumer<Group>,
-    brokers: String,
+    brokers: Brokers,
     topic: String,
     timeout: Duration,
     /// Partitions that this member holds.
@@ -137,6 +144,7 @@ impl Source {
             closing: AtomicBool::new(false),
             topic: plan.topic.clone(),
             ends: Mutex::new(BTreeMap::new()),
+            quiet: Quiet::default(),
         };
         let consumer = config(plan, client_id)
             .create_with_context(group)

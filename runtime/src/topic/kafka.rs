@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Dropped, Event, Manner};
 use crate::error::Result;
-use crate::kafka::{self, Quiet};
+use crate::kafka::{self, Brokers, Quiet};
 use crate::sink::Log;
 use crate::source::{Committed, Extent, Record, broker, kafka as source};
 
@@ -18,14 +18,14 @@ const QUEUED_BYTES_MAX: usize = 8 << 20;
 
 pub struct Reader {
     consumer: BaseConsumer<Quiet>,
-    brokers: String,
+    brokers: Brokers,
     topic: String,
     partitions: i32,
     timeout: Duration,
 }
 
 /// A consumer that joins no group: `group` is only asked about.
-fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer<Quiet>> {
+fn consumer(brokers: &Brokers, group: &str, dropped: Dropped) -> Result<BaseConsumer<Quiet>> {
     let reset = match dropped {
         Dropped::PassedOver => "earliest",
         Dropped::AnError => "error",
@@ -46,24 +46,25 @@ fn consumer(brokers: &str, group: &str, dropped: Dropped) -> Result<BaseConsumer
 }
 
 impl Reader {
-    pub fn find(brokers: &str, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
+    pub fn find(brokers: &Brokers, topic: &str, manner: Manner<'_>) -> Result<Option<Reader>> {
         let (consumer, timeout) = (consumer(brokers, manner.who, manner.dropped)?, manner.timeout);
-        let metadata = kafka::ask(
-            brokers,
-            timeout,
-            |timeout| consumer.fetch_metadata(Some(topic), timeout),
-            || {
+        let ask = |timeout| consumer.fetch_metadata(Some(topic), timeout);
+        let metadata = match manner.is_awaited {
+            true => kafka::ask(brokers, timeout, ask, || {
                 drop(consumer.poll(Duration::ZERO));
                 consumer.context().why()
-            },
-        )?;
+            }),
+            false => ask(timeout).map_err(|cause| {
+                kafka::error(format!("the brokers at {brokers} did not answer{}", kafka::why(&consumer)), cause)
+            }),
+        }?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
             None | Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {}
             Some(code) => return Err(kafka::error("it cannot be read", KafkaError::MetadataFetch(code))),
         }
         let partitions = found.map_or(0, |found| found.partitions().len()) as i32;
-        let (brokers, topic) = (brokers.to_owned(), topic.to_owned());
+        let (brokers, topic) = (brokers.clone(), topic.to_owned());
         Ok((partitions > 0).then_some(Reader { consumer, brokers, topic, partitions, timeout }))
     }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::json::decode::Message;
+use crate::kafka::Brokers;
 use crate::plan::SourcePlan;
 use crate::sink::{Log, Positions};
 use crate::source::{Committed, Extent, Record};
@@ -41,19 +42,21 @@ pub struct Manner<'a> {
     /// For each question to the brokers.
     pub timeout: Duration,
     pub dropped: Dropped,
+    /// Somebody waits: brokers that are away are said before the time is over.
+    pub is_awaited: bool,
 }
 
 impl<'a> Manner<'a> {
     /// Of people who look.
     pub fn looking(who: &'a str) -> Manner<'a> {
-        Manner { who, timeout: LOOKING_TIMEOUT, dropped: Dropped::PassedOver }
+        Manner { who, timeout: LOOKING_TIMEOUT, dropped: Dropped::PassedOver, is_awaited: true }
     }
 }
 
 /// Where topics are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    Brokers(String),
+    Brokers(Brokers),
     Folder(PathBuf),
 }
 

@@ -47,7 +47,8 @@ fn a_whole_life_is_lines_of_json() {
 
 #[test]
 fn a_level_that_is_none_is_a_mistake_of_the_command_line() {
-    let done = std::process::Command::new(env!("CARGO_BIN_EXE_millrace")).args(["schema", "--log", "inf"]).output().unwrap();
+    let done =
+        std::process::Command::new(env!("CARGO_BIN_EXE_millrace")).args(["schema", "--log", "inf"]).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.code() == Some(2) && said.contains("`inf` is no level: expected off, error,"), "{said}");
 }

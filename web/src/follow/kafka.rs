@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
+use millrace_brokers::Brokers;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use super::{Place, Reading, Role, take};
 use crate::answers::Answers;
 use crate::error::{Error, Result};
-use crate::kafka::{Quiet, client_config};
+use crate::kafka::Quiet;
 
 /// The bound on how late the end is seen.
 const POLL: Duration = Duration::from_millis(100);
@@ -43,8 +44,8 @@ pub struct Follower {
 
 impl Follower {
     /// Connects to nothing yet.
-    pub fn new(role: Role, brokers: &str, topic: &str, look_back: u64, answers: Arc<Answers>) -> Result<Follower> {
-        let mut config = client_config(brokers, "millrace-web");
+    pub fn new(role: Role, brokers: &Brokers, topic: &str, look_back: u64, answers: Arc<Answers>) -> Result<Follower> {
+        let mut config = brokers.client_config("millrace-web");
         config
             // the client wants a name; nothing joins a group, nothing is committed
             .set("group.id", "millrace-web")

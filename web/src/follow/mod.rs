@@ -53,7 +53,7 @@ impl Follower {
     pub fn new(role: Role, settings: &Settings, topic: &str, answers: Arc<Answers>) -> Result<Follower> {
         let look_back = settings.look_back_messages_max.get();
         Ok(match &settings.embedded {
-            None => Follower::Kafka(kafka::Follower::new(role, &settings.brokers, topic, look_back, answers)?),
+            None => Follower::Kafka(kafka::Follower::new(role, &settings.brokers()?, topic, look_back, answers)?),
             Some(folder) => Follower::Embedded(embedded::Follower::new(role, folder, topic, look_back, answers)?),
         })
     }

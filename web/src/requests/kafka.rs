@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use millrace_brokers::Brokers;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::error::{Error, Result};
-use crate::kafka::{Quiet, client_config};
+use crate::kafka::Quiet;
 
 /// librdkafka's word on a message comes within this time.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,8 +21,8 @@ pub struct Kafka {
 
 impl Kafka {
     /// Connects to nothing yet.
-    pub fn new(brokers: &str, topic: &str) -> Result<Kafka> {
-        let mut config = client_config(brokers, "millrace-web");
+    pub fn new(brokers: &Brokers, topic: &str) -> Result<Kafka> {
+        let mut config = brokers.client_config("millrace-web");
         config
             .set("acks", "all")
             .set("enable.idempotence", "true")

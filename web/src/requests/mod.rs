@@ -19,7 +19,7 @@ impl Requests {
     /// Connects to nothing yet.
     pub fn new(settings: &Settings) -> Result<Requests> {
         Ok(match &settings.embedded {
-            None => Requests::Kafka(Kafka::new(&settings.brokers, &settings.request_topic)?),
+            None => Requests::Kafka(Kafka::new(&settings.brokers()?, &settings.request_topic)?),
             Some(folder) => Requests::Embedded(Embedded::new(folder, &settings.request_topic)?),
         })
     }

@@ -90,7 +90,7 @@ pub const ALL: u64 = 1_000_000;
 
 fn plan(brokers: String, name: &str, group_protocol: GroupProtocol) -> SourcePlan {
     SourcePlan {
-        brokers,
+        brokers: brokers.as_str().into(),
         topic: format!("{name}-in"),
         group: name.to_owned(),
         group_protocol,

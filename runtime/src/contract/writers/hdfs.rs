@@ -31,6 +31,7 @@ fn directory(context: &Context) -> String {
 /// Files of a few rows, none of which is rolled by time.
 fn plan(directory: String, uri: String) -> HdfsPlan {
     HdfsPlan {
+        properties: Default::default(),
         uri,
         user: None,
         directory,

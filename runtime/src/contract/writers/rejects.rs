@@ -59,6 +59,7 @@ pub trait Rejects: Sized {
         let rejects = SinkPlan {
             name: rejects::SINK.into(),
             columns: Vec::new(),
+            when: None,
             start: SinkStart::Head,
             timeout: TIMEOUT,
             required: false,
@@ -123,6 +124,7 @@ impl Rejects for InMongodb {
 
 fn directory(name: &str, uri: String) -> SinkKind {
     SinkKind::Hdfs(HdfsPlan {
+        properties: Default::default(),
         uri,
         user: None,
         directory: format!("/millrace-test/{name}"),

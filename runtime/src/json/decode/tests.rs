@@ -41,7 +41,7 @@ impl Message for Line<'_> {
 fn source(fields: &[(&str, &str)], metadata: &[(&str, Metadata, &str)]) -> SourcePlan {
     let field = |name: &str, ty: &str| Field::new(name, ty.parse().unwrap());
     SourcePlan {
-        brokers: String::new(),
+        brokers: "".into(),
         topic: "requests".into(),
         group: String::new(),
         group_protocol: GroupProtocol::Consumer,

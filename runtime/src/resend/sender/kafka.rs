@@ -15,7 +15,7 @@ use super::super::Position;
 use super::super::marks::{render, topic_of};
 use super::{Message, Resent, manner};
 use crate::error::{Error, Kind, Result};
-use crate::kafka::{self, Deliveries, Quiet};
+use crate::kafka::{self, Brokers, Deliveries, Quiet};
 use crate::plan::SourcePlan;
 use crate::topic::{Begin, Place, Reader};
 
@@ -34,7 +34,7 @@ pub fn transactional_id(source: &str) -> String {
 
 pub struct Sender {
     producer: BaseProducer<Deliveries>,
-    brokers: String,
+    brokers: Brokers,
     source: String,
     marks: String,
     timeout: Duration,

@@ -91,5 +91,5 @@ pub fn look(ground: &Ground, source: &SourcePlan, filter: &Filter) -> Result<Mar
 
 /// No mark may be passed over.
 fn manner(source: &SourcePlan) -> Manner<'_> {
-    Manner { who: "millrace-rejects", timeout: source.timeout, dropped: Dropped::AnError }
+    Manner { who: "millrace-rejects", timeout: source.timeout, dropped: Dropped::AnError, is_awaited: true }
 }

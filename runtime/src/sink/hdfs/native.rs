@@ -27,6 +27,8 @@ const SETTINGS: [(&str, &str); 3] = [
 pub struct NameNode {
     uri: String,
     user: Option<String>,
+    /// Those of the pipeline's file come last, and win.
+    settings: Vec<(String, String)>,
     timeout: Duration,
     /// Made at the first call: it belongs to the runtime that it is made in.
     client: OnceCell<Client>,
@@ -36,12 +38,14 @@ impl NameNode {
     /// Connects to nothing.
     pub fn new(plan: &HdfsPlan, timeout: Duration) -> Result<NameNode> {
         let user = user(plan.user.clone(), env::var(USER).ok())?;
-        Ok(NameNode { uri: plan.uri.clone(), user, timeout, client: OnceCell::new() })
+        let ours = SETTINGS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = ours.chain(plan.properties.clone()).collect();
+        Ok(NameNode { uri: plan.uri.clone(), user, settings, timeout, client: OnceCell::new() })
     }
 
     async fn client(&self) -> Result<&Client, FileError> {
         let build = || async {
-            let builder = ClientBuilder::new().with_url(&self.uri).with_config(SETTINGS);
+            let builder = ClientBuilder::new().with_url(&self.uri).with_config(self.settings.clone());
             match &self.user {
                 Some(user) => builder.with_user(user).build(),
                 None => builder.build(),

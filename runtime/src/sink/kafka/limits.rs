@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 
 use crate::error::Result;
-use crate::kafka::{self, Quiet};
+use crate::kafka::{self, Brokers, Quiet};
 
 /// Where nobody says otherwise: brokers take a little more.
 pub const BATCH_BYTES_DEFAULT: usize = 1_000_000;
@@ -17,7 +17,7 @@ const SETTING: &str = "max.message.bytes";
 const BATCH_BYTES: usize = 61;
 
 /// What each topic takes. One that says nothing (it is not there, or its settings are not for everybody) is left out.
-pub fn ask(brokers: &str, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<String, usize>> {
+pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<String, usize>> {
     if topics.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -34,8 +34,9 @@ impl Group {
         let mut config = kafka::client_config(&plan.brokers, "millrace-positions");
         // the group's protocol is for its members
         config.set("group.id", &plan.group).set("enable.auto.commit", "false").set("isolation.level", isolation);
-        let consumer =
-            config.create_with_context(Quiet::default()).map_err(|cause| kafka::error("the consumer's settings", cause))?;
+        let consumer = config
+            .create_with_context(Quiet::default())
+            .map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Group { consumer, plan: plan.clone(), timeout: plan.timeout })
     }
 

@@ -14,6 +14,7 @@ mod range;
 mod redeploy;
 mod refused;
 pub mod rig;
+mod secure;
 mod source;
 mod topics;
 mod wire;

@@ -27,7 +27,7 @@ pub fn setting(name: &str) -> String {
 
 /// What is sent is in the topic once, and in its order.
 pub fn producer_config() -> ClientConfig {
-    millrace::kafka::producer_config(&setting("KAFKA_BROKERS"), "test")
+    millrace::kafka::producer_config(&setting("KAFKA_BROKERS").as_str().into(), "test")
 }
 
 pub struct Rig {

@@ -8,17 +8,6 @@ use super::stand::{Stand, json_lines};
 use crate::flights::request;
 use crate::process::PATIENCE;
 
-impl Stand {
-    fn documents(&self) -> Vec<Value> {
-        let mut documents = match self {
-            Stand::Services(rig) => rig.documents().iter().map(|it| serde_json::to_value(it).unwrap()).collect(),
-            Stand::Embedded(bed) => bed.documents(),
-        };
-        documents.sort_by_key(|document| document["UUID"].to_string());
-        documents
-    }
-}
-
 /// The same flight is asked for twice, another one in between; `delay`: of the one that stays.
 fn one_document_a_flight(mut stand: Stand, write: &str, delay: f64, rejected: &[(i64, &str, &str)]) {
     let table = "[sinks.store.mongodb]";

@@ -3,6 +3,7 @@
 mod explain;
 mod keyed;
 mod rejects;
+mod routed;
 mod scripts;
 pub mod stand;
 mod tap;

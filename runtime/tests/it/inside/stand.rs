@@ -84,6 +84,23 @@ impl Stand {
         }
     }
 
+    /// In the order of their flights.
+    pub fn documents(&self) -> Vec<Value> {
+        let mut documents = match self {
+            Stand::Services(rig) => rig.documents().iter().map(|it| serde_json::to_value(it).unwrap()).collect(),
+            Stand::Embedded(bed) => bed.documents(),
+        };
+        documents.sort_by_key(|document| document["UUID"].to_string());
+        documents
+    }
+
+    pub fn archived(&self) -> Vec<Value> {
+        match self {
+            Stand::Services(rig) => rig.archived(),
+            Stand::Embedded(bed) => bed.archived(),
+        }
+    }
+
     pub fn file(&self) -> PathBuf {
         let (folder, toml) = match self {
             Stand::Services(rig) => (&rig.folder, &rig.toml),

@@ -45,7 +45,7 @@ fn replay(cluster: &Cluster, file: &PathBuf, options: &[&str]) -> Output {
 
 /// Of each partition, in its order.
 fn rows(cluster: &Cluster, partitions: i32) -> Vec<Vec<usize>> {
-    let mut config = client_config(&cluster.bootstrap_servers(), "eyes");
+    let mut config = client_config(&cluster.bootstrap_servers().as_str().into(), "eyes");
     config.set("group.id", "eyes").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
