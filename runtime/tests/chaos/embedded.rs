@@ -203,6 +203,7 @@ impl World for Embedded {
     type Fault = Fault;
     const PARTITIONS: u64 = PARTITIONS as u64;
     const MESSAGES_MAX: u64 = 120;
+    const TOLD_EVERY: u64 = 50;
 
     fn draw(&self, random: &mut Random) -> Fault {
         match random.below(20) {

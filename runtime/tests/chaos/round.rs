@@ -16,6 +16,8 @@ pub trait World {
     type Fault: std::fmt::Debug;
     const PARTITIONS: u64;
     const MESSAGES_MAX: u64;
+    /// Rounds, for a word.
+    const TOLD_EVERY: u64;
 
     fn draw(&self, random: &mut Random) -> Self::Fault;
     fn kind(&self, fault: &Self::Fault) -> &'static str;

@@ -104,9 +104,10 @@ pub enum Fault {
         how: Network,
         ms: u64,
     },
-    /// And perhaps the worker that waits for it is killed.
+    /// It, or its answer alone; and perhaps the worker that waits for it is killed.
     Hold {
         request: Request,
+        arrives: bool,
         ms: u64,
         kill: Option<usize>,
     },
@@ -152,7 +153,8 @@ impl Fault {
                 ];
                 let kill = (random.below(2) == 0).then_some(worker);
                 let request = requests[random.below(5) as usize];
-                Fault::Hold { request, ms: random.within(500, HELD_MS_MAX), kill }
+                let arrives = random.below(2) == 0;
+                Fault::Hold { request, arrives, ms: random.within(500, HELD_MS_MAX), kill }
             }
             19..=20 => Fault::Replace,
             kind => {
@@ -182,12 +184,17 @@ impl Fault {
                 Network::Slow(_) => "network slow",
                 Network::HalfOpen => "network half-open",
             },
-            Fault::Hold { request, .. } => match request {
-                Request::EndTransaction => "EndTxn held",
-                Request::OffsetsOfTransaction => "TxnOffsetCommit held",
-                Request::Documents => "documents held",
-                Request::Cursor => "cursor held",
-                Request::Rename => "rename held",
+            Fault::Hold { request, arrives, .. } => match (request, arrives) {
+                (Request::EndTransaction, false) => "EndTxn held",
+                (Request::EndTransaction, true) => "EndTxn's answer held",
+                (Request::OffsetsOfTransaction, false) => "TxnOffsetCommit held",
+                (Request::OffsetsOfTransaction, true) => "TxnOffsetCommit's answer held",
+                (Request::Documents, false) => "documents held",
+                (Request::Documents, true) => "documents' answer held",
+                (Request::Cursor, false) => "cursor held",
+                (Request::Cursor, true) => "cursor's answer held",
+                (Request::Rename, false) => "rename held",
+                (Request::Rename, true) => "rename's answer held",
             },
             Fault::ServiceKilled { service, .. } => match service {
                 Service::Kafka if brokers > 1 => "one of three brokers killed",

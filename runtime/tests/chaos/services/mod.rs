@@ -144,8 +144,9 @@ impl Services {
         self.set(service, State::Flows);
     }
 
-    fn hold(&mut self, request: Request, ms: u64, kill: Option<usize>) {
-        self.set(request.service(), State::Holds(request.is_it()));
+    fn hold(&mut self, request: Request, arrives: bool, ms: u64, kill: Option<usize>) {
+        let hold = if arrives { State::Mutes } else { State::Holds };
+        self.set(request.service(), hold(request.is_it()));
         sleep(Duration::from_millis(ms / 2));
         if let Some(worker) = kill {
             let worker = self.at(worker);
@@ -252,6 +253,7 @@ impl World for Services {
     type Fault = Fault;
     const PARTITIONS: u64 = PARTITIONS as u64;
     const MESSAGES_MAX: u64 = 400;
+    const TOLD_EVERY: u64 = 1;
 
     fn draw(&self, random: &mut Random) -> Fault {
         Fault::draw(random, self.brokers.names.len())
@@ -327,7 +329,7 @@ impl World for Services {
                 }
             }
             Fault::Network { service, how, ms } => self.network(service, how, ms),
-            Fault::Hold { request, ms, kill } => self.hold(request, ms, kill),
+            Fault::Hold { request, arrives, ms, kill } => self.hold(request, arrives, ms, kill),
             Fault::ServiceKilled { service: which, broker, ms } => {
                 let name = self.name(which, broker);
                 service("kill", name)?;
