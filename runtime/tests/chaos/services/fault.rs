@@ -88,7 +88,7 @@ pub enum Fault {
         worker: usize,
         ms: u64,
     },
-    /// Every worker at once, in the middle of what it does; another one does all their work, and they wake as zombies.
+    /// Every worker is frozen in the middle of what it does, and another one goes on; with the next step they wake as zombies.
     Replace,
     Terminate {
         worker: usize,

@@ -69,6 +69,8 @@ pub struct Services {
     folder: PathBuf,
     pipeline: Pipeline,
     workers: Vec<Worker>,
+    /// Frozen, until the next step.
+    replaced: Vec<Worker>,
     started: usize,
     runtime: Runtime,
     producer: BaseProducer,
@@ -96,7 +98,17 @@ impl Services {
             topics.each_ref().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(brokers.copies())));
         let made = runtime.block_on(admin.create_topics(&topics, &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
-        Services { brokers, folder, pipeline, workers: Vec::new(), started: 0, runtime, producer, onlooker }
+        Services {
+            brokers,
+            folder,
+            pipeline,
+            workers: Vec::new(),
+            replaced: Vec::new(),
+            started: 0,
+            runtime,
+            producer,
+            onlooker,
+        }
     }
 
     fn run(&mut self) -> Worker {
@@ -157,17 +169,31 @@ impl Services {
         self.set(request.service(), State::Flows);
     }
 
-    /// Frozen as soon as they have committed something: it is in no file yet, and more is on its way through them.
-    fn replace(&mut self) -> Result<(), String> {
-        let (before, deadline) = (self.committed(), Instant::now() + FILES_ROLL);
-        while self.committed() == before && Instant::now() < deadline {}
+    /// As soon as they have committed something, or all there is: rows are in no file yet, and more may be on their way.
+    fn replace(&mut self) {
+        let before = self.committed();
+        let deadline = Instant::now() + FILES_ROLL;
+        while Instant::now() < deadline {
+            let now = self.committed();
+            if now != before || now == self.ends() {
+                break;
+            }
+        }
         self.workers.iter().for_each(|worker| worker.signal("STOP"));
+        self.replaced.append(&mut self.workers);
         let successor = self.run();
         self.workers.push(successor);
+    }
+
+    /// What was sent meanwhile went another way than through those that were replaced: they wake, and then they end.
+    fn wake(&mut self) -> Result<(), String> {
+        if self.replaced.is_empty() {
+            return Ok(());
+        }
         self.await_commits()?;
         sleep(FILES_ROLL);
-        self.workers.iter().for_each(|worker| worker.signal("CONT"));
-        self.workers.remove(0).terminate(1, &[0])
+        self.replaced.iter().for_each(|worker| worker.signal("CONT"));
+        self.replaced.drain(..).try_for_each(|mut worker| worker.terminate(1, &[0]))
     }
 
     /// The group's offsets; None: nobody can tell just now, or of a transaction that is not decided.
@@ -178,16 +204,20 @@ impl Services {
         Some(list.elements().iter().map(|element| element.offset()).collect())
     }
 
+    fn ends(&self) -> Option<Vec<Offset>> {
+        let end = |partition| self.onlooker.fetch_watermarks(&self.topic(), partition, LOOK_MAX).ok();
+        (0..PARTITIONS).map(|partition| end(partition).map(|(_, end)| Offset::Offset(end))).collect()
+    }
+
     /// Up to the end of the log, by somebody who is awake.
-    fn await_commits(&self) -> Result<(), String> {
+    fn await_commits(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let end = |partition| self.onlooker.fetch_watermarks(&self.topic(), partition, LOOK_MAX).ok();
-            let ends: Option<Vec<_>> = (0..PARTITIONS).map(|p| end(p).map(|(_, end)| Offset::Offset(end))).collect();
-            let committed = self.committed();
+            let (committed, ends) = (self.committed(), self.ends());
             if ends.is_some() && committed == ends {
                 return Ok(());
             }
+            self.must_run()?;
             if Instant::now() > deadline {
                 return Err(format!(
                     "{committed:?} of {ends:?} committed after {PATIENCE:?}, by one that replaced all"
@@ -294,6 +324,7 @@ impl World for Services {
     }
 
     fn act(&mut self, fault: &Fault, timeline: &mut Timeline) -> Result<(), String> {
+        self.wake()?;
         match *fault {
             Fault::Kill { worker } => {
                 let worker = self.at(worker);
@@ -306,7 +337,7 @@ impl World for Services {
                 sleep(Duration::from_millis(ms));
                 self.workers[worker].signal("CONT");
             }
-            Fault::Replace => self.replace()?,
+            Fault::Replace => self.replace(),
             Fault::Terminate { worker } => {
                 let worker = self.at(worker);
                 self.workers[worker].terminate(1, &[0])?;
@@ -347,7 +378,7 @@ impl World for Services {
     }
 
     fn heal(&mut self) -> Result<(), String> {
-        Ok(())
+        self.wake()
     }
 
     fn must_run(&mut self) -> Result<(), String> {
