@@ -1,7 +1,11 @@
-//! What a sink that is frozen, slow or away costs the others: from produce to the response topic, as a ratio to a run in
-//! which nothing is wrong; and how fast such a sink catches up, as a ratio to the head.
+//! What a sink that is frozen, slow, away or killed and started again costs the others: from produce to the response
+//! topic, as a ratio to a run in which nothing is wrong; how fast such a sink catches up, as a ratio to the head; and the
+//! memory of a pipeline that a sink is away from for minutes, at full load.
 
-use std::time::Duration;
+use std::path::Path;
+use std::process::Command;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use mongodb::Client;
 use mongodb::bson::Document;
@@ -13,6 +17,16 @@ use crate::wire::{State, Wire};
 
 /// Each way, at every piece of an answer: some insert or rename takes several.
 const SLOW: Duration = Duration::from_millis(100);
+
+/// Rows that wait for the head, so that it never waits for them.
+const BACKLOG_ROWS: usize = 50_000;
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    Wire(State),
+    /// With -9, by the name that `services/run` has for it, for half of the time.
+    Killed(&'static str),
+}
 
 struct Bench {
     rig: Rig,
@@ -42,26 +56,54 @@ impl Bench {
         let wire = if sink == "store" { &self.store } else { &self.archive };
         if matches!(state, State::Cut) { wire.cut() } else { wire.set(state) }
     }
+
+    /// Milliseconds from produce to response, with this going on.
+    fn pace(&self, sink: &str, trouble: Trouble, time: Duration) -> Vec<f64> {
+        match trouble {
+            Trouble::Wire(state) => {
+                self.set(sink, state);
+                load::pace(&self.rig, time)
+            }
+            Trouble::Killed(name) => thread::scope(|scope| {
+                scope.spawn(|| {
+                    sleep(time / 4);
+                    service("kill", name);
+                    sleep(time / 2);
+                    service("start", name);
+                });
+                load::pace(&self.rig, time)
+            }),
+        }
+    }
+}
+
+/// `services/run COMMAND NAME`.
+fn service(command: &str, name: &str) {
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("services/run");
+    let done = Command::new(run).args([command, name]).arg(setting("MILLRACE_SERVICES")).status().unwrap();
+    assert!(done.success(), "services/run {command} {name}");
 }
 
 pub fn run(rows: usize, seconds: u64) {
     println!("\na sink in trouble: 1,000 rows/s for {seconds} s, produce to response topic");
     let mut alone = None;
-    for (sink, what, state) in [
-        ("store", "nothing is wrong", State::Flows),
-        ("store", "MongoDB frozen", State::Frozen),
-        ("store", "MongoDB 100 ms away, each way", State::Slow(SLOW)),
-        ("store", "MongoDB away", State::Cut),
-        ("archive", "NameNode frozen", State::Frozen),
-        ("archive", "NameNode 100 ms away, each way", State::Slow(SLOW)),
-        ("archive", "NameNode away", State::Cut),
+    for (sink, what, trouble) in [
+        ("store", "nothing is wrong", Trouble::Wire(State::Flows)),
+        ("store", "MongoDB frozen", Trouble::Wire(State::Frozen)),
+        ("store", "MongoDB 100 ms away, each way", Trouble::Wire(State::Slow(SLOW))),
+        ("store", "MongoDB away", Trouble::Wire(State::Cut)),
+        ("store", "MongoDB killed, and started again", Trouble::Killed("mongodb")),
+        ("archive", "NameNode frozen", Trouble::Wire(State::Frozen)),
+        ("archive", "NameNode 100 ms away, each way", Trouble::Wire(State::Slow(SLOW))),
+        ("archive", "NameNode away", Trouble::Wire(State::Cut)),
+        ("archive", "NameNode killed, and started again", Trouble::Killed("namenode")),
+        ("archive", "DataNode killed, and started again", Trouble::Killed("datanode")),
     ] {
         let bench = Bench::fresh();
         let mut process = bench.rig.start();
         process.await_word("sink is in step sink=store");
         process.await_word("sink is in step sink=archive");
-        bench.set(sink, state);
-        let mut latencies = load::pace(&bench.rig, Duration::from_secs(seconds));
+        let mut latencies = bench.pace(sink, trouble, Duration::from_secs(seconds));
         let usage = figures::usage(process.id());
         process.kill_nine();
         latencies.sort_by(f64::total_cmp);
@@ -95,4 +137,30 @@ fn catches_up(rows: usize) {
     process.drain();
     println!("a backlog of {rows} rows, with MongoDB frozen {head:>10.0} rows/s{frozen}");
     println!("and MongoDB catches up, by reading it again {rate:>10.0} rows/s ({:.2}){usage}", rate / head);
+}
+
+/// The store is away for so long, and the head has always more to do; told each minute, beside the same without it.
+pub fn outage(minutes: u64) {
+    println!("\nfull load, with MongoDB away for {minutes} min: most memory until then");
+    for (what, state, minutes) in [("nothing is wrong", State::Flows, 1), ("MongoDB away", State::Cut, minutes)] {
+        let bench = Bench::fresh();
+        let mut process = bench.rig.start();
+        process.await_word("sink is in step sink=store");
+        bench.set("store", state);
+        let (messages, committed) = (flights(BACKLOG_ROWS, "x").0, load::committed(&bench.rig));
+        let (since, mut sent) = (Instant::now(), 0);
+        for minute in 1..=minutes {
+            while since.elapsed() < Duration::from_secs(60 * minute) {
+                bench.rig.produce(&messages);
+                sent += messages.len() as u64;
+                while committed() + messages.len() as u64 <= sent {
+                    process.must_run();
+                    sleep(Duration::from_millis(10));
+                }
+            }
+            let usage = figures::usage(process.id());
+            println!("{what:<20} minute {minute:>2}, {:>9} rows{usage}", committed());
+        }
+        process.kill_nine();
+    }
 }

@@ -24,18 +24,22 @@ fn eyes(group: &str) -> BaseConsumer {
         .unwrap()
 }
 
-/// Rows a second between the first commit that is seen and the last.
-pub fn rate(rig: &Rig, rows: usize) -> f64 {
-    let consumer = eyes(&rig.name);
-    let committed = || {
+/// How many rows of the request topic are committed, at each look.
+pub fn committed(rig: &Rig) -> impl Fn() -> u64 {
+    let (consumer, topic) = (eyes(&rig.name), rig.topic("request"));
+    move || {
         let mut list = TopicPartitionList::new();
-        list.add_partition(&rig.topic("request"), 0);
+        list.add_partition(&topic, 0);
         match consumer.committed_offsets(list, PATIENCE).unwrap().elements()[0].offset() {
-            Offset::Offset(offset) => offset,
+            Offset::Offset(offset) => offset as u64,
             _ => 0,
         }
-    };
-    figures::rate(rows, || committed() as u64)
+    }
+}
+
+/// Rows a second between the first commit that is seen and the last.
+pub fn rate(rig: &Rig, rows: usize) -> f64 {
+    figures::rate(rows, committed(rig))
 }
 
 /// Milliseconds from produce to response for each of the rows, at 1,000 a second.

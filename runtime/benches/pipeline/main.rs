@@ -4,7 +4,8 @@
 //! ratios of one run on one of them are.
 //!
 //! Run it by `./dev bench`. `--rows N` sets the backlog, `--seconds N` how long the paced part takes, `--embedded` leaves
-//! out the services, `--apart` measures sinks in trouble, and nothing else.
+//! out the services, `--apart` measures sinks in trouble, and nothing else, and `--outage MINUTES` the memory while a
+//! sink is away.
 
 mod apart;
 mod bare;
@@ -44,15 +45,18 @@ struct Options {
     seconds: u64,
     embedded_alone: bool,
     apart_alone: bool,
+    outage_minutes: u64,
 }
 
 fn options() -> Options {
-    let mut options = Options { rows: 300_000, seconds: 20, embedded_alone: false, apart_alone: false };
+    let mut options =
+        Options { rows: 300_000, seconds: 20, embedded_alone: false, apart_alone: false, outage_minutes: 0 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{word} N"));
         match word.as_str() {
             "--rows" => options.rows = number() as usize,
+            "--outage" => options.outage_minutes = number(),
             "--seconds" => options.seconds = number(),
             "--embedded" => options.embedded_alone = true,
             "--apart" => options.apart_alone = true,
@@ -99,6 +103,9 @@ trait Ground {
 fn main() {
     let options = options();
     println!("{}", figures::machine());
+    if options.outage_minutes > 0 {
+        return apart::outage(options.outage_minutes);
+    }
     if options.apart_alone {
         return apart::run(options.rows, options.seconds);
     }

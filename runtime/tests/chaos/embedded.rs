@@ -203,8 +203,9 @@ impl World for Embedded {
     type Fault = Fault;
     const PARTITIONS: u64 = PARTITIONS as u64;
     const MESSAGES_MAX: u64 = 120;
+    const TOLD_EVERY: u64 = 50;
 
-    fn draw(random: &mut Random) -> Fault {
+    fn draw(&self, random: &mut Random) -> Fault {
         match random.below(20) {
             0..=4 => Fault::Kill,
             5..=6 => Fault::KillStarting((0..random.within(1, 3)).map(|_| random.within(0, 400)).collect()),
@@ -221,7 +222,7 @@ impl World for Embedded {
         }
     }
 
-    fn kind(fault: &Fault) -> &'static str {
+    fn kind(&self, fault: &Fault) -> &'static str {
         match fault {
             Fault::Kill => "kill -9",
             Fault::KillStarting(_) => "kill -9 while it starts",

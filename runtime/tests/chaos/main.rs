@@ -33,7 +33,6 @@ use services::Services;
 const SEEDS: &str = "MILLRACE_CHAOS_SEEDS";
 /// Findings of one seed that are printed.
 const SHOWN_MAX: usize = 12;
-const TOLD_EVERY: u64 = 50;
 
 fn seeds(fixed: std::ops::Range<u64>) -> std::ops::Range<u64> {
     let Ok(text) = std::env::var(SEEDS) else { return fixed };
@@ -84,7 +83,7 @@ fn run_all<W: World>(
                         Ok(done) => {
                             let mut tally = tally.lock().unwrap();
                             tally.add(done);
-                            if tally.rounds % TOLD_EVERY == 0 {
+                            if tally.rounds % W::TOLD_EVERY == 0 {
                                 eprintln!("{} schedules in {:?}", tally.rounds, since.elapsed());
                             }
                             drop(tally);

@@ -16,9 +16,11 @@ pub trait World {
     type Fault: std::fmt::Debug;
     const PARTITIONS: u64;
     const MESSAGES_MAX: u64;
+    /// Rounds, for a word.
+    const TOLD_EVERY: u64;
 
-    fn draw(random: &mut Random) -> Self::Fault;
-    fn kind(fault: &Self::Fault) -> &'static str;
+    fn draw(&self, random: &mut Random) -> Self::Fault;
+    fn kind(&self, fault: &Self::Fault) -> &'static str;
     /// A worker was killed, and nothing else is wrong: how long until others do its work?
     fn is_kill(fault: &Self::Fault) -> bool;
     fn start(&mut self) -> Result<(), String>;
@@ -92,7 +94,8 @@ impl From<String> for Failure {
 pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Result<Tally, Failure> {
     let mut random = Random::new(seed);
     let mut feed = Feed { source: Source::new(random.fork()), random: random.fork(), sent: 0, records: 0 };
-    let (mut tally, steps) = (Tally { rounds: 1, ..Tally::default() }, steps(&mut random, W::MESSAGES_MAX, W::draw));
+    let (mut tally, steps) =
+        (Tally { rounds: 1, ..Tally::default() }, steps(&mut random, W::MESSAGES_MAX, |random| world.draw(random)));
     feed.send(world, 20, timeline)?;
     world.start()?;
     timeline.note("started");
@@ -108,7 +111,7 @@ pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Resul
             await_records(world, feed.records)?;
             tally.recoveries.push(began.elapsed());
         }
-        *tally.faults.entry(W::kind(fault)).or_default() += 1;
+        *tally.faults.entry(world.kind(fault)).or_default() += 1;
         if let Some(observed) = world.observe() {
             must_be_right(world, &observed, When::Meanwhile)?;
         }

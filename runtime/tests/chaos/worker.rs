@@ -21,11 +21,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Adds to what is in `log`.
-    pub fn start(command: &mut Command, log: PathBuf) -> Worker {
+    /// Adds to what is in `log`. Ends with the thread that started it, whatever ends that: a frozen one, too.
+    pub fn start(command: &Command, log: PathBuf) -> Worker {
         let words = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let from = words.metadata().unwrap().len() as usize;
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words).spawn().unwrap();
+        let mut bound = Command::new("setpriv");
+        bound.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
+        bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = bound.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words).spawn().unwrap();
         Worker { child, log, from }
     }
 

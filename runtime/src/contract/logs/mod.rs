@@ -88,7 +88,7 @@ pub const ALONE: Share = Share { worker: 0, of: 1 };
 /// Of a topic that keeps everything.
 pub const ALL: u64 = 1_000_000;
 
-fn plan(brokers: String, name: &str, group_protocol: GroupProtocol) -> SourcePlan {
+pub fn plan(brokers: String, name: &str, group_protocol: GroupProtocol) -> SourcePlan {
     SourcePlan {
         brokers: brokers.as_str().into(),
         topic: format!("{name}-in"),

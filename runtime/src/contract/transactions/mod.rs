@@ -3,6 +3,7 @@
 //! A log gets all of it by one line of `on_each_log!`.
 
 mod cases;
+mod coordinator;
 mod limits;
 mod zombies;
 

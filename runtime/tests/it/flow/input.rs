@@ -64,7 +64,7 @@ fn a_batch_that_this_build_cannot_unpack_stops_the_pipeline_before_it() {
         TcpListener::bind("127.0.0.1:0").unwrap(),
         setting("KAFKA_BROKERS"),
         0,
-        Arc::new(move |answer| {
+        Arc::new(move |_request, answer| {
             let records = answer.windows(GZIP.len()).position(|part| part == GZIP);
             if let Some(records) = records.filter(|_| alters.load(Ordering::Acquire)) {
                 answer[records - CODEC_BEFORE_RECORDS] = NO_CODEC;

@@ -37,7 +37,7 @@ fn late(test: &str, setting: impl Fn(&mut Rig, &str), word: &str, come: impl Fn(
 #[test]
 fn a_broker_that_is_late_and_breaks_off_at_every_step() {
     let come = |address: &str| {
-        Wire::to_broker(listener(address), setting("KAFKA_BROKERS"), BREAKS, Arc::new(|_| ()));
+        Wire::to_broker(listener(address), setting("KAFKA_BROKERS"), BREAKS, Arc::new(|_, _| ()));
     };
     late("latebroker", |rig, address| rig.env("KAFKA_BROKERS", address), "not running", come);
 }

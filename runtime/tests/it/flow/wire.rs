@@ -1,8 +1,10 @@
 //! A wire between workers and one service, which a test can freeze, cut, slow down, or hold one request on, and which can
 //! alter what a broker says: the service itself serves others too.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub enum State {
     /// The requests of this kind, and what comes after them on their connections, arrive when the state is another one:
     /// also if nobody waits for the answer any more.
     Holds(fn(&[u8]) -> bool),
+    /// The requests of this kind arrive; their answers, and what comes after them on their connections, do not.
+    Mutes(fn(&[u8]) -> bool),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -30,26 +34,32 @@ enum Way {
     Back,
 }
 
-impl State {
-    fn stops(self, way: Way, bytes: &[u8]) -> bool {
-        match self {
-            State::Frozen => true,
-            State::HalfOpen => way == Way::Back,
-            State::Holds(is_it) => way == Way::ToService && is_it(bytes),
-            State::Flows | State::Cut | State::Slow(_) => false,
+/// Does this wait until the state is another one? `is_mute`: the connection's answers do, as long as the state has it.
+fn stops(state: State, way: Way, bytes: &[u8], is_mute: &AtomicBool) -> bool {
+    match (state, way) {
+        (State::Frozen, _) | (State::HalfOpen, Way::Back) => true,
+        (State::Holds(is_it), Way::ToService) => is_it(bytes),
+        (State::Mutes(is_it), Way::ToService) => {
+            is_mute.fetch_or(is_it(bytes), Ordering::AcqRel);
+            false
+        }
+        (State::Mutes(_), Way::Back) => is_mute.load(Ordering::Acquire),
+        _ => {
+            is_mute.store(false, Ordering::Release);
+            false
         }
     }
 }
 
-/// What happens to a broker's answers on their way.
-pub type Alter = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+/// What happens to a broker's answer on its way: the request, and the answer. One that is left empty does not arrive.
+pub type Alter = Arc<dyn Fn(&[u8], &mut Vec<u8>) + Send + Sync>;
 
 /// How the wire treats what flows.
 #[derive(Clone, Default)]
 struct Manner {
     /// The n-th connection breaks after n pieces of an answer, up to this one: every step of a start is broken off.
     breaks: usize,
-    /// Answers are Kafka's, and go on whole.
+    /// Requests and answers are Kafka's, and go on whole: each answer is that of the oldest request.
     alter: Option<Alter>,
 }
 
@@ -86,11 +96,11 @@ impl Wire {
         let place = |port: i32| [b"127.0.0.1".as_slice(), &port.to_be_bytes()].concat();
         let there = place(port(&target));
         let here = place(listener.local_addr().unwrap().port().into());
-        let alter: Alter = Arc::new(move |answer| {
+        let alter: Alter = Arc::new(move |request, answer| {
             let found: Vec<_> = answer.windows(there.len()).enumerate().filter(|(_, part)| *part == there).collect();
             let found: Vec<_> = found.into_iter().map(|(at, _)| at).collect();
             found.into_iter().for_each(|at| answer[at..at + here.len()].copy_from_slice(&here));
-            alter(answer);
+            alter(request, answer);
         });
         Wire::with(listener, target, Manner { breaks, alter: Some(alter) })
     }
@@ -135,16 +145,22 @@ fn take(shared: &Arc<Shared>, near: TcpStream, target: &str, manner: &Manner, nu
     }
     let Ok(far) = TcpStream::connect(target) else { return };
     let pieces_max = if number < manner.breaks { number } else { usize::MAX };
-    let ways =
-        [(&near, &far, Way::ToService, None, usize::MAX), (&far, &near, Way::Back, manner.alter.clone(), pieces_max)];
-    for (from, to, way, alter, pieces_max) in ways {
+    let requests = Arc::new(Mutex::new(VecDeque::new()));
+    let is_mute = Arc::new(AtomicBool::new(false));
+    for (from, to, way, pieces_max) in [(&near, &far, Way::ToService, usize::MAX), (&far, &near, Way::Back, pieces_max)]
+    {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        let shared = shared.clone();
+        let (shared, alter, requests) = (shared.clone(), manner.alter.clone(), requests.clone());
+        let is_mute = is_mute.clone();
         std::thread::spawn(move || {
             for _ in 0..pieces_max {
-                let Some(piece) = piece(&mut from, alter.as_ref()) else { break };
+                let next = match &alter {
+                    None => piece(&mut from),
+                    Some(alter) => frame(&mut from).map(|frame| converse(way, frame, &requests, alter)),
+                };
+                let Some(piece) = next else { break };
                 let state = shared.state.lock().unwrap();
-                let state = *shared.changed.wait_while(state, |state| state.stops(way, &piece)).unwrap();
+                let state = *shared.changed.wait_while(state, |state| stops(*state, way, &piece, &is_mute)).unwrap();
                 if let State::Slow(time) = state {
                     sleep(time);
                 }
@@ -159,18 +175,29 @@ fn take(shared: &Arc<Shared>, near: TcpStream, target: &str, manner: &Manner, nu
     shared.open.lock().unwrap().extend([near, far]);
 }
 
-/// What comes next: a whole answer, altered, or as much as is there. None: nothing more.
-fn piece(from: &mut TcpStream, alter: Option<&Alter>) -> Option<Vec<u8>> {
-    let Some(alter) = alter else {
-        let mut bytes = vec![0; 16 * 1024];
-        let count = from.read(&mut bytes).ok()?;
-        bytes.truncate(count);
-        return Some(bytes).filter(|bytes| !bytes.is_empty());
-    };
+/// As much as is there. None: nothing more.
+fn piece(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 16 * 1024];
+    let count = from.read(&mut bytes).ok()?;
+    bytes.truncate(count);
+    Some(bytes).filter(|bytes| !bytes.is_empty())
+}
+
+/// What comes after its length.
+fn frame(from: &mut TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length).ok()?;
-    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-    from.read_exact(&mut answer).ok()?;
-    alter(&mut answer);
-    Some([length.as_slice(), &answer].concat())
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    from.read_exact(&mut frame).ok()?;
+    Some(frame)
+}
+
+/// What goes on of a request or an answer, with its length.
+fn converse(way: Way, mut frame: Vec<u8>, requests: &Mutex<VecDeque<Vec<u8>>>, alter: &Alter) -> Vec<u8> {
+    let mut requests = requests.lock().unwrap();
+    match way {
+        Way::ToService => requests.push_back(frame.clone()),
+        Way::Back => alter(&requests.pop_front().unwrap_or_default(), &mut frame),
+    }
+    if frame.is_empty() { frame } else { [&u32::to_be_bytes(frame.len() as u32)[..], &frame].concat() }
 }

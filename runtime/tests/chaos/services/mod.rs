@@ -1,8 +1,10 @@
 //! A pipeline on Kafka, MongoDB and HDFS: several processes in one group, each behind wires to the services.
 
+mod brokers;
+mod fault;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -13,176 +15,100 @@ use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Message};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
+use self::brokers::Brokers;
+use self::fault::{Fault, Network, Request, Service, WORKERS_MAX, WORKERS_MIN};
 use crate::check::{Observed, Record};
 use crate::eyes;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
 use crate::round::{Timeline, World};
 use crate::wire::{State, Wire};
-use crate::worker::{PATIENCE, Worker};
+use crate::worker::{LOOK, PATIENCE, Worker};
 
 const PARTITIONS: i32 = 4;
-const WORKERS_MIN: usize = 2;
-const WORKERS_MAX: usize = 3;
-/// Some freezes are longer than the group waits: `group.consumer.session.timeout.ms` of services/kafka is 6 s.
-const FREEZE_MS_MAX: u64 = 9_000;
-/// Longer than a sink's timeout, and than a transaction's.
-const HELD_MS_MAX: u64 = 12_000;
 /// For a look at one output.
 const LOOK_MAX: Duration = Duration::from_secs(10);
+/// Seeds on one broker, for each on three.
+const ONE_BROKER_SEEDS: u64 = 2;
+/// Longer than a file of the pipeline is open: whoever replaces others has published by then.
+const FILES_ROLL: Duration = Duration::from_secs(3);
 
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this with ./dev chaos --real, or ./dev test"))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Service {
-    Kafka,
-    Mongodb,
-    NameNode,
-    DataNode,
-}
-
-impl Service {
-    fn name(self) -> &'static str {
-        match self {
-            Service::Kafka => "kafka",
-            Service::Mongodb => "mongodb",
-            Service::NameNode => "namenode",
-            Service::DataNode => "datanode",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Network {
-    Cut,
-    Frozen,
-    Slow(u64),
-    HalfOpen,
-}
-
-/// A request in the middle of a step.
-#[derive(Clone, Copy, Debug)]
-pub enum Request {
-    EndTransaction,
-    OffsetsOfTransaction,
-    Documents,
-    Cursor,
-    Rename,
-}
-
-impl Request {
-    fn service(self) -> Service {
-        match self {
-            Request::EndTransaction | Request::OffsetsOfTransaction => Service::Kafka,
-            Request::Documents | Request::Cursor => Service::Mongodb,
-            Request::Rename => Service::NameNode,
-        }
-    }
-
-    fn is_it(self) -> fn(&[u8]) -> bool {
-        match self {
-            Request::EndTransaction => |bytes| kafka_request(bytes) == Some(26),
-            Request::OffsetsOfTransaction => |bytes| kafka_request(bytes) == Some(28),
-            Request::Documents => |bytes| holds(bytes, b"\x02insert\0"),
-            Request::Cursor => |bytes| holds(bytes, b"$max\0"),
-            Request::Rename => |bytes| holds(bytes, b"rename2"),
-        }
-    }
-}
-
-/// The key of a request's kind: after its length.
-fn kafka_request(bytes: &[u8]) -> Option<u16> {
-    Some(u16::from_be_bytes([*bytes.get(4)?, *bytes.get(5)?]))
-}
-
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
-#[derive(Debug)]
-pub enum Fault {
-    Kill {
-        worker: usize,
-    },
-    /// Longer than the group waits, it wakes as a zombie.
-    Freeze {
-        worker: usize,
-        ms: u64,
-    },
-    Terminate {
-        worker: usize,
-    },
-    Join,
-    Leave {
-        worker: usize,
-    },
-    /// One worker after the other.
-    Redeploy,
-    Network {
-        service: Service,
-        how: Network,
-        ms: u64,
-    },
-    /// And perhaps the worker that waits for it is killed.
-    Hold {
-        request: Request,
-        ms: u64,
-        kill: Option<usize>,
-    },
-    ServiceKilled {
-        service: Service,
-        ms: u64,
-    },
-    ServiceFrozen {
-        service: Service,
-        ms: u64,
-    },
-}
-
-/// They stand as long as the process does: the broker tells its clients one address.
+/// They stand as long as the process does; brokers have theirs.
 static WIRES: LazyLock<HashMap<Service, Wire>> = LazyLock::new(|| {
-    let host = |name: &str, scheme: &str| setting(name).trim_start_matches(scheme).to_owned();
-    let kafka = TcpListener::bind(setting("KAFKA_WIRED")).expect("the address that the broker tells its clients");
+    let wire = |name: &str, scheme: &str| Wire::to(setting(name).trim_start_matches(scheme).to_owned());
     HashMap::from([
-        (Service::Kafka, Wire::on(kafka, setting("KAFKA_WIRE"))),
-        (Service::Mongodb, Wire::to(host("MONGODB_URI", "mongodb://"))),
-        (Service::NameNode, Wire::to(host("HDFS_URI", "hdfs://"))),
+        (Service::Mongodb, wire("MONGODB_URI", "mongodb://")),
+        (Service::NameNode, wire("HDFS_URI", "hdfs://")),
     ])
 });
 
+/// `services/run COMMAND NAME`.
+fn service(command: &str, name: &str) -> Result<(), String> {
+    let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("services/run");
+    let mut run = Command::new(run);
+    run.args([command, name]).arg(setting("MILLRACE_SERVICES")).stdin(Stdio::null());
+    let done = run.output().unwrap();
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(format!("services/run {command} {name}: {}", String::from_utf8_lossy(&done.stderr))),
+    }
+}
+
 pub struct Services {
+    brokers: Brokers,
     folder: PathBuf,
     pipeline: Pipeline,
     workers: Vec<Worker>,
+    /// Frozen, until the next step.
+    replaced: Vec<Worker>,
     started: usize,
     runtime: Runtime,
     producer: BaseProducer,
+    /// Of the pipeline's group, without being in it.
+    onlooker: BaseConsumer,
 }
 
 impl Services {
     pub fn new(folder: PathBuf, seed: u64) -> Services {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
+        let brokers = if seed.is_multiple_of(ONE_BROKER_SEEDS + 1) { Brokers::three() } else { Brokers::one() };
+        brokers.set(State::Flows);
         WIRES.values().for_each(Wire::mend);
         let name = format!("chaos-{seed}-{}", std::process::id());
         let pipeline = Pipeline::new(&name, folder.join("pipeline.toml"));
-        let (runtime, brokers) = (Runtime::new().unwrap(), setting("KAFKA_BROKERS"));
-        let producer =
-            ClientConfig::new().set("bootstrap.servers", &brokers).set("enable.idempotence", "true").create().unwrap();
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &brokers.addresses).set("group.id", &name).set("enable.idempotence", "true");
+        let producer = config.create().unwrap();
+        let onlooker = config.create().unwrap();
+        let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
         let topics = ["request", "response", "rejected"].map(|role| pipeline.topic(role));
-        let topics = topics.each_ref().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1)));
+        let topics =
+            topics.each_ref().map(|topic| NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(brokers.copies())));
         let made = runtime.block_on(admin.create_topics(&topics, &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
-        Services { folder, pipeline, workers: Vec::new(), started: 0, runtime, producer }
+        Services {
+            brokers,
+            folder,
+            pipeline,
+            workers: Vec::new(),
+            replaced: Vec::new(),
+            started: 0,
+            runtime,
+            producer,
+            onlooker,
+        }
     }
 
     fn run(&mut self) -> Worker {
@@ -191,7 +117,7 @@ impl Services {
         let wire = |service| &WIRES[&service].address;
         let mut run = Command::new(env!("CARGO_BIN_EXE_millrace"));
         run.arg("run").arg(&self.pipeline.file).arg("--state").arg(self.folder.join("state"));
-        run.env("KAFKA_BROKERS", wire(Service::Kafka))
+        run.env("KAFKA_BROKERS", self.brokers.wired())
             .env("MONGODB_URI", format!("mongodb://{}/?directConnection=true", wire(Service::Mongodb)))
             .env("HDFS_URI", format!("hdfs://{}", wire(Service::NameNode)));
         Worker::start(&mut run, self.folder.join(format!("worker-{}.log", self.started)))
@@ -205,35 +131,34 @@ impl Services {
         worker % self.workers.len()
     }
 
-    /// `services/run COMMAND NAME`.
-    fn service(&self, command: &str, service: Service) -> Result<(), String> {
-        let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("services/run");
-        let mut run = Command::new(run);
-        run.args([command, service.name()]).arg(setting("MILLRACE_SERVICES")).stdin(Stdio::null());
-        let done = run.output().unwrap();
-        match done.status.success() {
-            true => Ok(()),
-            false => {
-                Err(format!("services/run {command} {}: {}", service.name(), String::from_utf8_lossy(&done.stderr)))
-            }
+    /// As `services/run` knows it.
+    fn name(&self, service: Service, broker: usize) -> &'static str {
+        match service {
+            Service::Kafka => self.brokers.names[broker],
+            Service::Mongodb => "mongodb",
+            Service::NameNode => "namenode",
+            Service::DataNode => "datanode",
+        }
+    }
+
+    /// Of the wires to it.
+    fn set(&self, service: Service, state: State) {
+        match service {
+            Service::Kafka => self.brokers.set(state),
+            other if matches!(state, State::Cut) => WIRES[&other].cut(),
+            other => WIRES[&other].set(state),
         }
     }
 
     fn network(&self, service: Service, how: Network, ms: u64) {
-        let wire = &WIRES[&service];
-        match how {
-            Network::Cut => wire.cut(),
-            Network::Frozen => wire.freeze(),
-            Network::Slow(ms) => wire.set(State::Slow(Duration::from_millis(ms))),
-            Network::HalfOpen => wire.set(State::HalfOpen),
-        }
+        self.set(service, how.state());
         sleep(Duration::from_millis(ms));
-        wire.mend();
+        self.set(service, State::Flows);
     }
 
-    fn hold(&mut self, request: Request, ms: u64, kill: Option<usize>) {
-        let wire = &WIRES[&request.service()];
-        wire.set(State::Holds(request.is_it()));
+    fn hold(&mut self, request: Request, arrives: bool, ms: u64, kill: Option<usize>) {
+        let hold = if arrives { State::Mutes } else { State::Holds };
+        self.set(request.service(), hold(request.is_it()));
         sleep(Duration::from_millis(ms / 2));
         if let Some(worker) = kill {
             let worker = self.at(worker);
@@ -241,11 +166,69 @@ impl Services {
             self.restart(worker);
         }
         sleep(Duration::from_millis(ms / 2));
-        wire.mend();
+        self.set(request.service(), State::Flows);
+    }
+
+    /// As soon as they have committed something, or all there is: rows are in no file yet, and more may be on their way.
+    fn replace(&mut self) {
+        let before = self.committed();
+        let deadline = Instant::now() + FILES_ROLL;
+        while Instant::now() < deadline {
+            let now = self.committed();
+            if now != before || now == self.ends() {
+                break;
+            }
+        }
+        self.workers.iter().for_each(|worker| worker.signal("STOP"));
+        self.replaced.append(&mut self.workers);
+        let successor = self.run();
+        self.workers.push(successor);
+    }
+
+    /// What was sent meanwhile went another way than through those that were replaced: they wake, and then they end.
+    fn wake(&mut self) -> Result<(), String> {
+        if self.replaced.is_empty() {
+            return Ok(());
+        }
+        self.await_commits()?;
+        sleep(FILES_ROLL);
+        self.replaced.iter().for_each(|worker| worker.signal("CONT"));
+        self.replaced.drain(..).try_for_each(|mut worker| worker.terminate(1, &[0]))
+    }
+
+    /// The group's offsets; None: nobody can tell just now, or of a transaction that is not decided.
+    fn committed(&self) -> Option<Vec<Offset>> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic(), 0, PARTITIONS - 1);
+        let list = self.onlooker.committed_offsets(list, LOOK_MAX).ok()?;
+        Some(list.elements().iter().map(|element| element.offset()).collect())
+    }
+
+    fn ends(&self) -> Option<Vec<Offset>> {
+        let end = |partition| self.onlooker.fetch_watermarks(&self.topic(), partition, LOOK_MAX).ok();
+        (0..PARTITIONS).map(|partition| end(partition).map(|(_, end)| Offset::Offset(end))).collect()
+    }
+
+    /// Up to the end of the log, by somebody who is awake.
+    fn await_commits(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (committed, ends) = (self.committed(), self.ends());
+            if ends.is_some() && committed == ends {
+                return Ok(());
+            }
+            self.must_run()?;
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "{committed:?} of {ends:?} committed after {PATIENCE:?}, by one that replaced all"
+                ));
+            }
+            sleep(LOOK);
+        }
     }
 
     fn read(&self, topic: &str) -> Option<Vec<Record>> {
-        let consumer = eyes::at_the_beginning(&setting("KAFKA_BROKERS"), topic, PARTITIONS);
+        let consumer = eyes::at_the_beginning(&self.brokers.addresses, topic, PARTITIONS);
         let (mut records, mut ended, deadline) = (Vec::new(), BTreeSet::new(), Instant::now() + LOOK_MAX);
         while ended.len() < PARTITIONS as usize {
             match consumer.poll(Duration::from_millis(100)) {
@@ -300,77 +283,14 @@ impl World for Services {
     type Fault = Fault;
     const PARTITIONS: u64 = PARTITIONS as u64;
     const MESSAGES_MAX: u64 = 400;
+    const TOLD_EVERY: u64 = 1;
 
-    fn draw(random: &mut Random) -> Fault {
-        let worker = random.below(WORKERS_MAX as u64) as usize;
-        let wired = [Service::Kafka, Service::Mongodb, Service::NameNode];
-        let service = wired[random.below(3) as usize];
-        match random.below(22) {
-            0..=3 => Fault::Kill { worker },
-            4..=6 => Fault::Freeze { worker, ms: random.within(100, FREEZE_MS_MAX) },
-            7 => Fault::Terminate { worker },
-            8 => Fault::Join,
-            9 => Fault::Leave { worker },
-            10..=11 => Fault::Redeploy,
-            12..=14 => {
-                let slow = random.within(5, 200);
-                let how = [Network::Cut, Network::Frozen, Network::Slow(slow), Network::HalfOpen];
-                Fault::Network { service, how: how[random.below(4) as usize], ms: random.within(200, HELD_MS_MAX / 2) }
-            }
-            15..=18 => {
-                let requests = [
-                    Request::EndTransaction,
-                    Request::OffsetsOfTransaction,
-                    Request::Documents,
-                    Request::Cursor,
-                    Request::Rename,
-                ];
-                let kill = (random.below(2) == 0).then_some(worker);
-                let request = requests[random.below(5) as usize];
-                Fault::Hold { request, ms: random.within(500, HELD_MS_MAX), kill }
-            }
-            kind => {
-                let service = [service, Service::DataNode][random.below(2) as usize];
-                let ms = random.within(200, HELD_MS_MAX / 2);
-                if kind < 20 { Fault::ServiceKilled { service, ms } } else { Fault::ServiceFrozen { service, ms } }
-            }
-        }
+    fn draw(&self, random: &mut Random) -> Fault {
+        Fault::draw(random, self.brokers.names.len())
     }
 
-    fn kind(fault: &Fault) -> &'static str {
-        match fault {
-            Fault::Kill { .. } => "kill -9",
-            Fault::Freeze { .. } => "SIGSTOP, SIGCONT",
-            Fault::Terminate { .. } => "SIGTERM",
-            Fault::Join => "a worker joins",
-            Fault::Leave { .. } => "a worker leaves",
-            Fault::Redeploy => "rolling redeploy",
-            Fault::Network { how, .. } => match how {
-                Network::Cut => "network cut",
-                Network::Frozen => "network frozen",
-                Network::Slow(_) => "network slow",
-                Network::HalfOpen => "network half-open",
-            },
-            Fault::Hold { request, .. } => match request {
-                Request::EndTransaction => "EndTxn held",
-                Request::OffsetsOfTransaction => "TxnOffsetCommit held",
-                Request::Documents => "documents held",
-                Request::Cursor => "cursor held",
-                Request::Rename => "rename held",
-            },
-            Fault::ServiceKilled { service, .. } => match service {
-                Service::Kafka => "Kafka killed",
-                Service::Mongodb => "MongoDB killed",
-                Service::NameNode => "NameNode killed",
-                Service::DataNode => "DataNode killed",
-            },
-            Fault::ServiceFrozen { service, .. } => match service {
-                Service::Kafka => "Kafka frozen",
-                Service::Mongodb => "MongoDB frozen",
-                Service::NameNode => "NameNode frozen",
-                Service::DataNode => "DataNode frozen",
-            },
-        }
+    fn kind(&self, fault: &Fault) -> &'static str {
+        fault.kind(self.brokers.names.len())
     }
 
     fn is_kill(fault: &Fault) -> bool {
@@ -404,6 +324,7 @@ impl World for Services {
     }
 
     fn act(&mut self, fault: &Fault, timeline: &mut Timeline) -> Result<(), String> {
+        self.wake()?;
         match *fault {
             Fault::Kill { worker } => {
                 let worker = self.at(worker);
@@ -416,6 +337,7 @@ impl World for Services {
                 sleep(Duration::from_millis(ms));
                 self.workers[worker].signal("CONT");
             }
+            Fault::Replace => self.replace(),
             Fault::Terminate { worker } => {
                 let worker = self.at(worker);
                 self.workers[worker].terminate(1, &[0])?;
@@ -438,23 +360,25 @@ impl World for Services {
                 }
             }
             Fault::Network { service, how, ms } => self.network(service, how, ms),
-            Fault::Hold { request, ms, kill } => self.hold(request, ms, kill),
-            Fault::ServiceKilled { service, ms } => {
-                self.service("kill", service)?;
+            Fault::Hold { request, arrives, ms, kill } => self.hold(request, arrives, ms, kill),
+            Fault::ServiceKilled { service: which, broker, ms } => {
+                let name = self.name(which, broker);
+                service("kill", name)?;
                 sleep(Duration::from_millis(ms));
-                self.service("start", service)?;
+                service("start", name)?;
             }
-            Fault::ServiceFrozen { service, ms } => {
-                self.service("freeze", service)?;
+            Fault::ServiceFrozen { service: which, broker, ms } => {
+                let name = self.name(which, broker);
+                service("freeze", name)?;
                 sleep(Duration::from_millis(ms));
-                self.service("thaw", service)?;
+                service("thaw", name)?;
             }
         }
         Ok(())
     }
 
     fn heal(&mut self) -> Result<(), String> {
-        Ok(())
+        self.wake()
     }
 
     fn must_run(&mut self) -> Result<(), String> {
