@@ -12,6 +12,7 @@ mod figures;
 mod flights;
 mod flow;
 mod folder;
+mod hostile;
 mod inside;
 mod logs;
 mod mount;

@@ -55,6 +55,15 @@ impl Console {
         }
     }
 
+    /// Of the host's own, among the plugin's lines and within their rate.
+    pub fn error(&self, message: &str) {
+        self.log(Level::Error, message);
+    }
+
+    pub fn info(&self, message: &str) {
+        self.log(Level::Info, message);
+    }
+
     fn log(&self, level: Level, message: &str) {
         let Some(left_out) = self.rate.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now()) else {
             return;

@@ -11,6 +11,7 @@
 mod answers;
 mod bindings;
 pub mod build;
+mod cache;
 mod figures;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -28,10 +29,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::bindings::PluginPre;
-pub use self::figures::Figures;
 use self::figures::Meter;
+pub use self::figures::{Figures, Health, State as HealthState};
 use self::host::{Console, Host};
 use self::instance::{Instance, State};
+pub use self::load::Manifest;
 use self::load::Signature;
 pub use self::worker::Worker;
 use crate::config::StageTypes;
@@ -61,8 +63,7 @@ pub struct Program {
 
 struct Loaded {
     file: PathBuf,
-    /// As the plugin calls itself.
-    version: String,
+    manifest: Manifest,
     settings: Settings,
     component: PluginPre<State>,
     signature: Signature,
@@ -87,7 +88,7 @@ impl Program {
 
     /// As the plugin calls itself.
     pub fn version(&self) -> &str {
-        &self.loaded.version
+        &self.loaded.manifest.version
     }
 
     /// What the guest counted so far, in calls that were good.
@@ -98,6 +99,11 @@ impl Program {
     /// What it cost so far.
     pub fn figures(&self) -> Figures {
         self.loaded.meter.read()
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        self.loaded.meter.health()
     }
 
     pub fn worker(&self) -> Result<Worker> {
@@ -131,6 +137,19 @@ impl Loaded {
             return Err(Error::stop(other).at(self.place()));
         }
         Ok(instance)
+    }
+
+    /// A row failed alone.
+    fn failed(&self, code: &str, reason: &str) {
+        if self.meter.failed(code, reason) {
+            self.console.error(&format!("the plugin is failing, and its rows are rejects ({code}): {reason}"));
+        }
+    }
+
+    fn answered(&self) {
+        if self.meter.answered() {
+            self.console.info("the plugin answers again");
+        }
     }
 
     fn place(&self) -> String {

@@ -127,6 +127,7 @@ impl Worker {
             Ok(answer) => pass.answers.push(1, answer),
             Err(failure) => {
                 let (code, reason) = self.reject(failure);
+                self.program.failed(code, &reason);
                 pass.answers.refuse(code, reason);
             }
         }
@@ -165,6 +166,7 @@ impl Worker {
         });
         if answer.is_ok() {
             instance.keep_counts();
+            self.program.answered();
             self.instance = Some(instance);
         } else {
             pass.failed_calls += 1;
