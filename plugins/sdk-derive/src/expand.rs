@@ -24,25 +24,25 @@ struct Column {
 pub fn read_row(input: TokenStream) -> Result<TokenStream> {
     let Row { name, generics, lifetime, brings_lifetime, columns } = Row::parse(input)?;
     let (fields, names, types) = parts(&columns);
-    let value = types.iter().map(|ty| quote_spanned!(ty.span()=> <#ty as ::millrace_plugin::ReadValue<#lifetime>>));
-    let value: Vec<_> = value.collect();
+    let of = |item| items(&types, &quote!(::millrace_plugin::ReadValue<#lifetime>), item);
+    let (column_type, field, column, read) = (of("Column"), of("field"), of("column"), of("read"));
     let index = 0..columns.len();
     let tuple: Vec<_> = index.clone().map(syn::Index::from).collect();
     let params = if brings_lifetime { quote!(<#lifetime>) } else { generics.clone() };
     Ok(quote! {
         impl #params ::millrace_plugin::ReadRow<#lifetime> for #name #generics {
-            type Columns = (#(#value::Column,)*);
+            type Columns = (#(#column_type,)*);
 
             fn fields() -> ::std::vec::Vec<::millrace_plugin::Field> {
-                ::std::vec![#(#value::field(#names)),*]
+                ::std::vec![#(#field(#names)),*]
             }
 
             fn columns(input: &#lifetime ::millrace_plugin::Input) -> Self::Columns {
-                (#(#value::column(input, #index),)*)
+                (#(#column(input, #index),)*)
             }
 
             fn read(columns: &Self::Columns, row: usize) -> Self {
-                Self { #(#fields: #value::read(&columns.#tuple, row)),* }
+                Self { #(#fields: #read(&columns.#tuple, row)),* }
             }
         }
     })
@@ -51,24 +51,24 @@ pub fn read_row(input: TokenStream) -> Result<TokenStream> {
 pub fn write_row(input: TokenStream) -> Result<TokenStream> {
     let Row { name, generics, columns, .. } = Row::parse(input)?;
     let (fields, names, types) = parts(&columns);
-    let value: Vec<_> =
-        types.iter().map(|ty| quote_spanned!(ty.span()=> <#ty as ::millrace_plugin::WriteValue>)).collect();
+    let of = |item| items(&types, &quote!(::millrace_plugin::WriteValue), item);
+    let (builder_type, field, write, finish) = (of("Builder"), of("field"), of("write"), of("finish"));
     let tuple: Vec<_> = (0..columns.len()).map(syn::Index::from).collect();
     let builder: Vec<_> = (0..columns.len()).map(|index| format_ident!("builder{index}")).collect();
     Ok(quote! {
         impl #generics ::millrace_plugin::WriteRow for #name #generics {
-            type Builders = (#(#value::Builder,)*);
+            type Builders = (#(#builder_type,)*);
 
             fn fields() -> ::std::vec::Vec<::millrace_plugin::Field> {
-                ::std::vec![#(#value::field(#names)),*]
+                ::std::vec![#(#field(#names)),*]
             }
 
             fn write(self, builders: &mut Self::Builders) {
-                #(#value::write(self.#fields, &mut builders.#tuple);)*
+                #(#write(self.#fields, &mut builders.#tuple);)*
             }
 
             fn finish((#(#builder,)*): Self::Builders) -> ::std::vec::Vec<::millrace_plugin::Column> {
-                ::std::vec![#(#value::finish(#builder)),*]
+                ::std::vec![#(#finish(#builder)),*]
             }
         }
 
@@ -81,6 +81,15 @@ pub fn write_row(input: TokenStream) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// `<Type as Trait>::item` of each type, with the type's place: what is wrong with it is said there.
+fn items(types: &[&Type], of: &TokenStream, item: &str) -> Vec<TokenStream> {
+    let item = |ty: &&Type| {
+        let item = Ident::new(item, ty.span());
+        quote_spanned!(ty.span()=> <#ty as #of>::#item)
+    };
+    types.iter().map(item).collect()
 }
 
 fn parts(columns: &[Column]) -> (Vec<&Ident>, Vec<&str>, Vec<&Type>) {

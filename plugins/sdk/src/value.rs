@@ -158,6 +158,7 @@ fn flat<'a, T: ReadScalar<'a>>(input: &'a Input, index: usize) -> T::Values {
     values.unwrap_or_else(|| panic!("column {index} is not {:?}", T::KIND))
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, T: ReadScalar<'a>> ReadValue<'a> for T {
     type Column = T::Values;
 
@@ -222,6 +223,7 @@ fn column(scalars: Scalars) -> Column {
     Column { validity: None, data: Data::Flat(scalars) }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: WriteScalar> WriteValue for T {
     type Builder = T::Values;
 
