@@ -17,6 +17,7 @@ mod inside;
 mod logs;
 mod mount;
 mod parity;
+mod plugins;
 mod positions;
 mod process;
 mod replay;

@@ -106,6 +106,15 @@ pub fn build(folder: &Path) -> Result<PathBuf, BuildError> {
     Ok(file)
 }
 
+/// Where the component of a plugin is, which is named by its folder or by itself; it may not be there.
+pub fn component_of(plugin: &Path) -> PathBuf {
+    let folder = plugin.canonicalize().unwrap_or_else(|_| plugin.to_owned());
+    match folder.file_name().filter(|_| folder.is_dir()) {
+        Some(name) => plugin.join(name).with_added_extension("wasm"),
+        None => plugin.to_owned(),
+    }
+}
+
 fn component(module: &Path) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let module = fs::read(module)?;
     Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)

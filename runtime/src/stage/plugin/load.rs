@@ -25,6 +25,8 @@ use crate::words;
 const PACKAGE: &str = "millrace:plugin/";
 const IMPORTS: [&str; 2] = ["millrace:plugin/host@1.0.0", "millrace:plugin/types@1.0.0"];
 const EXPORT: &str = "millrace:plugin/transform@1.0.0";
+/// What a plugin and its host have agreed on.
+pub const CONTRACT: &str = "millrace:plugin@1.0.0";
 
 /// Any WebAssembly begins so; then come version and layer, where a module has 1 and 0.
 const MAGIC: &[u8] = b"\0asm";

@@ -21,6 +21,7 @@ mod layout;
 mod lift;
 mod load;
 mod lower;
+mod trial;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -33,8 +34,9 @@ use self::figures::Meter;
 pub use self::figures::{Figures, Health, State as HealthState};
 use self::host::{Console, Host};
 use self::instance::{Instance, State};
-pub use self::load::Manifest;
 use self::load::Signature;
+pub use self::load::{CONTRACT, Manifest};
+pub use self::trial::Trial;
 pub use self::worker::Worker;
 use crate::config::StageTypes;
 use crate::error::{Error, Result};
@@ -86,9 +88,18 @@ impl Program {
         &self.loaded.file
     }
 
+    pub fn manifest(&self) -> &Manifest {
+        &self.loaded.manifest
+    }
+
     /// As the plugin calls itself.
     pub fn version(&self) -> &str {
         &self.loaded.manifest.version
+    }
+
+    /// Texts may come by dictionary.
+    pub fn accepts_dict(&self) -> bool {
+        self.loaded.signature.accepts_dict
     }
 
     /// What the guest counted so far, in calls that were good.
