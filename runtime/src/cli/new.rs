@@ -32,8 +32,7 @@ impl New {
             Lang::Rust => Language::Rust,
         };
         let files = new::plugin(folder, language).map_err(|error| format!("error: {error}"))?;
-        let made = files.iter().map(|file| format!("{}\n", file.display()));
-        out::print(made.collect::<String>())?;
+        files.iter().for_each(|file| out::tell(format_args!("written: {}", file.display())));
         out::tell(format_args!("next: millrace plugin test {}", folder.display()));
         Ok(())
     }

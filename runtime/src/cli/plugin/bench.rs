@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use millrace::cases;
 use millrace::stage::plugin::Trial;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Component, out};
 use crate::cli::failed;
@@ -30,7 +30,7 @@ pub struct Options {
     /// How long each number of rows is measured
     #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     milliseconds: u64,
-    /// Print one JSON object: rows a call, and nanoseconds a row
+    /// Print a JSON array: for each number of rows, nanoseconds and fuel a row
     #[arg(long)]
     json: bool,
 }
@@ -62,18 +62,21 @@ pub fn run(options: &Options) -> Result<(), String> {
         |(number, _): &&(usize, Vec<u8>)| undecoded.binary_search_by_key(number, |refused| refused.line).is_err();
     let messages: Vec<_> = messages.iter().filter(is_row).collect();
     let each = Duration::from_millis(options.milliseconds) / TRIES;
-    let mut measured = serde_json::Map::new();
+    let mut measured = Vec::new();
     for size in SIZES {
         let rows: Vec<_> = messages.iter().cycle().take(size).map(|message| (*message).clone()).collect();
         let batch = trial.decode(&rows).map_err(failed)?;
         let ns = trial.nanoseconds_a_row(&batch, TRIES, each).map_err(failed)?;
+        let fuel = program.figures().fuel;
+        trial.nanoseconds_a_row(&batch, 1, Duration::ZERO).map_err(failed)?;
+        let fuel = (program.figures().fuel - fuel) / size as u64;
         if !options.json {
-            out::print(format!("{size:>6} rows a call {ns:>10.1} ns a row\n"))?;
+            out::print(format!("{size:>6} rows {ns:>12.1} ns a row {fuel:>10} fuel a row\n"))?;
         }
-        measured.insert(size.to_string(), json!((ns * 10.0).round() / 10.0));
+        measured.push(json!({ "rows": size, "ns_per_row": (ns * 10.0).round() / 10.0, "fuel_per_row": fuel }));
     }
     match options.json {
-        true => out::print(format!("{}\n", json!({ "ns_per_row": measured }))).map(drop),
+        true => out::print(format!("{}\n", Value::from(measured))).map(drop),
         false => Ok(()),
     }
 }

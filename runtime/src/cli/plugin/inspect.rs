@@ -78,7 +78,7 @@ fn text(program: &Program, measured: &Measured, options: &Options) -> String {
     let kib = measured.memory_bytes >> 10;
     let limits = &options.component.limits;
     line("memory", format!("{kib} KiB once it is open, of {} MiB", limits.memory_mib_max));
-    line("fuel", format!("{} units a row", limits.fuel_per_row_max));
+    line("fuel", format!("{} units to open, of {} a row", program.open_fuel(), limits.fuel_per_row_max));
     line("start", format!("loaded in {:.1?}, an instance open in {:.1?}", measured.loaded, measured.opened));
     said
 }
@@ -105,6 +105,7 @@ fn json(program: &Program, measured: &Measured, options: &Options) -> Value {
         "config_schema": schema,
         "memory_bytes": measured.memory_bytes,
         "memory_mib_max": options.component.limits.memory_mib_max,
+        "open_fuel": program.open_fuel(),
         "fuel_per_row_max": options.component.limits.fuel_per_row_max,
         "load_seconds": measured.loaded.as_secs_f64(),
         "open_seconds": measured.opened.as_secs_f64(),

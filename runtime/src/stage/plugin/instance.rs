@@ -26,7 +26,7 @@ const TABLE_ELEMENTS_MAX: usize = 1_000_000;
 /// Growing leaves the guest for the host, which takes about as long as so many instructions.
 const GROW_FUEL: u8 = 200;
 /// To instantiate, describe and open: an interpreter boots within it, in a few seconds at worst.
-const OPEN_FUEL: u64 = 10_000_000_000;
+pub const OPEN_FUEL: u64 = 10_000_000_000;
 pub const REASON_BYTES_MAX: usize = 512;
 
 /// One for the process: it holds what compiles and where compiled code lies.

@@ -16,7 +16,7 @@ use wasmtime::component::Component;
 use super::bindings::millrace::plugin::types;
 use super::figures::Meter;
 use super::host::{Console, Host};
-use super::instance::{Failure, Instance, engine, link};
+use super::instance::{Failure, Instance, OPEN_FUEL, engine, link};
 use super::{Loaded, Settings};
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
@@ -36,8 +36,8 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT_MIB_MAX: usize = 64;
 /// An interpreter's largest has a tenth: compiling costs more than in proportion to it, time and memory.
 const FUNCTION_KIB_MAX: usize = 1_024;
-/// An interpreter takes 10 of a slow core.
-const COMPILE_TIME_MAX: Duration = Duration::from_secs(180);
+/// An interpreter takes 60 of a debug build on a slow core.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(600);
 
 const FIELDS_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 256;
@@ -59,11 +59,13 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
         instance.map_err(|cause| error(other_shape(&cause)))
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
-    let opened = instance()?.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
+    let mut opening = instance()?;
+    let opened = opening.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
+    let open_fuel = OPEN_FUEL - opening.fuel_left().min(OPEN_FUEL);
     let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
     let manifest = Manifest::new(manifest);
-    Ok(Loaded { file: file.to_owned(), manifest, settings, component, signature, console, meter })
+    Ok(Loaded { file: file.to_owned(), manifest, open_fuel, settings, component, signature, console, meter })
 }
 
 /// The file, or of one that is too large a byte more than may be.

@@ -66,6 +66,8 @@ pub struct Program {
 struct Loaded {
     file: PathBuf,
     manifest: Manifest,
+    /// What `open` took.
+    open_fuel: u64,
     settings: Settings,
     component: PluginPre<State>,
     signature: Signature,
@@ -95,6 +97,11 @@ impl Program {
     /// As the plugin calls itself.
     pub fn version(&self) -> &str {
         &self.loaded.manifest.version
+    }
+
+    /// What `open` took, with this config.
+    pub fn open_fuel(&self) -> u64 {
+        self.loaded.open_fuel
     }
 
     /// Texts may come by dictionary.

@@ -66,7 +66,7 @@ impl Trial {
         self.decoder.take(Vec::new())
     }
 
-    /// Of the plugin's part alone, for a batch of so many rows, again and again; the best of several times.
+    /// Of the plugin's part alone, for a batch again and again; the best of several times.
     pub fn nanoseconds_a_row(&mut self, batch: &Batch, tries: u32, each: Duration) -> Result<f64> {
         let mut best = f64::INFINITY;
         for _ in 0..tries {
