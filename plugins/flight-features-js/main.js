@@ -2,7 +2,9 @@
 
 import { date, float64, int64, plugin, text } from "./millrace/index.js";
 
-const DELAY_MINUTES = [-1440, 2880];
+// minutes of delay: a day before the plan to two days after it
+const LEAST = -1440;
+const MOST = 2880;
 const DISTANCE_MILES_MAX = 12500;
 // of a value in a reason
 const SHOWN_CHARS_MAX = 40;
@@ -26,55 +28,59 @@ export const transform = plugin({
   adds: [int64("DayOfMonth"), int64("DayOfWeek"), int64("DayOfYear"), text("Route")],
 
   columns(rows, origins, dests, dates, carriers, delays, distances) {
-    const [ofMonth, ofWeek, ofYear, routes, refused] = [[], [], [], [], []];
+    const answers = [[], [], [], []];
+    const [ofMonth, ofWeek, ofYear, routes] = answers;
+    const refused = [];
     for (let row = 0; row < rows; row += 1) {
-      const [origin, dest, carrier] = [origins[row], dests[row], carriers[row]];
-      const wrong = wrongWith(origin, dest, carrier, delays[row], distances[row]);
-      if (wrong) {
-        refused.push({ row, code: wrong[0], reason: wrong[1] });
+      const origin = origins[row];
+      const dest = dests[row];
+      const delay = delays[row];
+      const distance = distances[row];
+      // what is wrong with a flight is looked for only where something is
+      if (
+        !(isGood(airports, origin, AIRPORT) && isGood(airports, dest, AIRPORT) && origin !== dest) ||
+        !(isGood(airlines, carriers[row], CARRIER) && (delay === null || (delay >= LEAST && delay <= MOST))) ||
+        !(distance > 0 && distance <= DISTANCE_MILES_MAX)
+      ) {
+        const [code, reason] = wrongWith(origin, dest, carriers[row], delay, distance);
+        refused.push({ row, code, reason });
         continue;
       }
-      const day = known(days, dates[row], dayOf);
-      ofMonth.push(day[0]);
-      ofWeek.push(day[1]);
-      ofYear.push(day[2]);
+      const day = days.get(dates[row]) ?? dayOf(dates[row]);
+      ofMonth.push(day.ofMonth);
+      ofWeek.push(day.ofWeek);
+      ofYear.push(day.ofYear);
       routes.push(`${origin}-${dest}`);
     }
-    return { columns: [ofMonth, ofWeek, ofYear, routes], refused };
+    return { columns: answers, refused };
   },
 });
 
 // what becomes of a row does not depend on these: they only save time
-const [airports, airlines, days] = [new Map(), new Map(), new Map()];
+const airports = new Map();
+const airlines = new Map();
+const days = new Map();
 
-function known(answers, of, answer) {
-  let found = answers.get(of);
-  if (found === undefined) {
-    if (answers.size === KNOWN_MAX) answers.clear();
-    answers.set(of, (found = answer(of)));
-  }
-  return found;
+function keep(answers, of, answer) {
+  if (answers.size === KNOWN_MAX) answers.clear();
+  answers.set(of, answer);
+  return answer;
 }
 
-const isAirport = (code) => AIRPORT.test(code);
-const isCarrier = (code) => CARRIER.test(code);
+function isGood(known, code, pattern) {
+  return known.get(code) ?? keep(known, code, pattern.test(code));
+}
 
 // Code and reason of what is wrong with a flight.
 function wrongWith(origin, dest, carrier, delay, distance) {
-  if (!known(airports, origin, isAirport)) return ["bad_origin", `origin ${shown(origin)} is not three capital letters`];
-  if (!known(airports, dest, isAirport)) return ["bad_dest", `destination ${shown(dest)} is not three capital letters`];
+  if (!AIRPORT.test(origin)) return ["bad_origin", `origin ${shown(origin)} is not three capital letters`];
+  if (!AIRPORT.test(dest)) return ["bad_dest", `destination ${shown(dest)} is not three capital letters`];
   if (origin === dest) return ["same_airport", `origin and destination are both ${origin}`];
-  if (!known(airlines, carrier, isCarrier)) {
-    return ["bad_carrier", `carrier ${shown(carrier)} is not two capital letters or digits`];
+  if (!CARRIER.test(carrier)) return ["bad_carrier", `carrier ${shown(carrier)} is not two capital letters or digits`];
+  if (delay !== null && !(delay >= LEAST && delay <= MOST)) {
+    return ["bad_delay", `departure delay ${number(delay)} is not between ${LEAST} and ${MOST} minutes`];
   }
-  const [least, most] = DELAY_MINUTES;
-  if (delay !== null && !(delay >= least && delay <= most)) {
-    return ["bad_delay", `departure delay ${number(delay)} is not between ${least} and ${most} minutes`];
-  }
-  if (!(distance > 0 && distance <= DISTANCE_MILES_MAX)) {
-    return ["bad_distance", `distance ${number(distance)} is not between 0 and ${DISTANCE_MILES_MAX} miles`];
-  }
-  return undefined;
+  return ["bad_distance", `distance ${number(distance)} is not between 0 and ${DISTANCE_MILES_MAX} miles`];
 }
 
 // A text as the other two write it, and short.
@@ -87,14 +93,15 @@ function shown(value) {
 const number = (value) => (Number.isInteger(value) && Math.abs(value) < 1e16 ? value.toFixed(1) : String(value));
 
 // Days since 1970-01-01 to the day of the month, of the week (1 is Monday) and of the year.
-function dayOf(days) {
+function dayOf(date) {
   const modulo = (value, by) => ((value % by) + by) % by;
-  const ofEra = modulo(days + 719468, 146097);
+  const ofEra = modulo(date + 719468, 146097);
   const div = (value, by) => Math.floor(value / by);
   const year = div(ofEra - div(ofEra, 1460) + div(ofEra, 36524) - div(ofEra, 146096), 365);
   const sinceMarch = ofEra - (365 * year + div(year, 4) - div(year, 100));
   const month = div(5 * sinceMarch + 2, 153);
   const leap = year % 4 === 0 && (year % 100 !== 0 || year === 0);
   const ofYear = sinceMarch >= 306 ? sinceMarch - 306 + 1 : sinceMarch + 59 + (leap ? 1 : 0) + 1;
-  return [sinceMarch - div(153 * month + 2, 5) + 1, modulo(days + 3, 7) + 1, ofYear];
+  const ofMonth = sinceMarch - div(153 * month + 2, 5) + 1;
+  return keep(days, date, { ofMonth, ofWeek: modulo(date + 3, 7) + 1, ofYear });
 }

@@ -32,44 +32,72 @@ export const timestamp = (name) => field(name, "timestamp");
 
 const bit = (bits, index) => ((bits[index >> 3] >> (index & 7)) & 1) === 1;
 
-function numberOf(value, name) {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) {
-    throw new RangeError(`\`${name}\` is ${value}, which a number does not hold: use int64("${name}").bigint()`);
-  }
-  return number;
-}
+// Loops are plain here, and nothing is made for a value: an engine without a compiler pays for every call.
 
-function texts({ offsets, bytes }) {
-  const whole = decoder.decode(bytes);
-  const values = new Array(offsets.length - 1);
-  // all of it is ASCII: where a text begins among the bytes it begins among the characters
-  const from = whole.length === bytes.length ? whole : undefined;
+const TWO_TO_32 = 4294967296;
+
+// Numbers of whole ones, of which both halves are read: a BigInt for each costs more.
+function numbers(wholes, name) {
+  const words = new Int32Array(wholes.buffer, wholes.byteOffset, 2 * wholes.length);
+  const values = new Array(wholes.length);
   for (let index = 0; index < values.length; index += 1) {
-    const [start, end] = [offsets[index], offsets[index + 1]];
-    values[index] = from === undefined ? decoder.decode(bytes.subarray(start, end)) : from.substring(start, end);
+    const value = words[2 * index + 1] * TWO_TO_32 + (words[2 * index] >>> 0);
+    if (!Number.isSafeInteger(value)) {
+      throw new RangeError(`\`${name}\` is ${wholes[index]}, which a number does not hold: say .bigint() of the field`);
+    }
+    values[index] = value;
   }
   return values;
 }
 
-function scalars({ name, asBigInt }, { tag, val }, length) {
-  switch (tag) {
-    case "texts":
-      return texts(val);
-    case "dict-texts": {
-      const values = texts(val.values);
-      return Array.from(val.keys, (key) => values[key]);
+function wholes(values, name) {
+  const made = new BigInt64Array(values.length);
+  const words = new Int32Array(made.buffer);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if (typeof value === "bigint") {
+      made[index] = value;
+    } else if (Number.isSafeInteger(value)) {
+      words[2 * index] = value;
+      words[2 * index + 1] = Math.floor(value / TWO_TO_32);
+    } else {
+      throw new RangeError(`\`${name}\` is ${value}, which is no whole number`);
     }
-    case "s64s":
-    case "micros-utc":
-      return asBigInt ? Array.from(val) : Array.from(val, (value) => numberOf(value, name));
-    case "bits":
-      return Array.from({ length }, (_, index) => bit(val, index));
-    case "binaries":
-      return Array.from({ length }, (_, index) => val.bytes.slice(val.offsets[index], val.offsets[index + 1]));
-    default:
-      return val;
   }
+  return made;
+}
+
+function texts(varlen) {
+  const offsets = varlen.offsets;
+  const bytes = varlen.bytes;
+  const whole = decoder.decode(bytes);
+  const values = new Array(offsets.length - 1);
+  // all of it is ASCII: where a text begins among the bytes it begins among the characters
+  const isAscii = whole.length === bytes.length;
+  let start = 0;
+  for (let index = 0; index < values.length; index += 1) {
+    const end = offsets[index + 1];
+    values[index] = isAscii ? whole.substring(start, end) : decoder.decode(bytes.subarray(start, end));
+    start = end;
+  }
+  return values;
+}
+
+function scalars(of, { tag, val }, length) {
+  if (tag === "texts") return texts(val);
+  if (tag === "f64s" || tag === "days") return val;
+  if (tag === "s64s" || tag === "micros-utc") return of.asBigInt ? Array.from(val) : numbers(val, of.name);
+  const values = new Array(length);
+  if (tag === "dict-texts") {
+    const distinct = texts(val.values);
+    for (let index = 0; index < length; index += 1) values[index] = distinct[val.keys[index]];
+  } else if (tag === "bits") {
+    for (let index = 0; index < length; index += 1) values[index] = bit(val, index);
+  } else {
+    const { offsets, bytes } = val;
+    for (let index = 0; index < length; index += 1) values[index] = bytes.slice(offsets[index], offsets[index + 1]);
+  }
+  return values;
 }
 
 // A column as an array with a value for each row; null where it is absent.
@@ -83,7 +111,10 @@ export function readColumn(of, { validity, data }, rows) {
   } else {
     values = scalars(of, val, rows);
   }
-  return validity ? Array.from(values, (value, row) => (bit(validity, row) ? value : null)) : values;
+  if (!validity) return values;
+  const there = new Array(rows);
+  for (let row = 0; row < rows; row += 1) there[row] = bit(validity, row) ? values[row] : null;
+  return there;
 }
 
 function pack(bits) {
@@ -109,22 +140,12 @@ function varlenTexts(values) {
   return { offsets, bytes };
 }
 
-function whole(values, name) {
-  const wholes = new BigInt64Array(values.length);
-  for (let index = 0; index < values.length; index += 1) {
-    const value = values[index];
-    if (typeof value !== "bigint" && !Number.isSafeInteger(value)) throw new RangeError(`\`${name}\` is ${value}, which is no whole number`);
-    wholes[index] = BigInt(value);
-  }
-  return wholes;
-}
-
 function write({ name, kind }, values) {
   switch (kind) {
     case "boolean":
       return { tag: "bits", val: pack(values) };
     case "int64":
-      return { tag: "s64s", val: whole(values, name) };
+      return { tag: "s64s", val: wholes(values, name) };
     case "float64":
       return { tag: "f64s", val: Float64Array.from(values) };
     case "text":
@@ -134,8 +155,13 @@ function write({ name, kind }, values) {
     case "date":
       return { tag: "days", val: Int32Array.from(values) };
     default:
-      return { tag: "micros-utc", val: whole(values, name) };
+      return { tag: "micros-utc", val: wholes(values, name) };
   }
+}
+
+function isAnyAbsent(values) {
+  for (let index = 0; index < values.length; index += 1) if (values[index] == null) return true;
+  return false;
 }
 
 const ZEROS = { boolean: false, int64: 0, float64: 0, text: "", binary: new Uint8Array(0), date: 0, timestamp: 0 };
@@ -146,7 +172,7 @@ export function writeColumn(of, values, rows) {
   if (values.length !== rows) throw new RangeError(`\`${name}\` has ${values.length} values for ${rows} rows`);
   let validity;
   let there = values;
-  if (values.some((value) => value == null)) {
+  if (isAnyAbsent(values)) {
     if (!isNullable) throw new TypeError(`\`${name}\` has a value that is absent, and is not nullable()`);
     validity = pack(Array.from(values, (value) => value != null));
     there = Array.from(values, (value) => value ?? (list ? [] : ZEROS[kind]));

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use millrace::new::{self, Language};
+use millrace::new;
+use millrace::stage::plugin::build::Language;
 
 use super::out;
 
@@ -23,6 +24,9 @@ pub enum New {
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Lang {
     Rust,
+    Python,
+    #[value(name = "js")]
+    JavaScript,
 }
 
 impl New {
@@ -30,6 +34,8 @@ impl New {
         let New::Plugin { folder, lang } = self;
         let language = match lang {
             Lang::Rust => Language::Rust,
+            Lang::Python => Language::Python,
+            Lang::JavaScript => Language::JavaScript,
         };
         let files = new::plugin(folder, language).map_err(|error| format!("error: {error}"))?;
         files.iter().for_each(|file| out::tell(format_args!("written: {}", file.display())));

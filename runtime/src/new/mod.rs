@@ -10,15 +10,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::stage::plugin::build::{self, Language};
+
 const NAME_BYTES_MAX: usize = 64;
 /// What the templates are called.
 const TEMPLATE: &str = "my-plugin";
 const TEMPLATE_TYPE: &str = "MyPlugin";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    Rust,
-}
 
 #[derive(Debug)]
 pub enum NewError {
@@ -54,15 +51,21 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
     if folder.exists() {
         return Err(NewError::IsThere(folder.to_owned()));
     }
-    let own = files::template(language);
-    let renamed = |text: &str| text.replace(TEMPLATE, &name).replace(TEMPLATE_TYPE, &type_name(&name));
-    for (file, text) in own {
-        write(&folder.join(file), &renamed(text).replace("SOURCE", files::source(language)))?;
+    let tools = build::tools(language).map(|(tool, install)| {
+        format!("{tool} builds it, from the folder `.millrace` here or in a folder above:\n\n```sh\n{install}\n```\n\n")
+    });
+    let filled = |text: &str| {
+        let text = text.replace(TEMPLATE, &name).replace(TEMPLATE_TYPE, &type_name(&name));
+        let text = text.replace("SOURCE", files::source(language)).replace("FUEL", files::fuel(language));
+        text.replace("TOOLS", tools.as_deref().unwrap_or_default())
+    };
+    for (file, text) in files::template(language) {
+        write(&folder.join(file), &filled(text))?;
     }
     for (file, text) in files::sdk(language) {
         write(&folder.join("millrace").join(file), &alone(text))?;
     }
-    Ok(own.iter().map(|(file, _)| folder.join(file)).collect())
+    Ok(files::template(language).map(|(file, _)| folder.join(file)).collect())
 }
 
 /// The workspace of this repository's plugins, of which only the SDK comes along.

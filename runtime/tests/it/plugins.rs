@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use millrace::cases::{self, Outcome};
+use millrace::stage::plugin::{Program, Settings, Trial, build};
 use serde_json::{Value, json};
 
 use crate::flights::repository;
@@ -117,6 +119,39 @@ fn what_a_row_costs() {
     assert!(err.contains("names.json:1: "), "{err}");
 }
 
+/// The plugin of that name, as a pipeline would run it.
+fn outcome(plugin: &str, messages: &[(usize, Vec<u8>)]) -> Outcome {
+    let file = build::component_of(&repository().join("plugins").join(plugin));
+    assert!(file.is_file(), "{} is not built: `./dev test` builds it", file.display());
+    let limits = (64, 20_000_000);
+    let settings = Settings {
+        stage: "plugin".into(),
+        memory_mib_max: limits.0,
+        fuel_per_row_max: limits.1,
+        config: "{}".to_owned(),
+    };
+    let program = Program::load(&file, settings).unwrap();
+    Trial::new(&program).unwrap().run(messages).unwrap()
+}
+
+/// One plugin in three languages: the same bits for every flight of the sample, and the same refusals.
+#[test]
+fn the_same_features_in_every_language() {
+    let sample = cases::messages(&repository().join("examples/flight-delay/sample.jsonl"), 10_000).unwrap();
+    assert_eq!(sample.len(), 4_010);
+    let rust = outcome("flight-features", &sample);
+    assert_eq!((rust.rows.len(), rust.rejects.len()), (4_010, 0));
+    for plugin in ["flight-features-py", "flight-features-js"] {
+        let found = outcome(plugin, &sample);
+        for (rust, found) in rust.rows.iter().zip(&found.rows) {
+            assert_eq!(rust, found, "{plugin}");
+        }
+        assert_eq!((found.rows.len(), found.rejects.len()), (4_010, 0), "{plugin}");
+        let (code, out, err) = test(&repository().join("plugins").join(plugin), &[]);
+        assert_eq!((code, &*out), (Some(0), "calendar: ok\nflights: ok\nrefused: ok\n"), "{plugin}: {err}");
+    }
+}
+
 /// The folder's build is kept from run to run: the first takes a minute.
 fn new(language: &str, kept: &str) -> PathBuf {
     let made = temporary("new").join(format!("{language}-plugin"));
@@ -135,14 +170,40 @@ fn new(language: &str, kept: &str) -> PathBuf {
     built
 }
 
+/// In whatever language: the same orders give the same bills.
 #[test]
 fn a_new_plugin_passes_its_own_cases() {
-    let folder = new("rust", "target");
-    let (code, out, err) = said(&millrace(&["plugin", "test", folder.to_str().unwrap()]));
-    assert_eq!((code, &*out), (Some(0), "orders: ok\n"), "{err}");
-    let (code, _, err) = said(&millrace(&["check", folder.join("pipeline.toml").to_str().unwrap()]));
-    assert_eq!(code, Some(0), "{err}");
-    let (code, _, err) = said(&millrace(&["new", "plugin", folder.to_str().unwrap()]));
+    for (language, kept) in [("rust", "target"), ("python", "python-plugin.wasm"), ("js", "js-plugin.wasm")] {
+        let folder = new(language, kept);
+        let (code, out, err) = said(&millrace(&["plugin", "test", folder.to_str().unwrap()]));
+        assert_eq!((code, &*out), (Some(0), "orders: ok\n"), "{language}: {err}");
+        let (code, _, err) = said(&millrace(&["check", folder.join("pipeline.toml").to_str().unwrap()]));
+        assert_eq!(code, Some(0), "{language}: {err}");
+        let (code, _, err) = said(&millrace(&["new", "plugin", folder.to_str().unwrap()]));
+        assert_eq!(code, Some(1));
+        assert!(err.ends_with("is there already: choose another name, or remove it\n"), "{err}");
+    }
+}
+
+#[test]
+fn what_a_build_needs_is_said_with_the_command_that_installs_it() {
+    // outside of this repository, which has the tools
+    let folder = std::env::temp_dir().join(format!("millrace-no-tools-{}", std::process::id()));
+    drop(fs::remove_dir_all(&folder));
+    for (main, tool, command) in [
+        ("main.py", "componentize-py", "python3 -m pip install --target"),
+        ("main.js", "componentize-js", "npm install --prefix"),
+    ] {
+        let plugin = folder.join(tool);
+        fs::create_dir_all(&plugin).unwrap();
+        fs::write(plugin.join(main), "").unwrap();
+        let (code, _, err) = said(&millrace(&["plugin", "build", plugin.to_str().unwrap()]));
+        assert_eq!(code, Some(1));
+        assert!(err.contains(&format!("{tool} is not there: ")), "{err}");
+        assert!(err.contains(&format!("`{command} {}/.millrace/{tool} ", plugin.display())), "{err}");
+    }
+    let (code, _, err) = said(&millrace(&["plugin", "build", folder.to_str().unwrap()]));
     assert_eq!(code, Some(1));
-    assert!(err.ends_with("is there already: choose another name, or remove it\n"), "{err}");
+    assert!(err.ends_with("holds no plugin: a plugin's folder has one of Cargo.toml, main.py, main.js\n"), "{err}");
+    fs::remove_dir_all(&folder).unwrap();
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::BuildError;
 use super::sources::{self, Sources};
 
-const TOOL: &str = "componentize-js";
+pub const TOOL: &str = "componentize-js";
 const PACKAGE: &str = "@bytecodealliance/componentize-js";
 const VERSION: &str = "0.23.0";
 const NODE: &str = "node";
@@ -38,14 +38,19 @@ pub fn component(folder: &Path, built: &Path) -> Result<Option<Vec<u8>>, BuildEr
 }
 
 fn missing(folder: &Path) -> BuildError {
-    let place = folder.join(".millrace").join(TOOL);
     BuildError::Missing {
         what: TOOL,
         why: format!(
             "it builds plugins in JavaScript, and is looked for in `.millrace/{TOOL}` here and in each folder above"
         ),
-        install: format!("`npm install --prefix {} {PACKAGE}@{VERSION}`", place.display()),
+        install: format!("`{}`", install(folder)),
     }
+}
+
+/// The command, where the tool is wanted in `.millrace` of this folder.
+pub fn install(folder: &Path) -> String {
+    let place = folder.join(".millrace").join(TOOL);
+    format!("npm install --prefix {} {PACKAGE}@{VERSION}", place.display())
 }
 
 fn no_node() -> BuildError {

@@ -118,6 +118,15 @@ pub fn component_of(plugin: &Path) -> PathBuf {
     }
 }
 
+/// What builds a language that Rust's toolchain does not, and the command that installs it, in the plugin's folder.
+pub fn tools(language: Language) -> Option<(&'static str, String)> {
+    match language {
+        Language::Rust => None,
+        Language::Python => Some((python::TOOL, python::install(Path::new("")))),
+        Language::JavaScript => Some((javascript::TOOL, javascript::install(Path::new("")))),
+    }
+}
+
 /// Whole or not at all.
 fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = file.with_added_extension(format!("{}.new", std::process::id()));

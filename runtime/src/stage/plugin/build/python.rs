@@ -6,7 +6,7 @@ use std::process::Command;
 use super::BuildError;
 use super::sources::{self, Sources};
 
-const TOOL: &str = "componentize-py";
+pub const TOOL: &str = "componentize-py";
 const VERSION: &str = "0.25.1";
 const PYTHON: &str = "python3";
 
@@ -28,14 +28,19 @@ pub fn component(folder: &Path, built: &Path) -> Result<Option<Vec<u8>>, BuildEr
 }
 
 fn missing(folder: &Path) -> BuildError {
-    let place = folder.join(".millrace").join(TOOL);
     BuildError::Missing {
         what: TOOL,
         why: format!(
             "it builds plugins in Python, and is looked for in `.millrace/{TOOL}` here and in each folder above"
         ),
-        install: format!("`{PYTHON} -m pip install --target {} {TOOL}=={VERSION}`", place.display()),
+        install: format!("`{}`", install(folder)),
     }
+}
+
+/// The command, where the tool is wanted in `.millrace` of this folder.
+pub fn install(folder: &Path) -> String {
+    let place = folder.join(".millrace").join(TOOL);
+    format!("{PYTHON} -m pip install --target {} {TOOL}=={VERSION}", place.display())
 }
 
 fn no_python() -> BuildError {
