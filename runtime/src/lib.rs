@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod calendar;
+pub mod cases;
 pub mod config;
 #[cfg(test)]
 mod contract;
@@ -16,6 +17,7 @@ pub mod ground;
 pub mod hash;
 pub mod json;
 pub mod kafka;
+pub mod new;
 pub mod observe;
 pub mod plan;
 pub mod positions;

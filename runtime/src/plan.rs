@@ -52,6 +52,14 @@ impl Plan {
         self.sinks.iter().find(|known| *known.name == *sink).map(|known| known.when.as_deref())
     }
 
+    /// By their stages' names.
+    pub fn plugins(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<plugin::Program>)> {
+        self.stages.iter().filter_map(|stage| match &stage.kind {
+            StageKind::Plugin(program) => Some((&stage.name, program)),
+            StageKind::Lookup(_) | StageKind::Model(_) => None,
+        })
+    }
+
     /// The sinks, and the rejects where they are one with a position of its own: what is told of each.
     pub fn sinks_seen(&self) -> impl Iterator<Item = &SinkPlan> {
         self.sinks.iter().chain(Some(&self.rejects).filter(|rejects| rejects.topic().is_none()))

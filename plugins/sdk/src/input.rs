@@ -95,8 +95,8 @@ fn bit(bits: &[u8], index: usize) -> bool {
 
 #[derive(Clone, Copy)]
 pub struct Numbers<'a, T> {
-    values: &'a [T],
-    validity: Option<&'a [u8]>,
+    pub(crate) values: &'a [T],
+    pub(crate) validity: Option<&'a [u8]>,
 }
 
 impl<'a, T: Copy> Numbers<'a, T> {
@@ -112,8 +112,8 @@ impl<'a, T: Copy> Numbers<'a, T> {
 
 #[derive(Clone, Copy)]
 pub struct Booleans<'a> {
-    bits: &'a [u8],
-    validity: Option<&'a [u8]>,
+    pub(crate) bits: &'a [u8],
+    pub(crate) validity: Option<&'a [u8]>,
 }
 
 impl Booleans<'_> {
@@ -124,8 +124,8 @@ impl Booleans<'_> {
 
 #[derive(Clone, Copy)]
 pub struct Binaries<'a> {
-    values: &'a Varlen,
-    validity: Option<&'a [u8]>,
+    pub(crate) values: &'a Varlen,
+    pub(crate) validity: Option<&'a [u8]>,
 }
 
 impl<'a> Binaries<'a> {
@@ -145,7 +145,7 @@ pub struct Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn new(values: &'a Varlen, keys: Option<&'a [u32]>, validity: Option<&'a [u8]>) -> Texts<'a> {
+    pub(crate) fn new(values: &'a Varlen, keys: Option<&'a [u32]>, validity: Option<&'a [u8]>) -> Texts<'a> {
         Texts { offsets: &values.offsets, bytes: &values.bytes, keys, validity }
     }
 

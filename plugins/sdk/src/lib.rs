@@ -1,8 +1,51 @@
-//! Write a millrace plugin in Rust: implement [`Plugin`], say [`export!`], run `millrace plugin build`.
+//! Write a millrace plugin in Rust: a struct for a row that comes and a struct for a row that goes ([`RowPlugin`]), or
+//! functions on columns ([`Plugin`]) where speed counts; say [`export!`], run `millrace plugin build`.
 //!
-//! A plugin gets columns and returns columns. It has no clock, no randomness, no files and no network, and keeps
-//! nothing from call to call: what becomes of a row depends on the row and the config alone. [`Plugin::process`] takes
-//! `&self` for that reason.
+//! A plugin has no clock, no randomness, no files and no network, and keeps nothing from call to call: what becomes of
+//! a row depends on the row and the config alone. Its functions take `&self` for that reason.
+//!
+//! ```
+//! use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+//!
+//! #[derive(ReadRow)]
+//! struct Order<'a> {
+//!     customer: &'a str,
+//!     #[column("Price")]
+//!     price: f64,
+//!     discount: Option<f64>,
+//! }
+//!
+//! #[derive(WriteRow)]
+//! struct Bill {
+//!     total: f64,
+//!     greeting: String,
+//! }
+//!
+//! struct Billing;
+//!
+//! impl RowPlugin for Billing {
+//!     const NAME: &str = "billing";
+//!     const VERSION: &str = "1.0.0";
+//!     type In<'a> = Order<'a>;
+//!     type Out = Bill;
+//!
+//!     fn open(_config: &str) -> Result<Billing, Vec<ConfigError>> {
+//!         Ok(Billing)
+//!     }
+//!
+//!     fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
+//!         let total = order.price - order.discount.unwrap_or(0.0);
+//!         if total < 0.0 {
+//!             return Err(Refused::new("bad_discount", format!("{} would get money back", order.customer)));
+//!         }
+//!         Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
+//!     }
+//! }
+//!
+//! millrace_plugin::export!(Billing);
+//! ```
+//!
+//! The same on columns, which a plugin gets and returns whole:
 //!
 //! ```
 //! use millrace_plugin::{Column, ConfigError, Input, Output, Plugin, Signature, float64};
@@ -29,12 +72,23 @@
 //!
 //! millrace_plugin::export!(Double);
 //! ```
+//!
+//! A type that no column has is a mistake that the compiler explains:
+//!
+//! ```compile_fail
+//! #[derive(millrace_plugin::ReadRow)]
+//! struct Order {
+//!     price: f32,
+//! }
+//! ```
 
 #[doc(hidden)]
 pub mod bindings;
 mod input;
 mod output;
+mod row;
 mod signature;
+mod value;
 
 use std::sync::OnceLock;
 
@@ -42,8 +96,11 @@ pub use bindings::exports::millrace::plugin::transform::{Column, ConfigError, Ma
 pub use bindings::millrace::plugin::host::{Level, count, log};
 pub use bindings::millrace::plugin::types::{Data, Dict, Field, Items, Kind, Refusal, Scalars, Varlen};
 pub use input::{Binaries, Booleans, Input, Numbers, Texts};
+pub use millrace_plugin_derive::{ReadRow, WriteRow};
 pub use output::{Bits, VarlenBuilder, refuse};
+pub use row::{ReadRow, Refused, RowPlugin, WriteRow, WriteRows};
 pub use signature::{binary, boolean, date, float64, int64, text, timestamp};
+pub use value::{Bytes, Date, Lists, ListsBuilder, ReadScalar, ReadValue, Timestamp, WriteScalar, WriteValue};
 
 pub trait Plugin: Sized + Send + Sync + 'static {
     const NAME: &str;

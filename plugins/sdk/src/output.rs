@@ -102,6 +102,12 @@ pub struct VarlenBuilder {
     bytes: Vec<u8>,
 }
 
+impl Default for VarlenBuilder {
+    fn default() -> VarlenBuilder {
+        VarlenBuilder::with_capacity(0, 0)
+    }
+}
+
 impl VarlenBuilder {
     pub fn with_capacity(values: usize, bytes: usize) -> VarlenBuilder {
         let mut offsets = Vec::with_capacity(values + 1);

@@ -5,7 +5,7 @@
 //! goes wrong.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use millrace_plugin::{
     Column, ConfigError, Data, Field, Input, Items, Kind, Level, Output, Plugin, Scalars, Signature, Varlen,
@@ -21,6 +21,14 @@ static SET_UP: Once = Once::new();
 
 /// This instance has failed before, and answers wrongly from then on.
 static STUCK: AtomicBool = AtomicBool::new(false);
+
+/// Calls of this instance.
+static CALLS: AtomicI64 = AtomicI64::new(0);
+
+/// What this instance has kept back, to give it with its next answer.
+static KEPT: AtomicI64 = AtomicI64::new(0);
+
+const PIECE_BYTES: usize = 1 << 16;
 
 struct TestGuest {
     mode: String,
@@ -105,6 +113,8 @@ impl Plugin for TestGuest {
             "big-log" if unlucky => (0..3).for_each(|_| log(Level::Info, &"x".repeat(1 << 20))),
             "count" => count_all(numbers),
             "burn" => burn(numbers),
+            "fill" => fill(numbers),
+            "grow" => grow(numbers),
             "lazy" => {
                 SET_UP.call_once(|| burn(&[SET_UP_STEPS]));
                 burn(numbers);
@@ -121,6 +131,8 @@ impl Plugin for TestGuest {
             "filter" => pick(numbers, |n| usize::from(n % 2 == 0)),
             "explode" => pick(numbers, |n| n as usize),
             "refuse" => refused(numbers),
+            "keep-back" => keep_back(numbers),
+            "fickle" => fickle(numbers),
             "fates" => self.fates(numbers),
             "replace" => replace(numbers),
             _ => Output::of(vec![Column::ints(doubled(numbers))]),
@@ -178,6 +190,45 @@ fn burn(numbers: &[i64]) {
             std::hint::black_box(step);
         });
     }
+}
+
+/// Pieces of memory, as many as the numbers say, each by one instruction.
+fn fill(numbers: &[i64]) {
+    let mut piece = vec![0_u8; PIECE_BYTES];
+    for n in numbers {
+        (0..*n).for_each(|step| std::hint::black_box(&mut piece).fill(step as u8));
+    }
+}
+
+/// Asks for no memory, as often as the numbers say.
+fn grow(numbers: &[i64]) {
+    #[cfg(target_arch = "wasm32")]
+    for n in numbers {
+        (0..*n).for_each(|_| {
+            std::hint::black_box(core::arch::wasm32::memory_grow::<0>(0));
+        });
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    let _ = numbers;
+}
+
+/// Leaves the unlucky row out without a word, and gives it with the next call's.
+fn keep_back(numbers: &[i64]) -> Output {
+    let mut values = doubled(numbers);
+    match KEPT.swap(0, Ordering::Relaxed) {
+        0 => {}
+        kept => values.push(kept),
+    }
+    if let Some(unlucky) = numbers.iter().position(|n| *n == UNLUCKY) {
+        KEPT.store(values.remove(unlucky), Ordering::Relaxed);
+    }
+    Output::of(vec![Column::ints(values)])
+}
+
+/// Another answer with each call.
+fn fickle(numbers: &[i64]) -> Output {
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    Output::of(vec![Column::ints(doubled(numbers).into_iter().map(|y| y + calls).collect())])
 }
 
 fn count_all(numbers: &[i64]) {

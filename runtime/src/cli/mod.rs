@@ -9,7 +9,9 @@ mod ground;
 mod interrupt;
 mod logs;
 mod manual;
+mod new;
 mod out;
+mod plugin;
 mod positions;
 mod produce;
 mod progress;
@@ -96,9 +98,12 @@ enum Command {
         data that it\nhas not seen.\n\nExample:\n  millrace train pipelines/flight-delay.toml"
     )]
     Train(File),
+    /// Make something to begin with
+    #[command(subcommand)]
+    New(new::New),
     /// Work on WASM plugins
     #[command(subcommand)]
-    Plugin(Plugin),
+    Plugin(plugin::Plugin),
     /// Print completions for a shell
     Completions(manual::Completions),
     /// Write manual pages
@@ -133,17 +138,6 @@ enum Format {
 struct File {
     /// The pipeline's TOML file
     file: PathBuf,
-}
-
-#[derive(Subcommand)]
-enum Plugin {
-    /// Build a Rust plugin into the component beside its Cargo.toml, and print the component's path
-    #[command(after_help = "It takes a Rust that can build for wasm32-unknown-unknown.\n\n\
-        Example:\n  millrace plugin build plugins/flight-features")]
-    Build {
-        /// The plugin's folder
-        folder: PathBuf,
-    },
 }
 
 impl Format {
@@ -217,7 +211,8 @@ impl Cli {
             Command::Tap(options) => load(&options.file).and_then(|plan| tap::run(&plan, &options)),
             Command::Explain(options) => load(&options.file).and_then(|plan| explain::run(&plan, &options)),
             Command::Train(file) => train::run(&file.file),
-            Command::Plugin(Plugin::Build { folder }) => build(&folder),
+            Command::New(new) => new.run(),
+            Command::Plugin(plugin) => plugin.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -249,9 +244,4 @@ fn failed(error: millrace::error::Error) -> String {
 fn runtime() -> Result<Runtime, String> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| format!("error: starting: {error}"))
-}
-
-fn build(folder: &std::path::Path) -> Result<(), String> {
-    let component = millrace::stage::plugin::build::build(folder).map_err(|error| format!("error: {error}"))?;
-    out::print(format!("{}\n", component.display())).map(drop)
 }

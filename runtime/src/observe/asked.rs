@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::observe::trace::Tracer;
-use crate::plan::{Plan, StageKind};
+use crate::plan::Plan;
 use crate::stage::plugin::{Figures, Program};
 
 #[derive(Debug, Hash, PartialEq, Eq, Clone, EncodeLabelSet)]
@@ -33,10 +33,13 @@ const COUNTERS: [Row; 4] = [
     ("plugin_renewals", "Instances made because a call of the one before had failed", |figures| figures.renewals),
     ("plugin_refused_rows", "Rows that went no further than a plugin", |figures| figures.refused_rows),
 ];
-const GAUGES: [Row; 2] = [
+const GAUGES: [Row; 3] = [
     ("plugin_memory_bytes", "Linear memory of a plugin's instances", |figures| figures.memory_bytes),
     ("plugin_memory_peak_bytes", "The most linear memory that one instance ever had", |figures| {
         figures.memory_peak_bytes
+    }),
+    ("plugin_failed_rows_in_a_row", "Rows that a plugin failed on since its last answer", |figures| {
+        figures.failed_rows_in_a_row
     }),
 ];
 
@@ -53,11 +56,8 @@ impl fmt::Debug for Asked {
 
 impl Asked {
     pub fn new(plan: &Plan, tracer: Tracer) -> Asked {
-        let plugin = |stage: &crate::plan::StagePlan| match &stage.kind {
-            StageKind::Plugin(program) => Some((Stage { stage: stage.name.to_string() }, program.clone())),
-            StageKind::Lookup(_) | StageKind::Model(_) => None,
-        };
-        Asked { plugins: plan.stages.iter().filter_map(plugin).collect(), tracer }
+        let plugin = |(name, program): (&Arc<str>, &Arc<Program>)| (Stage { stage: name.to_string() }, program.clone());
+        Asked { plugins: plan.plugins().map(plugin).collect(), tracer }
     }
 
     fn own_counters(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {

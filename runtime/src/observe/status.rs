@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::plan::{Plan, SinkKind, SinkPlan};
+use crate::stage::plugin::{Health, Program};
 
 /// Of each stage, counted apart: more than a person reads, for codes are a guest's words. Another stage's are its own.
 const REJECT_CODES_MAX: usize = 256;
@@ -135,11 +136,16 @@ pub struct Report {
     /// In the order in which rows go through them.
     pub stages: Vec<String>,
     pub sinks: BTreeMap<String, Sink>,
+    /// By stage.
+    pub plugins: BTreeMap<String, Health>,
     /// By `stage/code`.
     pub rejects: BTreeMap<String, u64>,
 }
 
-pub struct Status(Mutex<Report>);
+pub struct Status {
+    report: Mutex<Report>,
+    plugins: Vec<(String, Arc<Program>)>,
+}
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -166,7 +172,7 @@ impl Status {
             behind: None,
             workers: BTreeMap::new(),
         };
-        Status(Mutex::new(Report {
+        let report = Report {
             pipeline: plan.name.clone(),
             generation: plan.generation.to_string(),
             version: env!("CARGO_PKG_VERSION"),
@@ -176,12 +182,15 @@ impl Status {
             workers: BTreeMap::new(),
             stages: plan.stages.iter().map(|stage| stage.name.to_string()).collect(),
             sinks: plan.sinks_seen().map(|known| (known.name.to_string(), sink(known))).collect(),
+            plugins: BTreeMap::new(),
             rejects: BTreeMap::new(),
-        }))
+        };
+        let plugins = plan.plugins().map(|(name, program)| (name.to_string(), program.clone()));
+        Status { report: Mutex::new(report), plugins: plugins.collect() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn worker(&self, worker: i32, state: WorkerState) {
@@ -273,6 +282,7 @@ impl Status {
         let partitions = report.workers.values().flat_map(|worker| &worker.partitions);
         let heads: BTreeMap<i32, i64> = partitions.map(|(&partition, stands)| (partition, stands.head)).collect();
         report.sinks.values_mut().for_each(|sink| sink.behind = behind(&heads, &sink.positions));
+        report.plugins = self.plugins.iter().map(|(name, program)| (name.clone(), program.health())).collect();
         report
     }
 }

@@ -1,6 +1,13 @@
-//! What the instances of one program cost since the start, all workers together.
+//! What the instances of one program cost since the start, and how they fare, all workers together.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+/// So many rows in a row without an answer are no bad rows any more, but a bad plugin.
+const FAILING_ROWS: u64 = 10;
 
 /// One for each program; its workers and their instances share it.
 #[derive(Debug, Default)]
@@ -11,6 +18,36 @@ pub struct Meter {
     refused_rows: AtomicU64,
     memory_bytes: AtomicU64,
     memory_peak_bytes: AtomicU64,
+    failed_rows_in_a_row: AtomicU64,
+    has_answered: AtomicBool,
+    last_failure: Mutex<Option<LastFailure>>,
+}
+
+/// How a plugin fares, for `/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    pub state: State,
+    /// Since its last answer.
+    pub failed_rows_in_a_row: u64,
+    pub last_failure: Option<LastFailure>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It was given no row yet.
+    Unused,
+    Answering,
+    /// It has answered none of its last ten rows, or none ever.
+    Failing,
+}
+
+/// The last row that it did not answer: why, and when, in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastFailure {
+    pub code: String,
+    pub reason: String,
+    pub at: u64,
 }
 
 /// A [`Meter`], read.
@@ -25,6 +62,8 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// The most that one instance ever had.
     pub memory_peak_bytes: u64,
+    /// Rows that failed since the last answer.
+    pub failed_rows_in_a_row: u64,
 }
 
 impl Meter {
@@ -37,7 +76,35 @@ impl Meter {
             refused_rows: read(&self.refused_rows),
             memory_bytes: read(&self.memory_bytes),
             memory_peak_bytes: read(&self.memory_peak_bytes),
+            failed_rows_in_a_row: read(&self.failed_rows_in_a_row),
         }
+    }
+
+    pub fn health(&self) -> Health {
+        let failed_rows_in_a_row = self.failed_rows_in_a_row.load(Ordering::Relaxed);
+        let state = match (failed_rows_in_a_row, self.has_answered.load(Ordering::Relaxed)) {
+            (0, false) => State::Unused,
+            (failed, answered) if failed >= FAILING_ROWS || !answered => State::Failing,
+            _ => State::Answering,
+        };
+        let last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Health { state, failed_rows_in_a_row, last_failure }
+    }
+
+    /// A call was answered as agreed. True: that is news, for it was failing.
+    pub fn answered(&self) -> bool {
+        let answered = self.has_answered.swap(true, Ordering::Relaxed);
+        let failed = self.failed_rows_in_a_row.swap(0, Ordering::Relaxed);
+        failed >= FAILING_ROWS || (failed > 0 && !answered)
+    }
+
+    /// A row failed alone. True: that is news, for the plugin is failing from now on.
+    pub fn failed(&self, code: &str, reason: &str) -> bool {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let failure = LastFailure { code: code.to_owned(), reason: reason.to_owned(), at };
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        let failed = self.failed_rows_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        failed == if self.has_answered.load(Ordering::Relaxed) { FAILING_ROWS } else { 1 }
     }
 
     pub fn called(&self, fuel: u64) {

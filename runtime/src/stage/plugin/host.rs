@@ -25,6 +25,8 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct Console {
     stage: Arc<str>,
     rate: Mutex<Rate>,
+    /// Of the host's own lines about the plugin, which the plugin's cannot drown.
+    own_rate: Mutex<Rate>,
     counters: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -37,8 +39,8 @@ struct Rate {
 
 impl Console {
     pub fn new(stage: Arc<str>) -> Console {
-        let rate = Rate { since: Instant::now(), lines: 0, left_out: 0 };
-        Console { stage, rate: Mutex::new(rate), counters: Mutex::default() }
+        let [rate, own_rate] = [(); 2].map(|()| Mutex::new(Rate { since: Instant::now(), lines: 0, left_out: 0 }));
+        Console { stage, rate, own_rate, counters: Mutex::default() }
     }
 
     pub fn counters(&self) -> BTreeMap<String, u64> {
@@ -55,8 +57,17 @@ impl Console {
         }
     }
 
-    fn log(&self, level: Level, message: &str) {
-        let Some(left_out) = self.rate.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now()) else {
+    /// Of the host's own.
+    pub fn error(&self, message: &str) {
+        self.log(&self.own_rate, Level::Error, message);
+    }
+
+    pub fn info(&self, message: &str) {
+        self.log(&self.own_rate, Level::Info, message);
+    }
+
+    fn log(&self, rate: &Mutex<Rate>, level: Level, message: &str) {
+        let Some(left_out) = rate.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now()) else {
             return;
         };
         let stage = &*self.stage;
@@ -141,7 +152,7 @@ impl host::Host for Host {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
         self.charge(message.len())?;
         let message = words::sentence(&message, LOG_MESSAGE_BYTES_MAX);
-        self.console.log(level, &message);
+        self.console.log(&self.console.rate, level, &message);
         if level == Level::Error {
             self.last_error = Some(message);
         }

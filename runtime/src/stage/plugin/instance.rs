@@ -7,11 +7,12 @@
 use std::sync::{Arc, LazyLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
+use wasmtime::{Config, Engine, OperatorCost, ResourceLimiter, Store, Trap};
 
 use super::bindings::exports::millrace::plugin::transform::Column;
 use super::bindings::millrace::plugin::types::{ConfigError, Manifest, Output, Signature};
 use super::bindings::{Plugin, PluginPre};
+use super::cache;
 use super::figures::Meter;
 use super::host::{Flood, Host};
 use crate::words;
@@ -20,9 +21,12 @@ use crate::words;
 const CORE_INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 8;
+/// Of all tables of an instance together.
 const TABLE_ELEMENTS_MAX: usize = 1_000_000;
+/// Growing leaves the guest for the host, which takes about as long as so many instructions.
+const GROW_FUEL: u8 = 200;
 /// To instantiate, describe and open: an interpreter boots within it, in a few seconds at worst.
-const OPEN_FUEL: u64 = 10_000_000_000;
+pub const OPEN_FUEL: u64 = 10_000_000_000;
 pub const REASON_BYTES_MAX: usize = 512;
 
 /// One for the process: it holds what compiles and where compiled code lies.
@@ -30,6 +34,8 @@ static ENGINE: LazyLock<wasmtime::Result<Engine>> = LazyLock::new(|| {
     let mut config = Config::new();
     config
         .consume_fuel(true)
+        .operator_cost(OperatorCost { MemoryGrow: GROW_FUEL, TableGrow: GROW_FUEL, ..OperatorCost::new() })
+        .cache(cache::open())
         // nothing here is asynchronous, and a call is four times cheaper without
         .concurrency_support(false)
         // the same bits on every machine
@@ -55,13 +61,20 @@ pub struct State {
     memory: Memory,
 }
 
-/// Counts all memories of an instance together.
+/// Counts all memories of an instance together, and all tables.
 struct Memory {
     bytes: usize,
     bytes_max: usize,
-    /// Growth was refused in this call: most guests answer with a trap that does not say so.
-    exhausted: bool,
+    table_elements: usize,
+    /// Growth was refused in this call, of what: most guests answer with a trap that does not say so.
+    exhausted: Option<Exhausted>,
     meter: Arc<Meter>,
+}
+
+#[derive(Clone, Copy)]
+enum Exhausted {
+    Memory,
+    Tables,
 }
 
 impl Drop for Memory {
@@ -80,12 +93,23 @@ impl ResourceLimiter for Memory {
             self.meter.grew(self.bytes, bytes);
             self.bytes = bytes;
         }
-        self.exhausted |= !fits;
+        if !fits {
+            self.exhausted = Some(Exhausted::Memory);
+        }
         Ok(grows && fits)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX && maximum.is_none_or(|maximum| desired <= maximum))
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let elements = self.table_elements.saturating_add(desired - current);
+        let grows = maximum.is_none_or(|maximum| desired <= maximum);
+        let fits = elements <= TABLE_ELEMENTS_MAX;
+        if grows && fits {
+            self.table_elements = elements;
+        }
+        if !fits {
+            self.exhausted = Some(Exhausted::Tables);
+        }
+        Ok(grows && fits)
     }
 
     fn instances(&self) -> usize {
@@ -125,16 +149,13 @@ impl Instance {
         meter: Arc<Meter>,
         memory_bytes_max: usize,
     ) -> wasmtime::Result<Instance> {
-        let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, exhausted: false, meter };
+        let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, table_elements: 0, exhausted: None, meter };
         let mut store = Store::new(program.engine(), State { host, memory });
         store.limiter(|state| &mut state.memory);
         store.set_fuel(OPEN_FUEL)?;
         let plugin = match program.instantiate(&mut store) {
             Ok(plugin) => plugin,
-            Err(_) if store.data().memory.exhausted => {
-                return Err(wasmtime::Error::msg(memory_exhausted(memory_bytes_max)));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return Err(start_failure(error, &store.data().memory)),
         };
         // the host never holds more of a guest's answer than the guest itself may hold
         Ok(Instance { store, plugin, hostcall_bytes_max: memory_bytes_max })
@@ -173,7 +194,7 @@ impl Instance {
         self.store.set_hostcall_fuel(self.hostcall_bytes_max);
         let state = self.store.data_mut();
         state.host.begin_call();
-        state.memory.exhausted = false;
+        state.memory.exhausted = None;
         call(&self.plugin, &mut self.store).map_err(|error| failure(&error, self.store.data()))
     }
 }
@@ -181,8 +202,7 @@ impl Instance {
 fn failure(error: &wasmtime::Error, state: &State) -> Failure {
     let mut reason = match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => return Failure::Fuel,
-        Some(_) if state.memory.exhausted => memory_exhausted(state.memory.bytes_max),
-        Some(trap) => trap.to_string(),
+        Some(trap) => state.memory.exhausted().unwrap_or_else(|| trap.to_string()),
         None if error.is::<Flood>() => Flood.to_string(),
         // what is no trap went wrong between guest and host: lifting a value, or a call of the host's
         None => return Failure::Invalid(words::sentence(&error.root_cause().to_string(), REASON_BYTES_MAX)),
@@ -193,6 +213,43 @@ fn failure(error: &wasmtime::Error, state: &State) -> Failure {
     Failure::Trap(words::sentence(&reason, REASON_BYTES_MAX))
 }
 
-fn memory_exhausted(bytes_max: usize) -> String {
-    format!("it wanted more than its {} MiB of memory", bytes_max >> 20)
+/// Why there is no instance.
+fn start_failure(error: wasmtime::Error, memory: &Memory) -> wasmtime::Error {
+    match (memory.exhausted(), error.downcast_ref::<Trap>()) {
+        (Some(exhausted), _) => wasmtime::Error::msg(exhausted),
+        (None, Some(Trap::OutOfFuel)) => wasmtime::Error::msg("its start does not come to an end"),
+        (None, _) => error,
+    }
+}
+
+impl Memory {
+    fn exhausted(&self) -> Option<String> {
+        Some(match self.exhausted? {
+            Exhausted::Memory => format!("it wanted more than its {} MiB of memory", self.bytes_max >> 20),
+            Exhausted::Tables => format!("it wanted more than {TABLE_ELEMENTS_MAX} elements of tables"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(bytes_max: usize) -> Memory {
+        Memory { bytes: 0, bytes_max, table_elements: 0, exhausted: None, meter: Arc::default() }
+    }
+
+    #[test]
+    fn memories_and_tables_are_bounded_together() {
+        let mut held = memory(3 << 20);
+        assert_eq!(held.memory_growing(0, 2 << 20, None).ok(), Some(true), "one memory");
+        assert_eq!(held.memory_growing(0, 2 << 20, None).ok(), Some(false), "another");
+        assert_eq!(held.exhausted().as_deref(), Some("it wanted more than its 3 MiB of memory"));
+        let mut held = memory(1 << 20);
+        assert_eq!(held.table_growing(0, 600_000, None).ok(), Some(true), "one table");
+        assert_eq!(held.table_growing(600_000, 600_001, Some(600_000)).ok(), Some(false), "its own maximum");
+        assert_eq!(held.exhausted(), None);
+        assert_eq!(held.table_growing(0, 600_000, None).ok(), Some(false), "another");
+        assert_eq!(held.exhausted().as_deref(), Some("it wanted more than 1000000 elements of tables"));
+    }
 }

@@ -3,16 +3,20 @@
 //! Invariant: whatever the bytes are, loading ends with a program or an error, never with a panic.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::millrace::plugin::types;
 use super::figures::Meter;
 use super::host::{Console, Host};
-use super::instance::{Failure, Instance, engine, link};
+use super::instance::{Failure, Instance, OPEN_FUEL, engine, link};
 use super::{Loaded, Settings};
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
@@ -21,10 +25,19 @@ use crate::words;
 const PACKAGE: &str = "millrace:plugin/";
 const IMPORTS: [&str; 2] = ["millrace:plugin/host@1.0.0", "millrace:plugin/types@1.0.0"];
 const EXPORT: &str = "millrace:plugin/transform@1.0.0";
+/// What a plugin and its host have agreed on.
+pub const CONTRACT: &str = "millrace:plugin@1.0.0";
 
 /// Any WebAssembly begins so; then come version and layer, where a module has 1 and 0.
 const MAGIC: &[u8] = b"\0asm";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// An interpreter with its library has 20.
+const COMPONENT_MIB_MAX: usize = 64;
+/// An interpreter's largest has a tenth: compiling costs more than in proportion to it, time and memory.
+const FUNCTION_KIB_MAX: usize = 1_024;
+/// An interpreter takes 60 of a debug build on a slow core.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(600);
 
 const FIELDS_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 256;
@@ -33,31 +46,71 @@ const CONFIG_ERRORS_SHOWN_MAX: usize = 8;
 
 pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
     let error = |message: String| LoadError::new(file, message);
-    let bytes = fs::read(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
-    let component = compile(&bytes).map_err(error)?;
+    let bytes = read(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+    let component = compile(bytes).map_err(error)?;
     world(&component).map_err(error)?;
     let component = link(&component).map_err(|cause| error(other_shape(&cause)))?;
     let (console, meter) = (Arc::new(Console::new(settings.stage.clone())), Arc::new(Meter::default()));
-    // an instance now: only this finds an interface of the right name and another shape
-    let instance = Instance::new(&component, Host::new(console.clone()), meter.clone(), settings.memory_bytes_max());
-    let mut instance = instance.map_err(|cause| error(other_shape(&cause)))?;
-    let manifest = instance.describe().map_err(|failure| error(failed("describe", &failure)))?;
-    let version = words::word(&manifest.version, NAME_BYTES_MAX);
-    let opened = instance.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
+    // an instance now: only this finds an interface of the right name and another shape; one for each question, so that
+    // no answer depends on what was asked before
+    let instance = || {
+        let host = Host::new(console.clone());
+        let instance = Instance::new(&component, host, meter.clone(), settings.memory_bytes_max());
+        instance.map_err(|cause| error(other_shape(&cause)))
+    };
+    let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
+    let mut opening = instance()?;
+    let opened = opening.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
+    let open_fuel = OPEN_FUEL - opening.fuel_left().min(OPEN_FUEL);
     let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
-    Ok(Loaded { file: file.to_owned(), version, settings, component, signature, console, meter })
+    let manifest = Manifest::new(manifest);
+    Ok(Loaded { file: file.to_owned(), manifest, open_fuel, settings, component, signature, console, meter })
 }
 
-fn compile(bytes: &[u8]) -> Result<Component, String> {
+/// The file, or of one that is too large a byte more than may be.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take((COMPONENT_MIB_MAX << 20) as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     if !bytes.starts_with(MAGIC) {
         return Err("is not WebAssembly: a component is wanted, as `millrace plugin build` makes it".into());
     }
     if bytes.starts_with(MODULE) {
         return Err("is a WebAssembly module and no component yet: `millrace plugin build` makes one of it".into());
     }
+    if bytes.len() > COMPONENT_MIB_MAX << 20 {
+        return Err(format!("is larger than {COMPONENT_MIB_MAX} MiB: build it without debug information"));
+    }
+    if let Some(function) = functions(&bytes).find(|function_bytes| *function_bytes > FUNCTION_KIB_MAX << 10) {
+        let kib = function >> 10;
+        return Err(format!("has a function of {kib} KiB, and {FUNCTION_KIB_MAX} is the most: cut it in parts"));
+    }
     let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
-    Component::new(engine, bytes).map_err(|error| format!("is not a valid component: {}", text(&error)))
+    let compiled = within(COMPILE_TIME_MAX, move || Component::new(engine, bytes));
+    let compiled = compiled
+        .ok_or_else(|| format!("takes longer than {} s to compile: make it smaller", COMPILE_TIME_MAX.as_secs()))?;
+    compiled.map_err(|error| format!("is not a valid component: {}", text(&error)))
+}
+
+/// Sizes of all functions, as far as the component can be read: what cannot is found by compiling.
+fn functions(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    payloads.filter_map(|payload| match payload {
+        Payload::CodeSectionEntry(body) => Some(body.range().len()),
+        _ => None,
+    })
+}
+
+/// None: it takes longer. A compiler cannot be stopped, so it goes on by itself until it is done, bounded by the sizes.
+fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, wait) = mpsc::channel();
+    // nobody waits any more: what it made is dropped
+    thread::spawn(move || drop(done.send(work())));
+    wait.recv_timeout(time).ok()
 }
 
 /// Does it import and export what a plugin does, by name?
@@ -126,6 +179,22 @@ fn config_errors(errors: &[types::ConfigError]) -> String {
     format!("does not accept its config: {}{more}", shown.join("; "))
 }
 
+/// What a plugin says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    /// A JSON Schema, as the plugin gave it; empty: it takes no config.
+    pub config_schema: String,
+}
+
+impl Manifest {
+    fn new(types::Manifest { name, version, config_schema }: types::Manifest) -> Manifest {
+        let [name, version] = [name, version].map(|text| words::word(&text, NAME_BYTES_MAX));
+        Manifest { name, version, config_schema }
+    }
+}
+
 /// What a plugin does to the columns: names are there and differ.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -173,4 +242,18 @@ fn field(types::Field { name, kind, list, nullable }: types::Field) -> Field {
         types::Kind::Timestamp => Kind::Timestamp,
     };
     Field::new(name, Type { kind, list, nullable })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_not_waited_for() {
+        let (go, wait) = mpsc::channel::<()>();
+        assert_eq!(within(Duration::ZERO, move || wait.recv().is_ok()), None);
+        // it waits until here
+        drop(go);
+        assert_eq!(within(COMPILE_TIME_MAX, || 7), Some(7));
+    }
 }

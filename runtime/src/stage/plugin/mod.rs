@@ -11,6 +11,7 @@
 mod answers;
 mod bindings;
 pub mod build;
+mod cache;
 mod figures;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -20,6 +21,7 @@ mod layout;
 mod lift;
 mod load;
 mod lower;
+mod trial;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -28,11 +30,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::bindings::PluginPre;
-pub use self::figures::Figures;
 use self::figures::Meter;
+pub use self::figures::{Figures, Health, State as HealthState};
 use self::host::{Console, Host};
 use self::instance::{Instance, State};
 use self::load::Signature;
+pub use self::load::{CONTRACT, Manifest};
+pub use self::trial::Trial;
 pub use self::worker::Worker;
 use crate::config::StageTypes;
 use crate::error::{Error, Result};
@@ -61,8 +65,9 @@ pub struct Program {
 
 struct Loaded {
     file: PathBuf,
-    /// As the plugin calls itself.
-    version: String,
+    manifest: Manifest,
+    /// What `open` took.
+    open_fuel: u64,
     settings: Settings,
     component: PluginPre<State>,
     signature: Signature,
@@ -85,9 +90,23 @@ impl Program {
         &self.loaded.file
     }
 
+    pub fn manifest(&self) -> &Manifest {
+        &self.loaded.manifest
+    }
+
     /// As the plugin calls itself.
     pub fn version(&self) -> &str {
-        &self.loaded.version
+        &self.loaded.manifest.version
+    }
+
+    /// What `open` took, with this config.
+    pub fn open_fuel(&self) -> u64 {
+        self.loaded.open_fuel
+    }
+
+    /// Texts may come by dictionary.
+    pub fn accepts_dict(&self) -> bool {
+        self.loaded.signature.accepts_dict
     }
 
     /// What the guest counted so far, in calls that were good.
@@ -98,6 +117,11 @@ impl Program {
     /// What it cost so far.
     pub fn figures(&self) -> Figures {
         self.loaded.meter.read()
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        self.loaded.meter.health()
     }
 
     pub fn worker(&self) -> Result<Worker> {
@@ -131,6 +155,19 @@ impl Loaded {
             return Err(Error::stop(other).at(self.place()));
         }
         Ok(instance)
+    }
+
+    /// A row failed alone.
+    fn failed(&self, code: &str, reason: &str) {
+        if self.meter.failed(code, reason) {
+            self.console.error(&format!("the plugin is failing, and its rows are rejects ({code}): {reason}"));
+        }
+    }
+
+    fn answered(&self) {
+        if self.meter.answered() {
+            self.console.info("the plugin answers again");
+        }
     }
 
     fn place(&self) -> String {

@@ -7,7 +7,7 @@
 //! Invariant: an instance whose call failed is thrown away. What failing calls of a batch may cost is bounded; the
 //! rows that are left then are refused unseen.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::Loaded;
@@ -20,10 +20,13 @@ use crate::error::Result;
 
 /// Beyond it a call's own cost no longer shows.
 const ROWS_PER_CALL_MAX: usize = 8_192;
-/// For what a call costs whatever it carries: some thousands in fact.
-const CALL_FUEL: u64 = 100_000;
+/// For what a call costs whatever it carries: some thousands in fact. An interpreter takes hundreds of times that, and
+/// as much again to open: so what opening takes tells, by the component and its config alone.
+const CALL_FUEL: RangeInclusive<u64> = 100_000..=20_000_000;
+const CALL_FUEL_OF_OPEN: u64 = 2;
 /// A first call may set up what later ones find. It is given more, so that no row that passed in company fails alone.
-const FRESH_FUEL: u64 = 1_000_000;
+const FRESH_FUEL: RangeInclusive<u64> = 1_000_000..=100_000_000;
+const FRESH_FUEL_OF_OPEN: u64 = 10;
 /// What the failing calls of one batch may cost.
 #[derive(Clone, Copy)]
 pub struct Bounds {
@@ -117,16 +120,19 @@ impl Worker {
     }
 
     fn fuel(&self) -> u64 {
-        self.program.settings.fuel_per_row_max.saturating_add(CALL_FUEL)
+        let call = within(self.program.open_fuel * CALL_FUEL_OF_OPEN, CALL_FUEL);
+        self.program.settings.fuel_per_row_max.saturating_add(call)
     }
 
     /// What becomes of this row is decided here, in an instance without a past: the last one failed and is gone.
     fn verdict(&mut self, pass: &mut Pass<'_>, row: Range<usize>) -> Result<()> {
-        let fuel = self.fuel().saturating_add(FRESH_FUEL);
+        let fresh = within(self.program.open_fuel * FRESH_FUEL_OF_OPEN, FRESH_FUEL);
+        let fuel = self.fuel().saturating_add(fresh);
         match self.call(pass, row, fuel)? {
             Ok(answer) => pass.answers.push(1, answer),
             Err(failure) => {
                 let (code, reason) = self.reject(failure);
+                self.program.failed(code, &reason);
                 pass.answers.refuse(code, reason);
             }
         }
@@ -165,6 +171,7 @@ impl Worker {
         });
         if answer.is_ok() {
             instance.keep_counts();
+            self.program.answered();
             self.instance = Some(instance);
         } else {
             pass.failed_calls += 1;
@@ -185,4 +192,8 @@ impl Worker {
             _ => {}
         }
     }
+}
+
+fn within(fuel: u64, bounds: RangeInclusive<u64>) -> u64 {
+    fuel.clamp(*bounds.start(), *bounds.end())
 }

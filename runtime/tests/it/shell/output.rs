@@ -16,7 +16,7 @@ use crate::flow::rig::Rig;
 use crate::process::{PATIENCE, signal};
 
 /// Of a command that has no results, and says what it does on standard error.
-const SILENT: &[&str] = &["man", "replay", "run"];
+const SILENT: &[&str] = &["man", "new plugin", "replay", "run"];
 
 /// Every command, those of commands too: each has a manual page.
 pub fn commands(folder: &Path) -> Vec<String> {
@@ -99,7 +99,9 @@ fn await_documents(bed: &Bed, count: usize, mut must_run: impl FnMut()) {
 /// Of the pipeline that runs on `bed`.
 fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
     let (file, data) = (bed.file.to_str().unwrap(), bed.data.to_str().unwrap());
-    let plugin = repository().join("plugins/flight-features");
+    let [plugin, sample] =
+        ["plugins/flight-features", "examples/flight-delay/sample.jsonl"].map(|path| repository().join(path));
+    let (plugin, sample) = (plugin.to_str().unwrap(), sample.to_str().unwrap());
     let training = training(bed);
     let mut calls = BTreeMap::from([
         ("check", Call::new(&["check", file])),
@@ -107,7 +109,10 @@ fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
         ("consume", Call::new(&["consume", "flight-delay-ml-response", "--embedded", data])),
         ("explain", Call::new(&["explain", file, "0:0", "--embedded", data])),
         ("graph", Call::new(&["graph", file])),
-        ("plugin build", Call::new(&["plugin", "build", plugin.to_str().unwrap()])),
+        ("plugin bench", Call::new(&["plugin", "bench", plugin, "--milliseconds", "1", "--rows", sample])),
+        ("plugin build", Call::new(&["plugin", "build", plugin])),
+        ("plugin inspect", Call::new(&["plugin", "inspect", plugin])),
+        ("plugin test", Call::new(&["plugin", "test", "--no-build", plugin])),
         ("positions show", Call::new(&["positions", "show", file, "--embedded", data])),
         ("produce", Call::new(&["produce", "lines", "--positions", "--embedded", data])),
         ("rejects resend", Call::new(&["rejects", "resend", file, "--dry-run", "--embedded", data])),

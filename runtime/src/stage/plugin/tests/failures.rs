@@ -56,6 +56,58 @@ fn a_flood_of_lines_is_only_left_out() {
     assert_eq!(ints(&done, "y"), [2]);
 }
 
+/// What one instruction writes costs as much as writing it byte by byte, and leaving the guest costs too: fuel bounds
+/// the time, not only the number of instructions.
+#[test]
+fn no_instruction_is_free() {
+    let refused = |mode: &str| {
+        let program = guest(mode);
+        first_not(|n| run(&program, numbers([n])).rejects.is_empty())
+    };
+    let pieces = refused("fill");
+    assert!(pieces <= (2 * FUEL + 1_000_000) as i64 / 65_536, "{pieces} pieces of 64 KiB were filled");
+    let grown = refused("grow");
+    assert!(grown <= (2 * FUEL + 1_000_000) as i64 / 200, "it left the guest {grown} times");
+}
+
+/// What it holds is lost with it, and comes with nobody else's rows.
+#[test]
+fn a_row_that_is_kept_back() {
+    let (code, reason) = unlucky("keep-back");
+    assert_eq!((&*code, &*reason), ("plugin_invalid_output", "it returned 0 values for 1 rows in `y`"));
+}
+
+/// Nobody can see it in one answer; each row still has one answer, and its place. `millrace plugin test` finds it.
+#[test]
+fn another_answer_with_each_call() {
+    let program = guest("fickle");
+    let mut worker = program.worker().expect("a worker");
+    for call in 0..3 {
+        let done = worker.process(numbers([1, 2])).expect("a batch");
+        assert_eq!((ints(&done, "y"), &*done.lineage), (vec![2 + call, 4 + call], &[0, 1][..]));
+    }
+}
+
+#[test]
+fn health_is_that_of_the_last_rows() {
+    let program = guest("panic");
+    let mut worker = program.worker().expect("a worker");
+    let mut after = |rows: &[i64]| {
+        worker.process(numbers(rows.iter().copied())).expect("a batch");
+        let health = program.health();
+        (health.state, health.failed_rows_in_a_row)
+    };
+    assert_eq!(after(&[]), (HealthState::Unused, 0));
+    assert_eq!(after(&[13]), (HealthState::Failing, 1), "it never answered");
+    assert_eq!(after(&[1, 13]), (HealthState::Answering, 1), "a bad row");
+    assert_eq!(after(&[13; 8]), (HealthState::Answering, 9));
+    assert_eq!(after(&[13]), (HealthState::Failing, 10));
+    let last = program.health().last_failure.expect("a failure");
+    assert_eq!(last.code, "plugin_trap");
+    assert!(last.reason.ends_with("thirteen"), "{}", last.reason);
+    assert_eq!(after(&[2]), (HealthState::Answering, 0));
+}
+
 /// An instance that fills up is replaced, and no row pays for it.
 #[test]
 fn a_leak_costs_no_row() {

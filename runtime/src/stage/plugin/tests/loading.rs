@@ -29,6 +29,18 @@ fn what_is_no_component() {
 }
 
 #[test]
+fn what_is_too_large_to_compile() {
+    let function = format!("(component (core module (func {})))", "nop ".repeat((1 << 20) + 1));
+    assert_eq!(
+        refused_text("function", &function),
+        "has a function of 1024 KiB, and 1024 is the most: cut it in parts"
+    );
+    let mut whole = std::fs::read(component("test-guest")).expect("the test guest");
+    whole.resize((64 << 20) + 1, 0);
+    assert_eq!(refused("large", &whole), "is larger than 64 MiB: build it without debug information");
+}
+
+#[test]
 fn what_is_another_world() {
     assert_eq!(
         refused_text("empty-world", "(component)"),

@@ -1,10 +1,8 @@
-//! `millrace plugin build`: cargo makes a module for wasm32-unknown-unknown, and this a component of it.
+//! Rust: cargo makes a module for wasm32-unknown-unknown, and this a component of it.
 //!
-//! Invariant: the component is there whole or as it was; the same source and toolchain make the same bytes, wherever
-//! the folder lies.
+//! Invariant: the same source and toolchain make the same bytes, wherever the folder lies.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +10,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use wit_component::ComponentEncoder;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+use super::BuildError;
+
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Where Debian's rustc-web, cargo-web, rust-web-src and lld put what is needed, and what brings it.
 const DEBIAN_BIN: &str = "/usr/bin";
@@ -44,83 +44,15 @@ const PROFILE: [&str; 4] = [
     "profile.release.strip=true",
 ];
 
-#[derive(Debug)]
-pub enum BuildError {
-    NotAPlugin(PathBuf),
-    NoToolchain {
-        packages: Vec<&'static str>,
-    },
-    Cargo {
-        cause: String,
-    },
-    /// The package has no library of crate-type cdylib.
-    NoModule {
-        folder: PathBuf,
-    },
-    NotAComponent {
-        module: PathBuf,
-        cause: String,
-    },
-    Write {
-        file: PathBuf,
-        cause: std::io::Error,
-    },
+/// Of the plugin in this folder.
+pub fn component(folder: &Path) -> Result<Vec<u8>, BuildError> {
+    let module = module(folder)?;
+    encode(&module).map_err(|cause| BuildError::NotAComponent { module: module.clone(), cause: format!("{cause:#}") })
 }
 
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BuildError::NotAPlugin(folder) => write!(f, "{} holds no Cargo.toml", folder.display()),
-            BuildError::NoToolchain { packages } => write!(
-                f,
-                "no Rust toolchain here builds for {TARGET}.\nWith rustup: `rustup target add {TARGET}`\nOn Debian: \
-                 `apt-get install {}`",
-                packages.join(" ")
-            ),
-            BuildError::Cargo { cause } => write!(f, "cargo did not build it: {cause}"),
-            BuildError::NoModule { folder } => write!(
-                f,
-                "{} builds no module: its Cargo.toml needs `[lib]` with `crate-type = [\"cdylib\"]`",
-                folder.display()
-            ),
-            BuildError::NotAComponent { module, cause } => {
-                write!(f, "no component can be made of {}: {cause}", module.display())
-            }
-            BuildError::Write { file, cause } => write!(f, "{} cannot be written: {cause}", file.display()),
-        }
-    }
-}
-
-impl std::error::Error for BuildError {}
-
-/// Builds the plugin in this folder; the component's file, `<folder>/<name of the folder>.wasm`.
-pub fn build(folder: &Path) -> Result<PathBuf, BuildError> {
-    let not_a_plugin = || BuildError::NotAPlugin(folder.to_owned());
-    let folder = folder.canonicalize().map_err(|_| not_a_plugin())?;
-    let name = folder.file_name().filter(|_| folder.join("Cargo.toml").is_file()).ok_or_else(not_a_plugin)?;
-    let module = module(&folder)?;
-    let component = component(&module)
-        .map_err(|cause| BuildError::NotAComponent { module: module.clone(), cause: format!("{cause:#}") })?;
-    let file = folder.join(name).with_added_extension("wasm");
-    write(&file, &component).map_err(|cause| BuildError::Write { file: file.clone(), cause })?;
-    Ok(file)
-}
-
-fn component(module: &Path) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+fn encode(module: &Path) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let module = fs::read(module)?;
     Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)
-}
-
-/// Whole or not at all.
-fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = file.with_added_extension(format!("{}.new", std::process::id()));
-    let written = fs::write(&new, bytes).and_then(|()| fs::File::open(&new)?.sync_all());
-    let renamed = written.and_then(|()| fs::rename(&new, file));
-    if renamed.is_err() {
-        // what is left of it is of no use; the error that matters is the first
-        let _ = fs::remove_file(&new);
-    }
-    renamed
 }
 
 /// Runs cargo in the folder; the module that it made.
@@ -133,7 +65,7 @@ fn module(folder: &Path) -> Result<PathBuf, BuildError> {
         cargo.args(["--config", setting]);
     });
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&workspace(&toolchain, folder)));
-    let cannot = |cause: String| BuildError::Cargo { cause };
+    let cannot = |cause: String| BuildError::Tool { tool: "cargo", cause };
     let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| cannot(error.to_string()))?;
     if !built.status.success() {
         return Err(cannot(format!("{}; its words are above", built.status)));
@@ -243,26 +175,5 @@ mod tests {
         assert_eq!(artifact("/p/Cargo.toml", &["/t/libp.rlib"]), None);
         assert_eq!(artifact("/sdk/Cargo.toml", &["/t/sdk.wasm"]), None);
         assert_eq!(module_of(&json!({ "reason": "build-finished" }), manifest), None);
-    }
-
-    #[test]
-    fn what_is_no_plugin() {
-        let said = build(Path::new("/nowhere")).expect_err("no folder").to_string();
-        assert_eq!(said, "/nowhere holds no Cargo.toml");
-        let missing = BuildError::NoToolchain { packages: vec!["rust-web-src", "lld"] }.to_string();
-        assert!(missing.ends_with("On Debian: `apt-get install rust-web-src lld`"), "{missing}");
-    }
-
-    #[test]
-    fn written_whole_over_what_was_there() {
-        let folder = std::env::temp_dir().join(format!("millrace-build-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder of our own");
-        let file = folder.join("p.wasm");
-        for bytes in [b"one", b"two"] {
-            write(&file, bytes).expect("written");
-            assert_eq!(fs::read(&file).expect("there"), bytes);
-        }
-        assert_eq!(fs::read_dir(&folder).expect("our folder").count(), 1);
-        fs::remove_dir_all(&folder).expect("our folder");
     }
 }

@@ -1,0 +1,41 @@
+//! What it reads of a row, what it adds to it, and which rows it refuses.
+
+use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+
+#[derive(ReadRow)]
+struct Order<'a> {
+    customer: &'a str,
+    price: f64,
+    count: i64,
+    coupon: Option<&'a str>,
+}
+
+#[derive(WriteRow)]
+struct Bill {
+    total: f64,
+    greeting: String,
+}
+
+struct MyPlugin;
+
+impl RowPlugin for MyPlugin {
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    type In<'a> = Order<'a>;
+    type Out = Bill;
+
+    fn open(_config: &str) -> Result<MyPlugin, Vec<ConfigError>> {
+        Ok(MyPlugin)
+    }
+
+    fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
+        if order.count < 1 {
+            return Err(Refused::new("bad_count", format!("{} of something are no order", order.count)));
+        }
+        let discount = if order.coupon == Some("TENTH") { 0.9 } else { 1.0 };
+        let total = order.price * order.count as f64 * discount;
+        Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
+    }
+}
+
+millrace_plugin::export!(MyPlugin);

@@ -1,0 +1,83 @@
+//! A plugin outside of any pipeline: messages that hold the columns that it reads become rows and rejects.
+//!
+//! Invariant: a row becomes what it becomes in a pipeline, for decoder, worker and encoder are the pipeline's.
+
+use std::time::{Duration, Instant};
+
+use super::{Program, Worker};
+use crate::batch::Batch;
+use crate::cases::{Outcome, Refused};
+use crate::error::Result;
+use crate::json::decode::Decoder;
+use crate::json::encode::Encoder;
+use crate::json::lines::Line;
+use crate::probe;
+
+/// Messages that are also asked alone: enough to find what depends on its neighbours.
+const ALONE_MAX: usize = 1_000;
+
+pub struct Trial {
+    decoder: Decoder,
+    worker: Worker,
+}
+
+impl Trial {
+    pub fn new(program: &Program) -> Result<Trial> {
+        Ok(Trial { decoder: Decoder::of(program.types().reads), worker: program.worker()? })
+    }
+
+    /// Messages with their numbers, in one batch; a message that is no row of the plugin's is a reject of the source.
+    pub fn run(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Outcome> {
+        let batch = self.decode(messages)?;
+        let batch = self.worker.process(batch)?;
+        let schema = batch.columns.schema_ref();
+        let encoder = Encoder::of_names(schema.fields().iter().map(|field| field.name().as_str()));
+        let rows = probe::lines(&encoder, &batch)?;
+        let refused = |reject: &crate::batch::Reject| Refused {
+            line: batch.origins.offsets[reject.origin as usize] as usize,
+            stage: reject.stage.to_string(),
+            code: reject.code.to_string(),
+            reason: reject.reason.clone(),
+        };
+        let mut rejects: Vec<_> = batch.rejects.iter().map(refused).collect();
+        rejects.sort_by_key(|refused| refused.line);
+        Ok(Outcome { rows, rejects })
+    }
+
+    /// Has each message alone, the last one first, the outcome that it had in company? Else the first that has not.
+    pub fn differs_alone(&mut self, messages: &[(usize, Vec<u8>)], together: &Outcome) -> Result<Option<usize>> {
+        let messages = &messages[..messages.len().min(ALONE_MAX)];
+        let alone = messages.iter().rev().map(|message| self.run(std::slice::from_ref(message)));
+        let mut alone = alone.collect::<Result<Vec<_>>>()?;
+        alone.reverse();
+        let (mut rows, mut rejects) = (together.rows.iter(), together.rejects.iter());
+        for (outcome, (line, _)) in alone.iter().zip(messages) {
+            let same = outcome.rows.iter().all(|row| rows.next() == Some(row))
+                && outcome.rejects.iter().all(|refused| rejects.next() == Some(refused));
+            if !same {
+                return Ok(Some(*line));
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn decode(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Batch> {
+        messages.iter().for_each(|(number, value)| self.decoder.push(&Line { number: *number, value }));
+        self.decoder.take(Vec::new())
+    }
+
+    /// Of the plugin's part alone, for a batch again and again; the best of several times.
+    pub fn nanoseconds_a_row(&mut self, batch: &Batch, tries: u32, each: Duration) -> Result<f64> {
+        let mut best = f64::INFINITY;
+        for _ in 0..tries {
+            let (started, mut calls) = (Instant::now(), 0_u32);
+            while calls == 0 || started.elapsed() < each {
+                self.worker.process(batch.clone())?;
+                calls += 1;
+            }
+            let ns = started.elapsed().as_nanos() as f64;
+            best = best.min(ns / f64::from(calls) / batch.rows().max(1) as f64);
+        }
+        Ok(best)
+    }
+}
