@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -18,7 +18,7 @@ pub fn address(text: &str) -> Result<String, String> {
     parts.map(|_| text.to_owned()).ok_or_else(|| "expected HOST:PORT, as 127.0.0.1:9464".to_owned())
 }
 
-/// What `http://ADDRESS/PATH` answers.
+/// What `http://ADDRESS/PATH` answers, if it says that all is well.
 pub fn get(address: &str, path: &str) -> Result<String, String> {
     let failed = |error: String| {
         format!(
@@ -28,13 +28,14 @@ pub fn get(address: &str, path: &str) -> Result<String, String> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
     let asked = runtime.block_on(async { timeout(TIMEOUT, ask(address, path)).await });
     match asked {
-        Ok(Ok(text)) => Ok(text),
+        Ok(Ok((status, text))) if status.is_success() => Ok(text),
+        Ok(Ok((status, text))) => Err(format!("error: http://{address}{path} says {status}: {}", text.trim_end())),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("nothing came within {TIMEOUT:?}"))),
     }
 }
 
-async fn ask(address: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
+async fn ask(address: &str, path: &str) -> Result<(StatusCode, String), Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(address).await?;
     let (mut client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path).header("host", address).body(Empty::<Bytes>::new())?;
@@ -42,11 +43,13 @@ async fn ask(address: &str, path: &str) -> Result<String, Box<dyn std::error::Er
     let (answer, _) = tokio::join!(
         async {
             let answer = client.send_request(request).await?;
-            let body = answer.into_body().collect().await?.to_bytes();
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await?.to_bytes();
             drop(client);
-            Ok::<_, hyper::Error>(body)
+            Ok::<_, hyper::Error>((head.status, body))
         },
         connection
     );
-    Ok(String::from_utf8(answer?.to_vec())?)
+    let (status, body) = answer?;
+    Ok((status, String::from_utf8(body.to_vec())?))
 }

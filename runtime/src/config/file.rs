@@ -59,7 +59,7 @@ pub(super) const MODEL_KEYS: &[&str] =
 
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] =
-    &["columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
+    &["enabled", "columns", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "create", "key"];
 pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "write", "key"];
 pub(super) const HDFS_KEYS: &[&str] =
@@ -164,6 +164,8 @@ pub struct Model {
 
 pub struct Sink {
     pub name: At<String>,
+    /// Off: checked like the others, and not run.
+    pub enabled: Read<bool>,
     pub columns: Read<Option<At<Vec<At<String>>>>>,
     pub start: Read<SinkStart>,
     pub timeout: Read<Duration>,
@@ -227,6 +229,13 @@ impl File {
                 .table_maybe("train", train::KEYS)
                 .and_then(|table| table.map(|table| train::read(&table)).transpose()),
         }
+    }
+}
+
+impl File {
+    /// These sinks are off and no others, whatever the file and the environment say now.
+    pub fn switch_off(&mut self, names: &[&str]) {
+        self.sinks.iter_mut().flatten().for_each(|sink| sink.enabled = Ok(!names.contains(&sink.name.value.as_str())));
     }
 }
 
@@ -421,9 +430,9 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
-    let columns = sink.names_maybe("columns");
+    let (enabled, columns) = (sink.flag("enabled", true), sink.names_maybe("columns"));
     let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS, MONGODB_KEYS))?;
-    Ok(Sink { start, columns, ..common })
+    Ok(Sink { enabled, start, columns, ..common })
 }
 
 /// `kafka`, `mongodb`: the keys of one that is a topic, or a collection.
@@ -444,8 +453,8 @@ fn sink_kind(sink: &Table, kafka: &'static [&'static str], mongodb: &'static [&'
 fn whatever_its_rows(sink: &Table, name: Read<At<String>>, kind: Read<SinkKind>) -> Read<Sink> {
     let (timeout, required) = (timeout(sink), sink.flag("required", false));
     let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
-    let (columns, start) = (Ok(None), Ok(SinkStart::Head));
-    Ok(Sink { name: name?, columns, start, timeout, required, on_gap, kind: kind? })
+    let (enabled, columns, start) = (Ok(true), Ok(None), Ok(SinkStart::Head));
+    Ok(Sink { name: name?, enabled, columns, start, timeout, required, on_gap, kind: kind? })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {
