@@ -28,7 +28,10 @@ pub struct Plan {
     pub generation_column: String,
     /// 16 hex digits of the content hash of fields, stages with their artifacts, and the sinks' columns.
     pub generation: Arc<str>,
+    /// Those that run.
     pub sinks: Vec<SinkPlan>,
+    /// Sinks of the file that are switched off.
+    pub off: Vec<String>,
     /// A sink like any other, whose rows are rejects. On Kafka it is part of the head's transaction.
     pub rejects: SinkPlan,
     /// Topics that are made at a start where they are not there, and how.

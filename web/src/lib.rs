@@ -19,6 +19,7 @@ mod store;
 mod trace;
 
 use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -100,6 +101,12 @@ fn ground(settings: &Settings) -> page::Ground {
         );
     }
     page::Ground::Folder
+}
+
+/// Fails, and says why, where the page at this address is not ready: it has not read what the topics held at its start.
+pub async fn ready(address: SocketAddr) -> Result<()> {
+    let said = |why| Error::new(format!("the page at {address} is not ready: {why}"));
+    pipeline::get(&address.to_string(), routes::HEALTH).await.map(drop).map_err(said)
 }
 
 /// Nothing is started where no collector is named.

@@ -21,6 +21,9 @@ const EXIT_CODES: &str = "Exit codes: 0 it was stopped; 1 it failed; 2 the comma
 #[command(name = "millrace-web", version, long_version = version(), max_term_width = 100)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
+    /// Ask the page that listens there whether it is ready, and end: a health check that needs no shell
+    #[arg(long)]
+    is_ready: bool,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -34,9 +37,13 @@ fn version() -> String {
 }
 
 fn main() -> ExitCode {
-    let Cli { settings, logs } = Cli::parse();
+    let Cli { is_ready, settings, logs } = Cli::parse();
     logs.start();
-    match Catalogue::load(&settings.model, &settings.names).and_then(|catalogue| run(&settings, &catalogue)) {
+    let ended = match is_ready {
+        true => ask(&settings),
+        false => Catalogue::load(&settings.model, &settings.names).and_then(|catalogue| run(&settings, &catalogue)),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // if standard error takes nothing, there is nobody to tell
@@ -44,6 +51,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn ask(settings: &Settings) -> Result<()> {
+    millrace_web::ready(settings.listen).await
 }
 
 #[tokio::main(worker_threads = 2)]

@@ -37,6 +37,7 @@ pub const PAGE: &str = "/flights/delays/predict_kafka";
 pub const CLASSIFY: &str = "/flights/delays/predict/classify_realtime";
 pub const RESPONSE: &str = "/flights/delays/predict/classify_realtime/response/{id}";
 pub const EVENTS: &str = "/flights/delays/predict/kafka_event_stream/{id}";
+pub const HEALTH: &str = "/healthz";
 pub const PIPELINE: &str = "/flights/delays/pipeline";
 
 const FORM_BYTES_MAX: usize = 16 << 10;
@@ -75,7 +76,7 @@ pub fn router(app: App) -> Router {
         .route("/assets/pipeline.js", get(asset(JAVASCRIPT, page::PIPELINE)))
         .route("/assets/elements.js", get(asset(JAVASCRIPT, page::ELEMENTS)))
         .route("/assets/icon.svg", get(asset("image/svg+xml", page::ICON)))
-        .route("/healthz", get(health))
+        .route(HEALTH, get(health))
         .route(PIPELINE, get(pipeline))
         .route(CLASSIFY, post(classify).layer(DefaultBodyLimit::max(FORM_BYTES_MAX)))
         .route(RESPONSE, get(response))

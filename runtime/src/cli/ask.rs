@@ -35,7 +35,7 @@ fn no_pipeline(address: &str, path: &str, answered: &str) -> String {
     )
 }
 
-/// What `http://ADDRESS/PATH` answers.
+/// What `http://ADDRESS/PATH` answers, if it says that all is well.
 pub fn get(address: &str, path: &str) -> Result<String, String> {
     let failed = |error: String| {
         format!(
@@ -45,8 +45,9 @@ pub fn get(address: &str, path: &str) -> Result<String, String> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(error.to_string()))?;
     let asked = runtime.block_on(async { timeout(TIMEOUT, ask(address, path)).await });
     match asked {
-        Ok(Ok((StatusCode::OK, text))) => Ok(text),
-        Ok(Ok((code, _))) => Err(no_pipeline(address, path, &code.to_string())),
+        Ok(Ok((status, text))) if status.is_success() => Ok(text),
+        Ok(Ok((StatusCode::NOT_FOUND, _))) => Err(no_pipeline(address, path, "404 Not Found")),
+        Ok(Ok((status, text))) => Err(format!("error: http://{address}{path} says {status}: {}", text.trim_end())),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("nothing came within {TIMEOUT:?}"))),
     }
@@ -60,12 +61,13 @@ async fn ask(address: &str, path: &str) -> Result<(StatusCode, String), Box<dyn 
     let (answer, _) = tokio::join!(
         async {
             let answer = client.send_request(request).await?;
-            let (code, body) = (answer.status(), answer.into_body().collect().await?.to_bytes());
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await?.to_bytes();
             drop(client);
-            Ok::<_, hyper::Error>((code, body))
+            Ok::<_, hyper::Error>((head.status, body))
         },
         connection
     );
-    let (code, body) = answer?;
-    Ok((code, String::from_utf8(body.to_vec())?))
+    let (status, body) = answer?;
+    Ok((status, String::from_utf8(body.to_vec())?))
 }

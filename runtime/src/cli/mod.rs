@@ -82,6 +82,9 @@ enum Command {
     /// Print how a running pipeline is, as JSON
     #[command(after_help = "Example:\n  millrace status --at 127.0.0.1:9464 | jq .sinks")]
     Status(top::Options),
+    /// Ask a running pipeline whether every worker reads, or waits for the group to give it something to read
+    #[command(after_help = "Exit code 0 says yes: a health check that needs no shell.\n\nExample:\n  millrace ready --at 127.0.0.1:9464")]
+    Ready(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),
     /// Write the rows of a file to a topic, as fast as they go or at a rate
@@ -205,6 +208,7 @@ impl Cli {
             Command::Man(options) => manual::man(&options),
             Command::Top(options) => top::run(&options),
             Command::Status(options) => top::status(&options),
+            Command::Ready(options) => top::ready(&options),
             Command::Produce(options) => produce::run(&options),
             Command::Replay(options) => replay::run(&options),
             Command::Consume(options) => consume::run(&options),

@@ -20,7 +20,7 @@ use crate::sink::mark;
 
 pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
     let base = folder(path);
-    let Checked { schema, stages, sinks, rejects } = whole(cx, base, &file, Purpose::Run)?;
+    let Checked { schema, stages, sinks, off, rejects } = whole(cx, base, &file, Purpose::Run)?;
     let source = source_plan(&file)?;
     let parts =
         Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
@@ -37,6 +37,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         generation_column: file.generation_column?.value,
         generation,
         sinks,
+        off,
         rejects,
         creates,
         artifacts: stages.artifacts,
@@ -76,7 +77,9 @@ fn folder(path: &Path) -> &Path {
 struct Checked {
     schema: Schema,
     stages: Stages,
+    /// Those that run.
     sinks: Vec<SinkPlan>,
+    off: Vec<String>,
     rejects: SinkPlan,
 }
 
@@ -97,8 +100,23 @@ fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Check
         warn_unused(cx, &flow);
     }
     sinks?;
-    let sinks = plans.into_iter().collect::<Read<_>>()?;
-    Ok(Checked { schema: flow.schema(), stages: stages?, sinks, rejects: rejects_plan? })
+    let sinks = plans.into_iter().collect::<Read<Vec<_>>>()?;
+    let off = off(cx, known)?;
+    let sinks = sinks.into_iter().filter(|sink| !off.iter().any(|name| **name == *sink.name)).collect();
+    Ok(Checked { schema: flow.schema(), stages: stages?, sinks, off, rejects: rejects_plan? })
+}
+
+/// The names of sinks that are switched off: not all of them.
+fn off(cx: &Context, sinks: &[Sink]) -> Read<Vec<String>> {
+    let is_off = |sink: &Sink| Ok((!sink.enabled?).then(|| sink.name.value.clone()));
+    let off = sinks.iter().map(is_off).filter_map(Read::transpose).collect::<Read<Vec<_>>>()?;
+    match sinks.first().filter(|_| off.len() == sinks.len()) {
+        None => Ok(off),
+        Some(first) => {
+            let all = Diagnostic::error("every sink is switched off").at(&first.name.span);
+            Err(cx.error(all.label("expected at least one without `enabled = false`")))
+        }
+    }
 }
 
 fn source_columns(cx: &Context, file: &File) -> Flow {
@@ -149,7 +167,8 @@ fn properties(read: &Read<BTreeMap<String, String>>) -> Read<BTreeMap<String, St
 fn creates(file: &File) -> Read<BTreeMap<String, Create>> {
     let (source, rejects) = (file.source.as_ref(), file.rejects.as_ref());
     let (source, rejects) = (source.map_err(|reported| *reported)?, rejects.map_err(|reported| *reported)?);
-    let sinks = file.sinks.iter().flatten().chain([rejects]).filter_map(|sink| match &sink.kind {
+    let sinks = file.sinks.iter().flatten().filter(|sink| sink.enabled == Ok(true)).chain([rejects]);
+    let sinks = sinks.filter_map(|sink| match &sink.kind {
         SinkKind::Kafka { topic, create, .. } => Some((topic, create)),
         _ => None,
     });

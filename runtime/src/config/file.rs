@@ -60,7 +60,7 @@ pub(super) const MODEL_KEYS: &[&str] =
 
 /// What every sink has, and what it is.
 pub(super) const SINK_KEYS: &[&str] =
-    &["columns", "when", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
+    &["enabled", "columns", "when", "start", "timeout_ms", "required", "on_gap", "kafka", "mongodb", "hdfs"];
 pub(super) const KAFKA_KEYS: &[&str] = &["brokers", "topic", "create", "key"];
 pub(super) const MONGODB_KEYS: &[&str] = &["uri", "database", "collection", "write", "key"];
 pub(super) const HDFS_KEYS: &[&str] =
@@ -166,6 +166,8 @@ pub struct Model {
 
 pub struct Sink {
     pub name: At<String>,
+    /// Off: checked like the others, and not run.
+    pub enabled: Read<bool>,
     pub columns: Read<Option<At<Vec<At<String>>>>>,
     pub when: Read<Option<At<String>>>,
     pub start: Read<SinkStart>,
@@ -231,6 +233,13 @@ impl File {
                 .table_maybe("train", train::KEYS)
                 .and_then(|table| table.map(|table| train::read(&table)).transpose()),
         }
+    }
+}
+
+impl File {
+    /// These sinks are off and no others, whatever the file and the environment say now.
+    pub fn switch_off(&mut self, names: &[&str]) {
+        self.sinks.iter_mut().flatten().for_each(|sink| sink.enabled = Ok(!names.contains(&sink.name.value.as_str())));
     }
 }
 
@@ -426,9 +435,9 @@ fn sink<'a>(cx: &Context<'a>, name: At<&str>, value: &Value<'a>) -> Read<Sink> {
     let sink = Table::new(cx, place, value.span(), entries, SINK_KEYS);
     let starts = [("head", SinkStart::Head), ("earliest", SinkStart::Earliest)];
     let start = sink.choice("start", &starts, SinkStart::Head);
-    let (columns, when) = (sink.names_maybe("columns"), sink.name_maybe("when"));
+    let (enabled, columns, when) = (sink.flag("enabled", true), sink.names_maybe("columns"), sink.name_maybe("when"));
     let common = whatever_its_rows(&sink, name, sink_kind(&sink, KAFKA_KEYS, MONGODB_KEYS))?;
-    Ok(Sink { start, columns, when, ..common })
+    Ok(Sink { enabled, start, columns, when, ..common })
 }
 
 /// `kafka`, `mongodb`: the keys of one that is a topic, or a collection.
@@ -449,8 +458,8 @@ fn sink_kind(sink: &Table, kafka: &'static [&'static str], mongodb: &'static [&'
 fn whatever_its_rows(sink: &Table, name: Read<At<String>>, kind: Read<SinkKind>) -> Read<Sink> {
     let (timeout, required) = (timeout(sink), sink.flag("required", false));
     let on_gap = sink.choice("on_gap", &[("stop", OnGap::Stop), ("skip", OnGap::Skip)], OnGap::Stop);
-    let (columns, when, start) = (Ok(None), Ok(None), Ok(SinkStart::Head));
-    Ok(Sink { name: name?, columns, when, start, timeout, required, on_gap, kind: kind? })
+    let (enabled, columns, when, start) = (Ok(true), Ok(None), Ok(None), Ok(SinkStart::Head));
+    Ok(Sink { name: name?, enabled, columns, when, start, timeout, required, on_gap, kind: kind? })
 }
 
 fn kafka_sink(table: &Table) -> SinkKind {

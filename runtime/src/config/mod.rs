@@ -37,6 +37,15 @@ pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, 
     Ok(Plan { warnings, ..plan })
 }
 
+/// The same of a file that was kept when these sinks were off, whatever the environment says of them now.
+pub fn check_kept(path: &Path, env: &dyn Fn(&str) -> Option<String>, off: &[&str]) -> Result<Plan, Diagnostics> {
+    let kept = with_file(path, env, |cx, mut file| {
+        file.switch_off(off);
+        check::plan(cx, path, file)
+    });
+    kept.map(|(plan, warnings)| Plan { warnings, ..plan })
+}
+
 /// The same of a text that would stand in that file.
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn check_text(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Diagnostics> {

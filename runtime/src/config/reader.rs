@@ -304,6 +304,14 @@ impl<'c, 'a> Table<'c, 'a> {
         let Some(value) = self.get(key) else { return Ok(default) };
         match value.get_ref() {
             DeValue::Boolean(flag) => Ok(*flag),
+            // what the environment says is a text
+            DeValue::String(_) => {
+                let text = self.cx.text(value, &self.place(key))?;
+                text.value.parse().map_err(|_| {
+                    let wrong = Diagnostic::error(format!("{} is not true or false", self.place(key))).at(&text.span);
+                    self.cx.error(wrong.label(format!("this is `{}`, expected true or false", text.value)))
+                })
+            }
             _ => Err(self.cx.wrong_type(value, &self.place(key), "true or false")),
         }
     }

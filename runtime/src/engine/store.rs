@@ -17,7 +17,8 @@ use crate::plan::Plan;
 
 /// More workers of one pipeline on one host than anybody starts.
 const SLOTS_MAX: usize = 1024;
-/// Names the pipeline file inside a generation's folder.
+/// Names the pipeline file inside a generation's folder, and then, a line each, the sinks that were switched off: that may
+/// come from an environment that is another one now.
 const ENTRY: &str = "PIPELINE";
 
 pub struct Store {
@@ -114,7 +115,8 @@ impl Store {
         if folder.exists() {
             return Ok(());
         }
-        let draft = self.root.join(format!("draft-{}-{}", plan.generation, std::process::id()));
+        // workers in containers of their own have one process id, and this folder together
+        let draft = self.root.join(format!("draft-{}-{}", plan.generation, uuid::Uuid::new_v4().simple()));
         copy_all(plan, &draft).map_err(|(path, cause)| failed("keeping this generation's files:", &path, cause))?;
         match fs::rename(&draft, &folder) {
             Ok(()) => Ok(()),
@@ -136,7 +138,9 @@ impl Store {
             ))
         };
         let entry = fs::read_to_string(folder.join(ENTRY)).map_err(|cause| missing(cause.to_string()))?;
-        let plan = config::check(&folder.join(entry), &|name| std::env::var(name).ok())
+        let mut lines = entry.lines();
+        let file = folder.join(lines.next().unwrap_or_default());
+        let plan = config::check_kept(&file, &|name| std::env::var(name).ok(), &lines.collect::<Vec<_>>())
             .map_err(|diagnostics| missing(diagnostics.to_string()))?;
         match plan.generation == *generation {
             true => Ok(plan),
@@ -162,7 +166,9 @@ fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
         })?;
     }
     let entry = draft.join(ENTRY);
-    fs::write(&entry, inside(&pipeline).to_string_lossy().as_bytes()).map_err(|cause| at(&entry, cause))
+    let off = plan.off.iter().map(|sink| format!("\n{sink}"));
+    let text = off.fold(inside(&pipeline).to_string_lossy().into_owned(), |text, line| text + &line);
+    fs::write(&entry, text).map_err(|cause| at(&entry, cause))
 }
 
 /// The deepest folder that holds both.

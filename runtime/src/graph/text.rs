@@ -21,6 +21,7 @@ pub fn render(plan: &Plan) -> String {
     for sink in &plan.sinks {
         out.sink(plan, sink);
     }
+    plan.off.iter().for_each(|sink| out.node(&format!("sink  `{sink}` is switched off")));
     out.node(&format!("rejects  {}", place(&plan.rejects)));
     out.0
 }

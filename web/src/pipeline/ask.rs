@@ -1,4 +1,4 @@
-//! One question to a pipeline's status API.
+//! One question over HTTP: to a pipeline's status API, or to a page whether it is ready.
 //!
 //! Invariant: bounded in time and bytes; every failure is a sentence for people.
 
@@ -19,21 +19,24 @@ use super::Place;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-type Failure = Box<dyn StdError + Send + Sync>;
+pub type Failure = Box<dyn StdError + Send + Sync>;
 
 pub async fn status(place: &Place) -> Result<Value, String> {
     let failed = |why: &dyn std::fmt::Display| format!("no answer from {place}: {why}");
-    let bytes = match timeout(ANSWER_TIMEOUT, get(place)).await {
-        Ok(answer) => answer.map_err(|error| failed(&error))?,
-        Err(_) => return Err(failed(&format_args!("nothing came within {ANSWER_TIMEOUT:?}"))),
-    };
+    let bytes = get(&place.authority, &place.path).await.map_err(|error| failed(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| format!("{place} is no status of a pipeline: {error}"))
 }
 
-async fn get(place: &Place) -> Result<Bytes, Failure> {
-    let stream = TcpStream::connect(&place.authority).await?;
+/// What is answered, if all is well.
+pub async fn get(authority: &str, path: &str) -> Result<Bytes, Failure> {
+    let late = |_| Failure::from(format!("nothing came within {ANSWER_TIMEOUT:?}"));
+    timeout(ANSWER_TIMEOUT, get_late(authority, path)).await.map_err(late)?
+}
+
+async fn get_late(authority: &str, path: &str) -> Result<Bytes, Failure> {
+    let stream = TcpStream::connect(authority).await?;
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(&place.path).header("host", &place.authority).body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header("host", authority).body(Empty::<Bytes>::new())?;
     // the connection ends with the answer
     let answer = async {
         let answer = client.send_request(request).await?;

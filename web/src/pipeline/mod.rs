@@ -14,6 +14,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+pub use self::ask::get;
 pub use self::place::Place;
 use self::report::{Report, State};
 

@@ -1,4 +1,5 @@
-//! `millrace top`: how a running pipeline is, drawn again every second; `millrace status`: the same once, as JSON.
+//! `millrace top`: how a running pipeline is, drawn again every second; `millrace status`: the same once, as JSON;
+//! `millrace ready`: whether it reads.
 
 mod states;
 
@@ -29,6 +30,11 @@ pub struct Options {
 pub fn status(options: &Options) -> Result<(), String> {
     let (text, _) = ask::status(&options.at)?;
     out::print(text).map(drop)
+}
+
+/// Fails, and says why, where the pipeline is not ready: for whoever starts it and waits.
+pub fn ready(options: &Options) -> Result<(), String> {
+    out::print(ask::get(&options.at, "/readyz")?).map(drop)
 }
 
 /// Until it is interrupted; once where nobody looks at a terminal.

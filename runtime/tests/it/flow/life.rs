@@ -28,7 +28,7 @@ fn a_name_node_that_never_answers_is_said_and_does_not_hang_it() {
     let mut rig = Rig::new("frozen", 1);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     rig.env("HDFS_URI", &format!("hdfs://{}", silent.local_addr().unwrap()));
-    rig.edit("[sinks.archive.hdfs]", "[sinks.archive]\ntimeout_ms = 1000\n[sinks.archive.hdfs]");
+    rig.edit("[sinks.archive]", "[sinks.archive]\ntimeout_ms = 1000");
     rig.produce(&[request("one", serde_json::json!({}))]);
     let mut process = rig.start();
     process.await_word("sink is down");
