@@ -1,5 +1,6 @@
 //! millrace: a streaming pipeline in one binary. See ARCHITECTURE.md for the map.
 
+pub mod announce;
 pub mod batch;
 pub mod calendar;
 pub mod cases;

@@ -34,8 +34,10 @@ pub struct Plan {
     pub off: Vec<String>,
     /// A sink like any other, whose rows are rejects. On Kafka it is part of the head's transaction.
     pub rejects: SinkPlan,
-    /// Topics that are made at a start where they are not there, and how.
+    /// Topics that are made at a start where they are not there, and how; that of `status` is not among them.
     pub creates: BTreeMap<String, Create>,
+    /// Where each process says how it is. None: nowhere.
+    pub status: Option<StatusPlan>,
     /// Files that the generation is made of (component, booster, tables), to be kept until every sink has passed.
     pub artifacts: Vec<PathBuf>,
     /// What the file says about training; nothing but `millrace train` reads it.
@@ -102,6 +104,16 @@ pub struct Create {
     pub replication: i32,
     /// None: as the brokers have it.
     pub retention_ms: Option<u64>,
+    /// Of messages of one key the last is enough.
+    pub compact: bool,
+}
+
+/// `[status]`: the topic of the processes' heartbeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusPlan {
+    pub topic: String,
+    /// None: it is made by somebody else.
+    pub create: Option<Create>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Durat
         let unknown = Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
         match found.topics().iter().find(|found| found.name() == topic) {
             Some(found) if found.error() != unknown => made.push((topic.clone(), Ok(false))),
-            _ => missing.push((topic, create, create.retention_ms.map(|ms| ms.to_string()))),
+            _ => missing.push((topic, create, retention_ms(create))),
         }
     }
     if missing.is_empty() {
@@ -39,7 +39,7 @@ pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Durat
     }
     let new = missing.iter().map(|(topic, create, retention_ms)| {
         let new = NewTopic::new(topic, create.partitions, TopicReplication::Fixed(create.replication));
-        retention_ms.iter().fold(new, |new, ms| new.set("retention.ms", ms))
+        settings(create, retention_ms).into_iter().fold(new, |new, (name, value)| new.set(name, value))
     });
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let answers = block_on(admin.create_topics(&new.collect::<Vec<_>>(), &options)).map_err(failed)?;
@@ -53,6 +53,21 @@ pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Durat
         }
     }));
     Ok(made)
+}
+
+/// Of a compacted topic that stays small: what was said again goes within minutes, and what nobody says any more too.
+const COMPACTED: [(&str, &str); 2] = [("cleanup.policy", "compact,delete"), ("segment.ms", "600000")];
+const COMPACTED_RETENTION_MS: u64 = 3_600_000;
+
+fn retention_ms(create: &Create) -> Option<String> {
+    let default = create.compact.then_some(COMPACTED_RETENTION_MS);
+    create.retention_ms.or(default).map(|ms| ms.to_string())
+}
+
+fn settings<'s>(create: &Create, retention_ms: &'s Option<String>) -> Vec<(&'static str, &'s str)> {
+    let retention = retention_ms.iter().map(|ms| ("retention.ms", ms.as_str()));
+    let compacted = COMPACTED.into_iter().filter(|_| create.compact);
+    retention.chain(compacted).collect()
 }
 
 /// Those that the pipeline's file says how to make; every one of them is there afterwards.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod catalogue;
+mod cluster;
 mod error;
 mod flight;
 mod follow;
@@ -34,8 +35,9 @@ use tokio::time::timeout;
 
 use crate::answers::{Answers, Limits};
 pub use crate::catalogue::Catalogue;
+use crate::cluster::Cluster;
 pub use crate::error::{Error, Result};
-use crate::follow::{Follower, Role};
+use crate::follow::{Follower, Role, Told};
 use crate::pipeline::Pipelines;
 use crate::requests::Requests;
 use crate::routes::App;
@@ -57,12 +59,16 @@ pub async fn serve(
     let (end, ending) = watch::channel(false);
     let (answers, ground) = (Arc::new(Answers::new(limits(settings))), ground(settings));
     let followers = followers(settings, &answers)?;
+    let cluster = Arc::<Cluster>::default();
+    let workers = Follower::new(Told::Workers(cluster.clone()), settings, &settings.status_topic)?;
     let app = App {
         pipelines: Pipelines::new(&settings.pipeline_status),
         page: page::render(catalogue, ground, settings.page_wait_seconds_max.get()),
         requests: Requests::new(settings)?,
         store: Store::new(settings).await?,
         topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),
+        cluster,
+        workers: (settings.status_topic.clone(), workers.reading()),
         streams: Arc::new(Semaphore::new(settings.streams_max.get().min(Semaphore::MAX_PERMITS))),
         tracer: tracing.as_ref().map(|tracing| Tracer::new(tracing, settings)).unwrap_or_default(),
         answers,
@@ -73,7 +79,7 @@ pub async fn serve(
     tracing::info!("the page is at http://{address}/");
     let store = app.store.clone();
     let index = tokio::spawn(async move { store.ensure_index().await });
-    let threads = followers.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let threads = followers.into_iter().chain([workers]).map(start).collect::<Result<Vec<_>>>()?;
     let served = serve_until(listener, app, end, stop).await;
     index.abort();
     for (stopper, thread) in threads {
@@ -153,7 +159,8 @@ fn followers(settings: &Settings, answers: &Arc<Answers>) -> Result<Vec<Follower
         (Role::Responses, &settings.response_topic),
         (Role::Rejects, &settings.rejects_topic),
     ];
-    let follower = |(role, topic): (Role, &String)| Follower::new(role, settings, topic, answers.clone());
+    let follower =
+        |(role, topic): (Role, &String)| Follower::new(Told::Flights(role, answers.clone()), settings, topic);
     topics.into_iter().map(follower).collect()
 }
 

@@ -11,6 +11,10 @@ pub const STYLE: &str = include_str!("page/style.css");
 pub const SCRIPT: &str = include_str!("page/script.js");
 pub const PIPELINE: &str = include_str!("page/pipeline.js");
 pub const ELEMENTS: &str = include_str!("page/elements.js");
+pub const WORDS: &str = include_str!("page/words.js");
+pub const CLUSTER: &str = include_str!("page/cluster.html");
+pub const CLUSTER_STYLE: &str = include_str!("page/cluster.css");
+pub const CLUSTER_SCRIPT: &str = include_str!("page/cluster.js");
 pub const ICON: &str = include_str!("page/icon.svg");
 
 /// What the words of the page are about.
@@ -104,7 +108,7 @@ mod tests {
         let folder = render(&catalogue, Ground::Folder, 120);
         assert!(html.contains("into a Kafka topic.") && folder.contains("stands in for Kafka"));
         for absent in ["{{", "style=", "onclick", "http://", "https://", "<style"] {
-            assert!(!html.contains(absent), "{absent}");
+            assert!(!html.contains(absent) && !CLUSTER.contains(absent), "{absent}");
         }
         assert!(html.contains(r#"data-months="1 2""#) && html.contains(r#"data-wait-seconds-max="120""#));
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: every answer says in words what is wrong, where something is; every request ends within a bounded time,
 //! but for event streams, which are bounded in number. Knows topics, documents and pipelines through [`Answers`],
-//! [`Store`] and [`Pipelines`].
+//! [`Store`], [`Pipelines`] and [`Cluster`].
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::answers::{Answers, Known, Listener, Outcome, Rejection, Verdict};
+use crate::cluster::Cluster;
 use crate::flight::{Flight, Typed};
 use crate::follow::Reading;
 use crate::page;
@@ -39,6 +40,8 @@ pub const RESPONSE: &str = "/flights/delays/predict/classify_realtime/response/{
 pub const EVENTS: &str = "/flights/delays/predict/kafka_event_stream/{id}";
 pub const HEALTH: &str = "/healthz";
 pub const PIPELINE: &str = "/flights/delays/pipeline";
+pub const CLUSTER: &str = "/cluster";
+pub const CLUSTER_STATUS: &str = "/cluster/status";
 
 const FORM_BYTES_MAX: usize = 16 << 10;
 /// Of everything but the events of an open stream.
@@ -60,6 +63,9 @@ pub struct App {
     pub tracer: Tracer,
     /// Of each topic, by name.
     pub topics: Vec<(String, watch::Receiver<Reading>)>,
+    pub cluster: Arc<Cluster>,
+    /// The topic that it is told by.
+    pub workers: (String, watch::Receiver<Reading>),
     pub streams: Arc<Semaphore>,
     /// Becomes true when the process is to end.
     pub ending: watch::Receiver<bool>,
@@ -71,13 +77,18 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary(PAGE) }))
         .route(PAGE, get(|State(app): Shared| async move { Html(app.page.clone()) }))
+        .route(CLUSTER, get(|| async { Html(page::CLUSTER) }))
         .route("/assets/style.css", get(asset("text/css; charset=utf-8", page::STYLE)))
         .route("/assets/script.js", get(asset(JAVASCRIPT, page::SCRIPT)))
         .route("/assets/pipeline.js", get(asset(JAVASCRIPT, page::PIPELINE)))
+        .route("/assets/cluster.css", get(asset("text/css; charset=utf-8", page::CLUSTER_STYLE)))
+        .route("/assets/cluster.js", get(asset(JAVASCRIPT, page::CLUSTER_SCRIPT)))
+        .route("/assets/words.js", get(asset(JAVASCRIPT, page::WORDS)))
         .route("/assets/elements.js", get(asset(JAVASCRIPT, page::ELEMENTS)))
         .route("/assets/icon.svg", get(asset("image/svg+xml", page::ICON)))
         .route(HEALTH, get(health))
         .route(PIPELINE, get(pipeline))
+        .route(CLUSTER_STATUS, get(cluster))
         .route(CLASSIFY, post(classify).layer(DefaultBodyLimit::max(FORM_BYTES_MAX)))
         .route(RESPONSE, get(response))
         .route(EVENTS, get(events))
@@ -124,6 +135,12 @@ async fn health(State(app): Shared) -> Response {
 async fn pipeline(State(app): Shared) -> Response {
     let text = app.pipelines.look().await;
     ([(CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+}
+
+/// Who works, as far as they say so themselves.
+async fn cluster(State(app): Shared) -> Response {
+    let (topic, reading) = &app.workers;
+    Json(json!({ "topic": topic, "reading": *reading.borrow(), "applications": app.cluster.look() })).into_response()
 }
 
 async fn classify(State(app): Shared, headers: HeaderMap, typed: Result<Form<Typed>, FormRejection>) -> Response {

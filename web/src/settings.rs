@@ -33,6 +33,9 @@ pub struct Settings {
     /// Topic that refused flights come from
     #[arg(long, default_value = "flight-delay-ml-rejected", value_name = "TOPIC")]
     pub rejects_topic: String,
+    /// Topic in which the pipeline's processes say how they are
+    #[arg(long, env = "MILLRACE_STATUS_TOPIC", default_value = "flight-delay-status", value_name = "TOPIC")]
+    pub status_topic: String,
     /// MongoDB
     #[arg(long, env = "MONGODB_URI", default_value = "mongodb://localhost:27017", value_name = "URI")]
     pub mongodb_uri: String,

@@ -109,7 +109,9 @@ fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(),
     let listener = bound.map_err(|error| {
         format!("error: --listen {address}: {error}; choose another port, or stop what listens there")
     })?;
-    let address = listener.local_addr().map_or_else(|_| address.to_owned(), |address| address.to_string());
+    let bound = listener.local_addr();
+    bound.iter().for_each(|&address| metrics.status.listens(address));
+    let address = bound.map_or_else(|_| address.to_owned(), |address| address.to_string());
     tracing::info!("figures are at http://{address}/metrics, the status at http://{address}/status");
     runtime.spawn(observe::serve(listener, metrics, std::future::pending()));
     Ok(())

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
-use super::file::{File, From, Sink, SinkKind, Write};
+use super::file::{File, From, Sink, SinkKind, Status, Write};
 use super::flow::{Flow, Who};
 use super::generation::Generation;
 use super::reader::{At, Context, Read};
 use super::stages::{self, Purpose, Stages};
 use crate::kafka::Brokers;
-use crate::plan::{self, Create, DocumentWrite, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, Training};
+use crate::plan::{
+    self, Create, DocumentWrite, HdfsPlan, MongodbPlan, Plan, SinkPlan, SourcePlan, StatusPlan, Training,
+};
 use crate::rejects;
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::sink::mark;
@@ -26,6 +28,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
     let generation = parts.digest();
     let creates = creates(&file)?;
+    let status = status(&file)?;
     Ok(Plan {
         name: file.name?.value,
         file: path.to_owned(),
@@ -40,6 +43,7 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         off,
         rejects,
         creates,
+        status,
         artifacts: stages.artifacts,
         train: file.train?.map(|train| train.plan(base)),
         warnings: Diagnostics::default(),
@@ -178,6 +182,19 @@ fn creates(file: &File) -> Read<BTreeMap<String, Create>> {
         Ok((*create)?.map(|create| (topic.value.clone(), create)))
     };
     topics.map(create).filter_map(Read::transpose).collect()
+}
+
+fn status(file: &File) -> Read<Option<StatusPlan>> {
+    let Some(status) = file.status.as_ref().map_err(|reported| *reported)? else { return Ok(None) };
+    Ok(Some(StatusPlan { topic: status_topic(file, status)?.value, create: status.create? }))
+}
+
+/// By convention it has the pipeline's name.
+fn status_topic(file: &File, status: &Status) -> Read<At<String>> {
+    let topic = status.topic.as_ref().map_err(|reported| *reported)?;
+    let name = file.name.as_ref().map_err(|reported| *reported)?;
+    let conventional = || At::new(format!("{}-status", name.value), status.span.clone());
+    Ok(topic.clone().unwrap_or_else(conventional))
 }
 
 fn sink_plan(cx: &Context, flow: &mut Flow, sink: &Sink) -> Read<SinkPlan> {
@@ -329,7 +346,7 @@ fn cluster(brokers: &str) -> BTreeSet<&str> {
     brokers.split(',').collect()
 }
 
-/// No two writers write to one place, and none to where the source reads.
+/// No two writers write to one place, and none to where the source reads; heartbeats are a writer too.
 fn own_places(cx: &Context, file: &File, sinks: &[&Sink]) {
     let mut places: Vec<(String, String, &At<String>)> = Vec::new();
     let topic = |topic: &At<String>| format!("topic `{}`", topic.value);
@@ -356,7 +373,10 @@ fn own_places(cx: &Context, file: &File, sinks: &[&Sink]) {
         };
         Some((place, does, at))
     });
-    for (place, does, at) in sinks {
+    let heartbeats = file.status.as_ref().ok().and_then(Option::as_ref);
+    let heartbeats = heartbeats.and_then(|status| status_topic(file, status).ok());
+    let heartbeats = heartbeats.iter().map(|name| (topic(name), "`status` writes to".to_owned(), name));
+    for (place, does, at) in sinks.chain(heartbeats) {
         match places.iter().find(|(there, ..)| *there == place) {
             Some((_, first_does, first)) => {
                 let name = place.split('\0').next().unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::Diagnostic;
+use super::diagnostics::{Diagnostic, Span};
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
 use super::{names, properties};
@@ -19,7 +19,7 @@ use crate::schema::Type;
 use crate::stage::model::{Outputs, UnknownCategory};
 
 pub(super) const KEYS: &[&str] =
-    &["name", "generation_column", "source", "batch", "commit", "stages", "sinks", "rejects", "train"];
+    &["name", "generation_column", "source", "batch", "commit", "stages", "sinks", "rejects", "status", "train"];
 const GENERATION_COLUMN: &str = "Generation";
 
 pub(super) const SOURCE_KEYS: &[&str] = &["kafka", "fields", "metadata"];
@@ -77,6 +77,8 @@ pub(super) const REJECTS_KEYS: &[&str] = &["timeout_ms", "required", "on_gap", "
 pub(super) const REJECTS_KAFKA_KEYS: &[&str] = &["brokers", "topic", "create"];
 pub(super) const REJECTS_MONGODB_KEYS: &[&str] = &["uri", "database", "collection"];
 
+pub(super) const STATUS_KEYS: &[&str] = &["topic", "create"];
+
 pub(super) const CREATE_KEYS: &[&str] = &["partitions", "replication", "retention_ms"];
 const PARTITIONS_BOUNDS: RangeInclusive<u64> = 1..=10_000;
 const REPLICATION: u64 = 1;
@@ -98,6 +100,7 @@ pub struct File {
     pub stages_whole: bool,
     pub sinks: Read<Vec<Sink>>,
     pub rejects: Read<Sink>,
+    pub status: Read<Option<Status>>,
     pub train: Read<Option<train::Train>>,
 }
 
@@ -110,6 +113,13 @@ pub struct Kafka {
     pub start: Read<Start>,
     pub timeout: Read<Duration>,
     pub properties: Read<BTreeMap<String, String>>,
+}
+
+pub struct Status {
+    /// None: it is named after the pipeline.
+    pub topic: Read<Option<At<String>>>,
+    pub span: Span,
+    pub create: Read<Option<Create>>,
 }
 
 pub struct Column {
@@ -229,6 +239,7 @@ impl File {
             stages_whole,
             sinks: sinks(&top),
             rejects: rejects(&top),
+            status: top.table_maybe("status", STATUS_KEYS).map(|table| table.map(|table| status(&table))),
             train: top
                 .table_maybe("train", train::KEYS)
                 .and_then(|table| table.map(|table| train::read(&table)).transpose()),
@@ -522,6 +533,13 @@ fn rejects(top: &Table) -> Read<Sink> {
     whatever_its_rows(&table, Ok(name), sink_kind(&table, REJECTS_KAFKA_KEYS, REJECTS_MONGODB_KEYS))
 }
 
+fn status(table: &Table) -> Status {
+    let topic = table.name_maybe("topic");
+    let topic = topic.and_then(|topic| topic.map(|topic| names::topic(table.cx, topic)).transpose());
+    let create = create(table).map(|create| create.map(|create| Create { compact: true, ..create }));
+    Status { topic, span: table.span.clone(), create }
+}
+
 /// How the topic is made where it is not there; absent: it is not.
 fn create(table: &Table) -> Read<Option<Create>> {
     let Some(table) = table.table_maybe("create", CREATE_KEYS)? else { return Ok(None) };
@@ -529,7 +547,8 @@ fn create(table: &Table) -> Read<Option<Create>> {
     let replication = table.limit("replication", REPLICATION, REPLICATION_BOUNDS);
     let retention = table.get("retention_ms").map(|_| table.limit("retention_ms", 0, RETENTION_MS_BOUNDS)).transpose();
     // within i32: their bounds are
-    Ok(Some(Create { partitions: partitions? as i32, replication: replication? as i32, retention_ms: retention? }))
+    let (partitions, replication, retention_ms) = (partitions? as i32, replication? as i32, retention?);
+    Ok(Some(Create { partitions, replication, retention_ms, compact: false }))
 }
 
 /// Absent: the source's.

@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn it_knows_the_keys_that_the_reader_knows() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
-        let known: [(&str, &[&str]); 21] = [
+        let known: [(&str, &[&str]); 23] = [
             ("", file::KEYS),
             ("/properties/source", file::SOURCE_KEYS),
             ("/properties/source/properties/kafka", file::SOURCE_KAFKA_KEYS),
@@ -42,6 +42,8 @@ mod tests {
             ("/properties/rejects/properties/mongodb", file::REJECTS_MONGODB_KEYS),
             ("/properties/rejects/properties/hdfs", file::HDFS_KEYS),
             ("/properties/rejects/properties/kafka/properties/create", file::CREATE_KEYS),
+            ("/properties/status", file::STATUS_KEYS),
+            ("/properties/status/properties/create", file::CREATE_KEYS),
             ("/properties/train", train::KEYS),
         ];
         for (path, reader) in known {

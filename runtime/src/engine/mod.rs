@@ -37,6 +37,7 @@ pub use history::History;
 pub use stop::Stop;
 use tokio::runtime::Handle;
 
+use crate::announce::Announcer;
 use crate::embedded::Share;
 use crate::engine::generations::Generations;
 use crate::engine::seen::Seen;
@@ -71,7 +72,10 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
     let seen = Arc::<Seen>::default();
     tracing::info!(pipeline = plan.name, generation = %plan.generation, workers, "starting");
     let slots = (0..workers).map(|_| store.slot()).collect::<Result<Vec<_>>>()?;
-    thread::scope(|scope| {
+    // a process is known by its first slot, so that a successor's heartbeats take the place of a killed one's
+    let key = &slots.first().ok_or_else(broken)?.transactional_id;
+    let announcer = Announcer::start(&plan, &options.ground, key, metrics);
+    let ended = thread::scope(|scope| {
         let workers: Vec<_> = slots
             .iter()
             .zip(0..)
@@ -93,7 +97,9 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
             .collect();
         let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(broken())));
         ended.fold(Ok(()), Result::and)
-    })
+    });
+    announcer.into_iter().for_each(|announcer| announcer.end(ended.is_ok()));
+    ended
 }
 
 fn broken() -> Error {

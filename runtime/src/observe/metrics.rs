@@ -63,6 +63,7 @@ pub struct Metrics {
     transactions: Counter,
     unknown_fields: Counter,
     restarts: Counter,
+    pub heartbeats: Heartbeats,
     rejects: Rejects,
     stage_rows: Family<StageLabels, Counter>,
     stage_bytes: Family<StageLabels, Counter>,
@@ -70,6 +71,13 @@ pub struct Metrics {
     commit_seconds: Histogram,
     age_seconds: Histogram,
     sinks: BTreeMap<Arc<str>, Arc<SinkMetrics>>,
+}
+
+/// Of the process's announcing.
+#[derive(Clone)]
+pub struct Heartbeats {
+    pub sent: Counter,
+    pub lost: Counter,
 }
 
 /// Of one sink.
@@ -158,6 +166,10 @@ impl Metrics {
                 "Fields of messages that the pipeline does not take",
             ),
             restarts: counter(&mut registry, "restarts", "Times that a worker began again after an error"),
+            heartbeats: Heartbeats {
+                sent: counter(&mut registry, "heartbeats", "Heartbeats that the status topic has"),
+                lost: counter(&mut registry, "heartbeats_lost", "Heartbeats that it did not take in time"),
+            },
             stage_rows: family(&mut registry, "stage_rows", "Rows that a stage was given", Family::default()),
             stage_bytes: family(
                 &mut registry,

@@ -9,6 +9,6 @@ mod standing;
 mod status;
 pub mod trace;
 
-pub use metrics::{Metrics, SinkMetrics};
+pub use metrics::{Heartbeats, Metrics, SinkMetrics};
 pub use server::serve;
-pub use status::{Partition, Sink, SinkState, Status, Worker, WorkerState};
+pub use status::{Partition, Report, Sink, SinkState, Status, Worker, WorkerState};

@@ -5,6 +5,7 @@
 //! who stops reading takes back all that it said of its partitions.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -130,6 +131,10 @@ pub struct Report {
     pub generation: String,
     pub version: &'static str,
     pub host: String,
+    /// Its number on that host.
+    pub process: u32,
+    /// `HOST:PORT` of its `/status`. None: it answers nowhere.
+    pub listen: Option<String>,
     pub started: u64,
     pub ready: bool,
     pub workers: BTreeMap<i32, Worker>,
@@ -177,6 +182,8 @@ impl Status {
             generation: plan.generation.to_string(),
             version: env!("CARGO_PKG_VERSION"),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+            process: std::process::id(),
+            listen: None,
             started: now(),
             ready: false,
             workers: BTreeMap::new(),
@@ -191,6 +198,15 @@ impl Status {
 
     fn lock(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it answers. An address of every interface is told with the host's name.
+    pub fn listens(&self, address: SocketAddr) {
+        let mut report = self.lock();
+        report.listen = Some(match address.ip().is_unspecified() {
+            true => format!("{}:{}", report.host, address.port()),
+            false => address.to_string(),
+        });
     }
 
     pub fn worker(&self, worker: i32, state: WorkerState) {

@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use millrace_embedded::{Folder, Topic, Wake};
 use tokio::sync::watch;
 
-use super::{Place, Reading, Role, take};
-use crate::answers::Answers;
+use super::{Message, Reading, Told};
 use crate::error::{Error, Result};
 
 /// The bound on how late the end is seen.
@@ -21,28 +19,26 @@ const READ_ROWS_MAX: usize = 1_000;
 const READ_BYTES_MAX: usize = 4 << 20;
 
 pub struct Follower {
-    role: Role,
+    told: Told,
     topic: String,
     look_back: i64,
     folder: Folder,
     wake: Wake,
-    answers: Arc<Answers>,
     reading: watch::Sender<Reading>,
     /// Of the topic with this id, the next offset of each partition.
     at: Option<(String, BTreeMap<i32, i64>)>,
 }
 
 impl Follower {
-    pub fn new(role: Role, folder: &Path, topic: &str, look_back: u64, answers: Arc<Answers>) -> Result<Follower> {
+    pub fn new(told: Told, folder: &Path, topic: &str, look_back: i64) -> Result<Follower> {
         let failed = |cause| Error::new(format!("topic `{topic}`")).caused_by(cause);
         let folder = Folder::open(folder).map_err(failed)?;
         Ok(Follower {
-            role,
+            told,
             topic: topic.into(),
-            look_back: i64::try_from(look_back).unwrap_or(i64::MAX),
+            look_back,
             wake: folder.wake().map_err(failed)?,
             folder,
-            answers,
             reading: watch::Sender::new(Reading::Unreached),
             at: None,
         })
@@ -97,8 +93,15 @@ impl Follower {
     fn read(&self, topic: &Topic, partition: i32, next: &mut i64) -> millrace_embedded::Result<bool> {
         let messages = self.folder.read(topic, partition, *next, READ_ROWS_MAX, READ_BYTES_MAX)?;
         for message in &messages {
-            let place = Place { topic: &self.topic, partition, offset: message.offset };
-            take(self.role, &self.answers, place, message.value.as_deref().unwrap_or_default());
+            self.told.take(&Message {
+                topic: &self.topic,
+                partition,
+                offset: message.offset,
+                timestamp_ms: Some(message.timestamp_ms),
+                key: message.key.as_deref().unwrap_or_default(),
+                value: message.value.as_deref(),
+                is_news: *self.reading.borrow() == Reading::Current,
+            });
             *next = message.offset + 1;
         }
         Ok(!messages.is_empty())

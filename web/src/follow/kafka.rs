@@ -4,7 +4,6 @@
 //! waited for.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -12,12 +11,11 @@ use millrace_brokers::Brokers;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
+use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use super::{Place, Reading, Role, take};
-use crate::answers::Answers;
+use super::{Message, Reading, Told};
 use crate::error::{Error, Result};
 use crate::kafka::Quiet;
 
@@ -29,11 +27,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const ABSENT_LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub struct Follower {
-    role: Role,
+    told: Told,
     topic: String,
     look_back: i64,
     consumer: BaseConsumer<Quiet>,
-    answers: Arc<Answers>,
     reading: watch::Sender<Reading>,
     assigned: BTreeSet<i32>,
     /// Of these, the ones whose end has not been seen.
@@ -44,7 +41,7 @@ pub struct Follower {
 
 impl Follower {
     /// Connects to nothing yet.
-    pub fn new(role: Role, brokers: &Brokers, topic: &str, look_back: u64, answers: Arc<Answers>) -> Result<Follower> {
+    pub fn new(told: Told, brokers: &Brokers, topic: &str, look_back: i64) -> Result<Follower> {
         let mut config = brokers.client_config("millrace-web");
         config
             // the client wants a name; nothing joins a group, nothing is committed
@@ -59,11 +56,10 @@ impl Follower {
         let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
             .map_err(|cause| Error::new("the consumer's settings").caused_by(cause))?;
         Ok(Follower {
-            role,
+            told,
             topic: topic.into(),
-            look_back: i64::try_from(look_back).unwrap_or(i64::MAX),
+            look_back,
             consumer,
-            answers,
             reading: watch::Sender::new(Reading::Unreached),
             assigned: BTreeSet::new(),
             behind: BTreeSet::new(),
@@ -131,10 +127,15 @@ impl Follower {
         while Instant::now() < deadline && stopped.try_recv() == Err(TryRecvError::Empty) {
             match self.consumer.poll(POLL) {
                 None => {}
-                Some(Ok(message)) => {
-                    let place = Place { topic: &self.topic, partition: message.partition(), offset: message.offset() };
-                    take(self.role, &self.answers, place, message.payload().unwrap_or_default());
-                }
+                Some(Ok(message)) => self.told.take(&Message {
+                    topic: &self.topic,
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis(),
+                    key: message.key().unwrap_or_default(),
+                    value: message.payload(),
+                    is_news: *self.reading.borrow() == Reading::Current,
+                }),
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.caught_up(partition),
                 // the client goes on by itself
                 Some(Err(cause)) => tracing::debug!(topic = self.topic, %cause, "reading"),

@@ -1,6 +1,7 @@
 // The corner that says how the pipeline is. It only tells: nothing else of the page waits for it.
 
 import { byId, element, sentence } from "./elements.js";
+import { KINDS, count, duration, plain, sinkSays } from "./words.js";
 
 const PATH = "/flights/delays/pipeline";
 const ASK_MS = 2_000;
@@ -11,24 +12,11 @@ const HEADLINES = {
   running: "running", partly: "missing a sink", idle: "idle", starting: "starting", waiting: "waiting", ended: "ended",
   other: "not understood", away: "not reachable", lost: "not known",
 };
-const KINDS = document.body.dataset.ground === "folder"
-  ? { kafka: "topic", mongodb: "documents", hdfs: "directory" }
-  : { kafka: "Kafka", mongodb: "MongoDB", hdfs: "HDFS" };
 // what needs a person first, of several pipelines
 const BY_NEED = ["lost", "away", "waiting", "ended", "other", "partly", "starting", "idle", "running"];
 
 /// A description that is longer gets lines of its own.
 const SHORT_CHARS_MAX = 36;
-
-const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
-
-/// Our own messages mark names as a terminal likes it.
-const plain = (text) => text.replaceAll("`", "");
-
-function duration(seconds) {
-  if (seconds < 120) return `${seconds} s`;
-  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
-}
 
 const since = ({ seconds }) => (seconds ? ` for ${duration(seconds)}` : "");
 
@@ -53,22 +41,6 @@ const SENTENCES = {
 };
 
 const sentenceOf = (report) => SENTENCES[report.state](report);
-
-function sinkSays({ state, behind, why, seconds_left: left, publishes_within_seconds: within }) {
-  const number = behind === null ? "unknown how far behind" : `${behind.toLocaleString("en")} behind`;
-  switch (state) {
-    case "down": return `away, ${number}${why ? `: ${plain(why)}` : ""}`;
-    case "stopped": return `stopped, ${number}${why ? `: ${plain(why)}` : ""}`;
-    case "opening": return "opening";
-    case "catching_up": return `catching up, ${number}${left === null ? "" : `, about ${duration(left)} left`}`;
-    default:
-      if (behind === 0) return "in step";
-      // what a sink in step has taken, and is not to be seen yet
-      return state === "in_step" && behind > 0 && within !== null
-        ? `in step, ${behind.toLocaleString("en")} in an open file for at most ${duration(within)}`
-        : number;
-  }
-}
 
 function refused({ rejects, rejects_total: total }) {
   if (!total) return "none since it started";
@@ -116,7 +88,7 @@ function tell(now) {
   reports = now;
   const report = worst();
   const { state } = report;
-  byId("pipeline-body").replaceChildren(...reports.map((one) => show(one, reports.length > 1)));
+  byId("pipeline-told").replaceChildren(...reports.map((one) => show(one, reports.length > 1)));
   if (corner.dataset.state === state) return;
   // only a change is said aloud, not every figure
   corner.dataset.state = state;

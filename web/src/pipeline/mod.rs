@@ -5,7 +5,7 @@
 
 mod ask;
 mod place;
-mod report;
+pub mod report;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -121,7 +121,7 @@ impl Report {
     }
 }
 
-fn state(worker: &Value) -> State {
+pub fn state(worker: &Value) -> State {
     match worker["state"].as_str() {
         Some("starting") => State::Starting,
         Some("idle") => State::Idle,
@@ -133,7 +133,7 @@ fn state(worker: &Value) -> State {
     }
 }
 
-fn waits_for(worker: &Value) -> Option<String> {
+pub fn waits_for(worker: &Value) -> Option<String> {
     text(&worker["head_waits_for"][0])
 }
 
@@ -151,7 +151,7 @@ fn sink(name: &str, said: &Value, runs: bool) -> Sink {
     }
 }
 
-fn sink_state(worker: &Value) -> SinkState {
+pub fn sink_state(worker: &Value) -> SinkState {
     match worker["state"].as_str() {
         Some("in_step") => SinkState::InStep,
         Some("opening") => SinkState::Opening,
@@ -162,15 +162,15 @@ fn sink_state(worker: &Value) -> SinkState {
     }
 }
 
-fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten().take(ENTRIES_MAX)
 }
 
-fn text(value: &Value) -> Option<String> {
+pub fn text(value: &Value) -> Option<String> {
     value.as_str().map(short)
 }
 
-fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     match text.char_indices().nth(TEXT_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

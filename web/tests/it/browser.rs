@@ -30,8 +30,8 @@ pub async fn text(browser: &Browser, selector: &str) -> String {
 
 /// Fills the form by keyboard alone, from the field that has the focus when the page was opened: none.
 pub async fn fill(browser: &Browser) {
-    // past the link that skips to the prediction, and the example
-    for keys in [TAB, TAB, TAB, "newa", TAB, "san", TAB, "united", TAB, "12242013", TAB] {
+    // past the link that skips to the prediction, the one to the workers, and the example
+    for keys in [TAB, TAB, TAB, TAB, "newa", TAB, "san", TAB, "united", TAB, "12242013", TAB] {
         browser.keys(keys).await;
     }
     // a date has a button that opens a calendar

@@ -117,8 +117,7 @@ impl Real {
         drop(std::fs::remove_dir_all(&folder));
         // nobody's at this moment
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let tests = std::env::current_exe().unwrap();
-        let program = tests.ancestors().nth(2).unwrap().join("millrace");
+        let program = program();
         let mut process = Command::new(&program)
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
             .args(["run", "pipelines/flight-delay.toml", "--listen", &free.to_string(), "--embedded"])
@@ -138,6 +137,12 @@ impl Real {
     pub fn drain(mut self) {
         assert!(terminate(self.process.id()) && self.process.wait().unwrap().success());
     }
+}
+
+/// What `cargo build` made beside these tests.
+pub fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.ancestors().nth(2).unwrap().join("millrace")
 }
 
 /// SIGTERM, by the shell's own `kill`: the program of that name is a package that a bare machine lacks.

@@ -98,13 +98,14 @@ impl Rig {
 
     fn settings(&self) -> Settings {
         let (brokers, mongodb) = (setting("KAFKA_BROKERS"), setting("MONGODB_URI"));
-        let topics = ["request", "response", "rejected"].map(|role| self.topic(role));
+        let topics = ["request", "response", "rejected", "status"].map(|role| self.topic(role));
         let own = [
             ("listen", "127.0.0.1:0"),
             ("brokers", &brokers),
             ("request-topic", &topics[0]),
             ("response-topic", &topics[1]),
             ("rejects-topic", &topics[2]),
+            ("status-topic", &topics[3]),
             ("mongodb-uri", &mongodb),
             ("database", "millrace_test"),
             ("collection", &self.name),
@@ -160,6 +161,25 @@ impl Rig {
         let place = self.write(role, key, value).await;
         self.producer.commit_transaction(PATIENCE).unwrap();
         place
+    }
+
+    /// As if it had been sent a while ago.
+    pub async fn produce_before(&self, role: &str, key: &str, value: &str, age_ms: i64) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+        let topic = self.topic(role);
+        self.send(FutureRecord::to(&topic).key(key).payload(value).timestamp(now - age_ms)).await;
+    }
+
+    /// The last word of a key: there is none.
+    pub async fn take_off(&self, role: &str, key: &str) {
+        let topic = self.topic(role);
+        self.send(FutureRecord::<_, str>::to(&topic).key(key)).await;
+    }
+
+    async fn send(&self, record: FutureRecord<'_, str, str>) {
+        self.producer.begin_transaction().unwrap();
+        self.producer.send(record, PATIENCE).await.unwrap();
+        self.producer.commit_transaction(PATIENCE).unwrap();
     }
 
     /// Written, and not committed.

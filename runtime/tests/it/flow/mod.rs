@@ -4,6 +4,7 @@
 mod apart;
 mod crash;
 mod eyes;
+mod heartbeats;
 mod input;
 mod late;
 mod life;

@@ -1,0 +1,31 @@
+// How figures, times and states are said, wherever they are shown.
+
+export const KINDS = document.body.dataset.ground === "folder"
+  ? { kafka: "topic", mongodb: "documents", hdfs: "directory" }
+  : { kafka: "Kafka", mongodb: "MongoDB", hdfs: "HDFS" };
+
+export const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+
+/// Our own messages mark names as a terminal likes it.
+export const plain = (text) => text.replaceAll("`", "");
+
+export function duration(seconds) {
+  if (seconds < 120) return `${seconds} s`;
+  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
+}
+
+export function sinkSays({ state, behind, why, seconds_left: left, publishes_within_seconds: within }) {
+  const number = behind === null ? "unknown how far behind" : `${behind.toLocaleString("en")} behind`;
+  switch (state) {
+    case "down": return `away, ${number}${why ? `: ${plain(why)}` : ""}`;
+    case "stopped": return `stopped, ${number}${why ? `: ${plain(why)}` : ""}`;
+    case "opening": return "opening";
+    case "catching_up": return `catching up, ${number}${left === null ? "" : `, about ${duration(left)} left`}`;
+    default:
+      if (behind === 0) return "in step";
+      // what a sink in step has taken, and is not to be seen yet
+      return state === "in_step" && behind > 0 && Number.isInteger(within)
+        ? `in step, ${behind.toLocaleString("en")} in an open file for at most ${duration(within)}`
+        : number;
+  }
+}
