@@ -29,7 +29,7 @@ pub enum Voice {
 }
 
 pub struct Kafka {
-    brokers: String,
+    brokers: Brokers,
     plan: StatusPlan,
     producer: Option<BaseProducer<Deliveries>>,
 }
