@@ -114,9 +114,9 @@ fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + '
     let (begins, begun) = mpsc::channel();
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
-        drop(begins.send(rustix::thread::gettid().as_raw_nonzero()));
+        let _ = begins.send(rustix::thread::gettid().as_raw_nonzero());
         // nobody waits any more: what it made is dropped
-        drop(done.send(work()));
+        let _ = done.send(work());
     });
     let thread = begun.recv().ok()?;
     loop {
