@@ -55,7 +55,10 @@ function wholes(values, name) {
   const words = new Int32Array(made.buffer);
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index];
-    if (typeof value === "bigint") {
+    if (typeof value === "number" && (value | 0) === value) {
+      words[2 * index] = value;
+      words[2 * index + 1] = value < 0 ? -1 : 0;
+    } else if (typeof value === "bigint") {
       made[index] = value;
     } else if (Number.isSafeInteger(value)) {
       words[2 * index] = value;

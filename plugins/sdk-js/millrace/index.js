@@ -65,7 +65,8 @@ export function plugin(written) {
       try {
         opened = open(written, JSON.parse(config));
         const { reads, adds, drops } = opened;
-        const fields = (all) => all.map(({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable }));
+        const field = ({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable });
+        const fields = (all) => all.map(field);
         return { reads: fields(reads), adds: fields(adds), drops, acceptsDict: true };
       } catch (error) {
         throw [{ path: error instanceof ConfigError ? error.path : "", message: said(error, ConfigError) }];

@@ -15,8 +15,12 @@ use super::out;
 #[derive(Subcommand)]
 pub enum Plugin {
     /// Build a plugin into the component beside its source, and print the component's path
-    #[command(after_help = "It takes a Rust that can build for wasm32-unknown-unknown.\n\n\
-        Example:\n  millrace plugin build plugins/flight-features")]
+    #[command(
+        after_help = "A folder with a Cargo.toml is Rust, and takes one that can build for wasm32-unknown-unknown; \
+        one with a main.py is\nPython, and one with a main.js JavaScript: what these need is said with the command that \
+        installs it.\n\n\
+        Example:\n  millrace plugin build plugins/flight-features"
+    )]
     Build {
         /// The plugin's folder
         folder: PathBuf,

@@ -3,12 +3,12 @@
 //! Invariant: whatever the bytes are, loading ends with a program or an error, never with a panic.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
@@ -36,8 +36,10 @@ const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 const COMPONENT_MIB_MAX: usize = 64;
 /// An interpreter's largest has a tenth: compiling costs more than in proportion to it, time and memory.
 const FUNCTION_KIB_MAX: usize = 1_024;
-/// An interpreter takes 60 of a debug build on a slow core.
-const COMPILE_TIME_MAX: Duration = Duration::from_secs(600);
+/// Of a core, so that a busy machine refuses nothing. An interpreter takes 10, and 60 in a debug build.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(300);
+/// How often it is looked at.
+const COMPILE_LOOK: Duration = Duration::from_millis(50);
 
 const FIELDS_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 256;
@@ -91,8 +93,9 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     }
     let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
     let compiled = within(COMPILE_TIME_MAX, move || Component::new(engine, bytes));
-    let compiled = compiled
-        .ok_or_else(|| format!("takes longer than {} s to compile: make it smaller", COMPILE_TIME_MAX.as_secs()))?;
+    let compiled = compiled.ok_or_else(|| {
+        format!("takes more than {} s of a core to compile: make it smaller", COMPILE_TIME_MAX.as_secs())
+    })?;
     compiled.map_err(|error| format!("is not a valid component: {}", text(&error)))
 }
 
@@ -105,12 +108,35 @@ fn functions(bytes: &[u8]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// None: it takes longer. A compiler cannot be stopped, so it goes on by itself until it is done, bounded by the sizes.
+/// None: it takes more time of a core. A compiler cannot be stopped, so it goes on by itself until it is done, bounded by
+/// the sizes.
 fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (begins, begun) = mpsc::channel();
     let (done, wait) = mpsc::channel();
-    // nobody waits any more: what it made is dropped
-    thread::spawn(move || drop(done.send(work())));
-    wait.recv_timeout(time).ok()
+    thread::spawn(move || {
+        let _ = begins.send(rustix::thread::gettid().as_raw_nonzero());
+        // nobody waits any more: what it made is dropped
+        let _ = done.send(work());
+    });
+    let (started, thread) = (Instant::now(), begun.recv().ok()?);
+    loop {
+        match wait.recv_timeout(COMPILE_LOOK) {
+            Ok(made) => return Some(made),
+            Err(mpsc::RecvTimeoutError::Timeout)
+                if time_of(thread.get()).unwrap_or_else(|| started.elapsed()) < time => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// That a thread of this process was on a core, by its `stat`: utime and stime, in hundredths of a second. None: this
+/// kernel does not say.
+fn time_of(thread: i32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // the name, which may hold anything, ends with the last parenthesis; the state is next
+    let mut figures = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+    let mut next = || figures.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (next()? + next()?)))
 }
 
 /// Does it import and export what a plugin does, by name?
