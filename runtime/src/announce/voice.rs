@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::embedded::error;
 use crate::error::Result;
 use crate::ground::Ground;
-use crate::kafka::{self, Deliveries};
+use crate::kafka::{self, Brokers, Deliveries};
 use crate::plan::{SourcePlan, StatusPlan};
 use crate::topics;
 
