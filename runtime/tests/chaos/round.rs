@@ -100,10 +100,12 @@ pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Resul
     world.start()?;
     timeline.note("started");
     for Step { messages, percent, later_us, fault } in &steps {
-        feed.send(world, *messages, timeline)?;
+        feed.send(world, *messages / 2, timeline)?;
         await_records(world, feed.records * *percent as usize / 100)?;
+        // it meets a pipeline at work, however fast that is
+        feed.send(world, *messages - *messages / 2, timeline)?;
         sleep(Duration::from_micros(*later_us));
-        timeline.note(format!("{fault:?}, once {percent} % of {} records were there", feed.records));
+        timeline.note(format!("{fault:?}, once {percent} % of the records before the last messages were there"));
         let began = Instant::now();
         world.act(fault, timeline)?;
         timeline.note("done");
