@@ -22,7 +22,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use self::brokers::Brokers;
-use self::fault::{Fault, Hold, Network, Request, Service, WORKERS_MAX, WORKERS_MIN};
+use self::fault::{Fault, Hold, Network, Service, WORKERS_MAX, WORKERS_MIN};
 use crate::check::{Observed, Record};
 use crate::eyes;
 use crate::pipeline::Pipeline;
