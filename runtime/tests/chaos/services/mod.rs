@@ -41,7 +41,7 @@ const HELD_MESSAGES: u64 = 60;
 /// Fewer than would fill a file of the pipeline.
 const BUFFERED_MESSAGES: u64 = 12;
 /// Longer than a file of the pipeline is open: whoever replaces others has published by then.
-const FILES_ROLL: Duration = Duration::from_secs(3);
+const FILES_ROLL: Duration = Duration::from_secs(5);
 
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this with ./dev chaos --real, or ./dev test"))
