@@ -36,7 +36,7 @@ const PARTITIONS: i32 = 4;
 const LOOK_MAX: Duration = Duration::from_secs(10);
 /// Seeds on one broker, for each on three.
 const ONE_BROKER_SEEDS: u64 = 2;
-/// Sent while a request is held.
+/// Sent while a request is held, or workers are frozen.
 const HELD_MESSAGES: u64 = 60;
 /// Fewer than would fill a file of the pipeline.
 const BUFFERED_MESSAGES: u64 = 12;
@@ -191,6 +191,8 @@ impl Services {
         }
         self.workers.iter().for_each(|worker| worker.signal("STOP"));
         self.replaced.append(&mut self.workers);
+        // so that the files of who goes on end elsewhere
+        feed.send(self, HELD_MESSAGES, timeline)?;
         let successor = self.run();
         self.workers.push(successor);
         Ok(())
