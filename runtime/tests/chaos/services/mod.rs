@@ -191,8 +191,10 @@ impl Services {
         }
         self.workers.iter().for_each(|worker| worker.signal("STOP"));
         self.replaced.append(&mut self.workers);
-        // so that the files of who goes on end elsewhere
-        feed.send(self, HELD_MESSAGES, timeline)?;
+        // in every partition, so that the files of who goes on end elsewhere
+        for _ in 0..2 * PARTITIONS {
+            feed.send(self, HELD_MESSAGES / PARTITIONS as u64, timeline)?;
+        }
         let successor = self.run();
         self.workers.push(successor);
         Ok(())
