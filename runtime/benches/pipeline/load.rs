@@ -30,7 +30,15 @@ pub fn committed(rig: &Rig) -> impl Fn() -> u64 {
     move || {
         let mut list = TopicPartitionList::new();
         list.add_partition(&topic, 0);
-        match consumer.committed_offsets(list, PATIENCE).unwrap().elements()[0].offset() {
+        // a broker that is overloaded may be its groups' coordinator only a moment later
+        let deadline = Instant::now() + PATIENCE;
+        let committed = loop {
+            match consumer.committed_offsets(list.clone(), PATIENCE) {
+                Ok(committed) => break committed,
+                Err(error) => assert!(Instant::now() < deadline, "the group's offset: {error}"),
+            }
+        };
+        match committed.elements()[0].offset() {
             Offset::Offset(offset) => offset as u64,
             _ => 0,
         }

@@ -32,6 +32,10 @@ const IDLE_POLL: Duration = Duration::from_millis(50);
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 const QUEUED_BYTES_MAX: usize = 16 << 20;
 
+/// How long the group has to let a member go. It may never do so where the member was frozen for longer than the group
+/// waits, and closes as it wakes.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
 enum Change {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
@@ -98,7 +102,7 @@ impl ConsumerContext for Group {
 }
 
 pub struct Source {
-    consumer: BaseConsumer<Group>,
+    consumer: Arc<BaseConsumer<Group>>,
     brokers: Brokers,
     topic: String,
     timeout: Duration,
@@ -150,7 +154,7 @@ impl Source {
             .create_with_context(group)
             .map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Source {
-            consumer,
+            consumer: Arc::new(consumer),
             brokers: plan.brokers.clone(),
             topic: plan.topic.clone(),
             timeout: plan.timeout,
@@ -330,8 +334,17 @@ impl Drop for Source {
     fn drop(&mut self) {
         self.consumer.context().closing.store(true, Ordering::Release);
         let started = Instant::now();
-        if let Err(error) = self.consumer.unassign() {
-            tracing::debug!(%error, "closing the consumer");
+        let answered = self.consumer.unassign();
+        let closing = self.consumer.close_queue();
+        tracing::debug!(?answered, ?closing, "closing the consumer");
+        while !self.consumer.closed() {
+            if started.elapsed() > CLOSE_MAX {
+                tracing::warn!(topic = self.topic, "the group did not let this member go within {CLOSE_MAX:?}");
+                // its own end would wait for that without a bound
+                std::mem::forget(self.consumer.clone());
+                return;
+            }
+            drop(self.consumer.poll(IDLE_POLL));
         }
         tracing::debug!(elapsed_ms = started.elapsed().as_millis() as u64, "consumer closed");
     }

@@ -14,7 +14,7 @@ use crate::check::{Observed, Record};
 use crate::mount::Disk;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
-use crate::round::{Timeline, World};
+use crate::round::{Feed, Timeline, World};
 use crate::worker::{PATIENCE, Worker};
 
 const SIGXFSZ: i32 = 25;
@@ -266,7 +266,7 @@ impl World for Embedded {
         Some(count(&self.pipeline.topic("response")) + count(&self.pipeline.topic("rejected")))
     }
 
-    fn act(&mut self, fault: &Fault, timeline: &mut Timeline) -> Result<(), String> {
+    fn act(&mut self, fault: &Fault, _feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
         match fault {
             Fault::Kill => {
                 self.kill();

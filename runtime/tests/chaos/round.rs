@@ -29,7 +29,7 @@ pub trait World {
     /// Records in the topics of rows and rejects; None: nobody can tell just now.
     fn records(&mut self) -> Option<usize>;
     /// Does it, and what it takes that the pipeline can go on.
-    fn act(&mut self, fault: &Self::Fault, timeline: &mut Timeline) -> Result<(), String>;
+    fn act(&mut self, fault: &Self::Fault, feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String>;
     /// Takes back what still stands in the way.
     fn heal(&mut self) -> Result<(), String>;
     fn must_run(&mut self) -> Result<(), String>;
@@ -100,12 +100,14 @@ pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Resul
     world.start()?;
     timeline.note("started");
     for Step { messages, percent, later_us, fault } in &steps {
-        feed.send(world, *messages, timeline)?;
+        feed.send(world, *messages / 2, timeline)?;
         await_records(world, feed.records * *percent as usize / 100)?;
+        // it meets a pipeline at work, however fast that is
+        feed.send(world, *messages - *messages / 2, timeline)?;
         sleep(Duration::from_micros(*later_us));
-        timeline.note(format!("{fault:?}, once {percent} % of {} records were there", feed.records));
+        timeline.note(format!("{fault:?}, once {percent} % of the records before the last messages were there"));
         let began = Instant::now();
-        world.act(fault, timeline)?;
+        world.act(fault, &mut feed, timeline)?;
         timeline.note("done");
         if W::is_kill(fault) {
             await_records(world, feed.records)?;
@@ -129,7 +131,7 @@ pub fn run<W: World>(world: &mut W, seed: u64, timeline: &mut Timeline) -> Resul
     Ok(tally)
 }
 
-struct Feed {
+pub struct Feed {
     source: Source,
     random: Random,
     sent: u64,
@@ -138,7 +140,7 @@ struct Feed {
 }
 
 impl Feed {
-    fn send<W: World>(&mut self, world: &mut W, count: u64, timeline: &mut Timeline) -> Result<(), String> {
+    pub fn send<W: World>(&mut self, world: &mut W, count: u64, timeline: &mut Timeline) -> Result<(), String> {
         let mut left = count;
         while left > 0 {
             let part = self.random.within(1, left);

@@ -6,9 +6,9 @@ const STEPS_MIN: u64 = 3;
 const STEPS_MAX: u64 = 6;
 
 pub struct Step<F> {
-    /// Sent before the fault.
+    /// Sent before the fault: half of them first, the others at the last moment.
     pub messages: u64,
-    /// The fault comes once so much of what was sent has an outcome.
+    /// The fault comes once so much of what was sent until the first half has an outcome.
     pub percent: u64,
     /// And so much later, to meet another moment of a transaction.
     pub later_us: u64,

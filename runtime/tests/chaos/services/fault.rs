@@ -78,6 +78,15 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
+/// It waits on its way, or its answer does; and perhaps the worker that asks is killed.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    pub request: Request,
+    pub arrives: bool,
+    pub ms: u64,
+    pub kill: Option<usize>,
+}
+
 #[derive(Debug)]
 pub enum Fault {
     Kill {
@@ -89,7 +98,9 @@ pub enum Fault {
         ms: u64,
     },
     /// Every worker is frozen in the middle of what it does, and another one goes on; with the next step they wake as zombies.
-    Replace,
+    Replace {
+        in_buffers: bool,
+    },
     Terminate {
         worker: usize,
     },
@@ -104,13 +115,7 @@ pub enum Fault {
         how: Network,
         ms: u64,
     },
-    /// It, or its answer alone; and perhaps the worker that waits for it is killed.
-    Hold {
-        request: Request,
-        arrives: bool,
-        ms: u64,
-        kill: Option<usize>,
-    },
+    Hold(Hold),
     /// Of several brokers, this one.
     ServiceKilled {
         service: Service,
@@ -154,9 +159,9 @@ impl Fault {
                 let kill = (random.below(2) == 0).then_some(worker);
                 let request = requests[random.below(5) as usize];
                 let arrives = random.below(2) == 0;
-                Fault::Hold { request, arrives, ms: random.within(500, HELD_MS_MAX), kill }
+                Fault::Hold(Hold { request, arrives, ms: random.within(500, HELD_MS_MAX), kill })
             }
-            19..=20 => Fault::Replace,
+            19..=20 => Fault::Replace { in_buffers: random.below(2) == 0 },
             kind => {
                 let of_any = [service, Service::DataNode][random.below(2) as usize];
                 let service = if kind < 24 { of_any } else { Service::Kafka };
@@ -173,7 +178,7 @@ impl Fault {
         match self {
             Fault::Kill { .. } => "kill -9",
             Fault::Freeze { .. } => "SIGSTOP, SIGCONT",
-            Fault::Replace => "all replaced, then awake",
+            Fault::Replace { .. } => "all replaced, then awake",
             Fault::Terminate { .. } => "SIGTERM",
             Fault::Join => "a worker joins",
             Fault::Leave { .. } => "a worker leaves",
@@ -184,7 +189,7 @@ impl Fault {
                 Network::Slow(_) => "network slow",
                 Network::HalfOpen => "network half-open",
             },
-            Fault::Hold { request, arrives, .. } => match (request, arrives) {
+            Fault::Hold(Hold { request, arrives, .. }) => match (request, arrives) {
                 (Request::EndTransaction, false) => "EndTxn held",
                 (Request::EndTransaction, true) => "EndTxn's answer held",
                 (Request::OffsetsOfTransaction, false) => "TxnOffsetCommit held",

@@ -22,12 +22,12 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use self::brokers::Brokers;
-use self::fault::{Fault, Network, Request, Service, WORKERS_MAX, WORKERS_MIN};
+use self::fault::{Fault, Hold, Network, Service, WORKERS_MAX, WORKERS_MIN};
 use crate::check::{Observed, Record};
 use crate::eyes;
 use crate::pipeline::Pipeline;
 use crate::random::Random;
-use crate::round::{Timeline, World};
+use crate::round::{Feed, Timeline, World};
 use crate::wire::{State, Wire};
 use crate::worker::{LOOK, PATIENCE, Worker};
 
@@ -36,8 +36,12 @@ const PARTITIONS: i32 = 4;
 const LOOK_MAX: Duration = Duration::from_secs(10);
 /// Seeds on one broker, for each on three.
 const ONE_BROKER_SEEDS: u64 = 2;
+/// Sent while a request is held, or workers are frozen.
+const HELD_MESSAGES: u64 = 60;
+/// Fewer than would fill a file of the pipeline.
+const BUFFERED_MESSAGES: u64 = 12;
 /// Longer than a file of the pipeline is open: whoever replaces others has published by then.
-const FILES_ROLL: Duration = Duration::from_secs(3);
+const FILES_ROLL: Duration = Duration::from_secs(5);
 
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this with ./dev chaos --real, or ./dev test"))
@@ -156,9 +160,12 @@ impl Services {
         self.set(service, State::Flows);
     }
 
-    fn hold(&mut self, request: Request, arrives: bool, ms: u64, kill: Option<usize>) {
-        let hold = if arrives { State::Mutes } else { State::Holds };
-        self.set(request.service(), hold(request.is_it()));
+    fn hold(&mut self, hold: Hold, feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
+        let Hold { request, arrives, ms, kill } = hold;
+        let state = if arrives { State::Mutes } else { State::Holds };
+        self.set(request.service(), state(request.is_it()));
+        // somebody asks for it now
+        feed.send(self, HELD_MESSAGES, timeline)?;
         sleep(Duration::from_millis(ms / 2));
         if let Some(worker) = kill {
             let worker = self.at(worker);
@@ -167,22 +174,30 @@ impl Services {
         }
         sleep(Duration::from_millis(ms / 2));
         self.set(request.service(), State::Flows);
+        Ok(())
     }
 
-    /// As soon as they have committed something, or all there is: rows are in no file yet, and more may be on their way.
-    fn replace(&mut self) {
-        let before = self.committed();
-        let deadline = Instant::now() + FILES_ROLL;
-        while Instant::now() < deadline {
-            let now = self.committed();
-            if now != before || now == self.ends() {
-                break;
-            }
+    /// As soon as they have committed something. `in_buffers`: all that is in no file is a few rows, which no request is
+    /// about: each that waits for an answer is given up by a worker that wakes.
+    fn replace(&mut self, in_buffers: bool, feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
+        if in_buffers {
+            self.await_commits()?;
+            sleep(FILES_ROLL);
+            feed.send(self, BUFFERED_MESSAGES, timeline)?;
+            self.await_commits()?;
+        } else {
+            let (before, deadline) = (self.committed(), Instant::now() + FILES_ROLL);
+            while self.committed() == before && self.ends() != before && Instant::now() < deadline {}
         }
         self.workers.iter().for_each(|worker| worker.signal("STOP"));
         self.replaced.append(&mut self.workers);
+        // in every partition, so that the files of who goes on end elsewhere
+        for _ in 0..2 * PARTITIONS {
+            feed.send(self, HELD_MESSAGES / PARTITIONS as u64, timeline)?;
+        }
         let successor = self.run();
         self.workers.push(successor);
+        Ok(())
     }
 
     /// What was sent meanwhile went another way than through those that were replaced: they wake, and then they end.
@@ -323,7 +338,7 @@ impl World for Services {
         Some(count("response")? + count("rejected")?)
     }
 
-    fn act(&mut self, fault: &Fault, timeline: &mut Timeline) -> Result<(), String> {
+    fn act(&mut self, fault: &Fault, feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
         self.wake()?;
         match *fault {
             Fault::Kill { worker } => {
@@ -337,7 +352,7 @@ impl World for Services {
                 sleep(Duration::from_millis(ms));
                 self.workers[worker].signal("CONT");
             }
-            Fault::Replace => self.replace(),
+            Fault::Replace { in_buffers } => self.replace(in_buffers, feed, timeline)?,
             Fault::Terminate { worker } => {
                 let worker = self.at(worker);
                 self.workers[worker].terminate(1, &[0])?;
@@ -360,7 +375,7 @@ impl World for Services {
                 }
             }
             Fault::Network { service, how, ms } => self.network(service, how, ms),
-            Fault::Hold { request, arrives, ms, kill } => self.hold(request, arrives, ms, kill),
+            Fault::Hold(hold) => self.hold(hold, feed, timeline)?,
             Fault::ServiceKilled { service: which, broker, ms } => {
                 let name = self.name(which, broker);
                 service("kill", name)?;

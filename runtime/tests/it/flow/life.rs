@@ -38,6 +38,20 @@ fn a_name_node_that_never_answers_is_said_and_does_not_hang_it() {
     assert_eq!(rig.responses().len(), 1, "the others went on");
 }
 
+/// It was frozen for longer than the group waits: librdkafka may wait for ever until such a member is let go.
+#[test]
+fn who_is_told_to_end_as_it_wakes_ends_though_others_have_its_partitions() {
+    let rig = Rig::new("woken", 2);
+    let mut frozen = rig.start();
+    frozen.await_word("positions read");
+    frozen.signal("STOP");
+    let mut other = rig.start();
+    other.await_word("positions read");
+    frozen.signal("CONT");
+    frozen.drain();
+    other.drain();
+}
+
 #[test]
 fn a_store_that_is_not_there_is_said_and_waited_for() {
     let mut rig = Rig::new("storeless", 1);
