@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod config;
 #[cfg(test)]
 mod contract;
+pub mod doctor;
 pub mod embedded;
 pub mod engine;
 pub mod error;

@@ -67,11 +67,11 @@ impl Cluster {
         let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         processes.retain(|_, process| now.saturating_duration_since(process.heard) <= GONE_AFTER);
         let names: BTreeSet<_> = processes.values().map(|process| process.said.pipeline.as_str()).collect();
-        let application = |name: &str| {
+        let applications = names.into_iter().map(|name| {
             let own = processes.values().filter(|process| process.said.pipeline == name);
             Application::new(name, &own.collect::<Vec<_>>(), now)
-        };
-        json!(names.into_iter().map(application).collect::<Vec<_>>())
+        });
+        json!(applications.collect::<Vec<_>>())
     }
 }
 

@@ -104,7 +104,8 @@ fn each_process_says_how_it_is_and_takes_its_word_back_at_an_orderly_end() {
     assert_eq!(process(&said(&topic), &second)["process"], json!(second.id()));
     let keys: BTreeSet<_> = gone.keys().cloned().collect();
     let mut third = rig.start();
-    let last = await_said(&topic, &mut third, |said| living(said).contains_key(&u64::from(third.id())));
+    let id = u64::from(third.id());
+    let last = await_said(&topic, &mut third, |said| living(said).contains_key(&id));
     assert_eq!(last.keys().cloned().collect::<BTreeSet<_>>(), keys);
     third.drain();
 

@@ -3,6 +3,7 @@
 
 mod apart;
 mod crash;
+mod doctor;
 mod eyes;
 mod heartbeats;
 mod input;
