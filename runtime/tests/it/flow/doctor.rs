@@ -54,20 +54,9 @@ fn look(command: &mut Command) -> Seen {
     Seen { code: done.status.code(), said }
 }
 
-/// The shipped pipeline; calls to what is away end soon.
-fn rig(test: &str) -> Rig {
-    let mut rig = Rig::new(test, 3);
-    rig.edit("group_protocol = \"consumer\"", "timeout_ms = 2000\ngroup_protocol = \"consumer\"");
-    for sink in ["[sinks.store.mongodb]", "[sinks.archive.hdfs]"] {
-        let (table, _) = sink.rsplit_once('.').unwrap();
-        rig.edit(sink, &format!("{table}]\ntimeout_ms = 2000\n\n{sink}"));
-    }
-    rig
-}
-
 #[test]
 fn what_is_there_is_told_and_nothing_is_changed() {
-    let rig = rig("doctor-good");
+    let rig = Rig::new("doctor-good", 3);
     let (request, status) = (rig.topic("request"), rig.topic("status"));
     let seen = look(&mut command(&rig));
     seen.only_wrong(&[]);
@@ -113,7 +102,7 @@ fn what_is_there_is_told_and_nothing_is_changed() {
 
 #[test]
 fn a_topic_that_is_not_there_is_wrong_until_it_is_made() {
-    let rig = rig("doctor-topic");
+    let rig = Rig::new("doctor-topic", 3);
     let (response, rejected) = (rig.topic("response"), rig.topic("rejected"));
     rig.delete_topic(&response);
     rig.delete_topic(&rejected);
@@ -132,7 +121,7 @@ fn a_topic_that_is_not_there_is_wrong_until_it_is_made() {
 
 #[test]
 fn a_service_that_is_away_is_one_wrong_line_and_hides_no_other() {
-    let rig = rig("doctor-away");
+    let rig = Rig::new("doctor-away", 3);
     let seen = look(command(&rig).env("KAFKA_BROKERS", "127.0.0.1:1"));
     seen.only_wrong(&["Kafka"]);
     assert!(seen.found("Kafka").contains("127.0.0.1:1") && seen.fix("Kafka").contains("advertised.listeners"));
@@ -154,7 +143,7 @@ fn a_service_that_is_away_is_one_wrong_line_and_hides_no_other() {
 
 #[test]
 fn a_directory_that_may_not_be_written_is_wrong_with_what_gives_the_right() {
-    let mut rig = rig("doctor-directory");
+    let mut rig = Rig::new("doctor-directory", 3);
     rig.edit("format = \"jsonl\"", "format = \"jsonl\"\nuser = \"somebody\"");
     let directory = rig.directory();
     rig.on_hdfs(async |client| client.mkdirs(&directory, 0o755, true).await.unwrap());
@@ -175,7 +164,7 @@ fn a_directory_that_may_not_be_written_is_wrong_with_what_gives_the_right() {
 
 #[test]
 fn a_state_folder_that_cannot_be_written_and_a_folder_that_is_none_are_wrong() {
-    let rig = rig("doctor-state");
+    let rig = Rig::new("doctor-state", 3);
     rig.write();
     let doctor = || {
         let mut doctor = Command::new(env!("CARGO_BIN_EXE_millrace"));
