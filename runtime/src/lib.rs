@@ -7,6 +7,7 @@ pub mod cases;
 pub mod config;
 #[cfg(test)]
 mod contract;
+pub mod doctor;
 pub mod embedded;
 pub mod engine;
 pub mod error;

@@ -4,6 +4,7 @@
 //! Invariant: a topic that is there stays as it is, and is not asked to be made: that takes a right of its own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,64 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::error::{Error, Result};
 use crate::kafka::{self, Brokers, Quiet};
-use crate::plan::Create;
+use crate::plan::{Create, Plan};
+
+/// Where a file does not say how a topic is made.
+const DEFAULT: Create = Create { partitions: 4, replication: 1, retention_ms: None, compact: false };
+/// Heartbeats are few.
+const DEFAULT_OF_STATUS: Create = Create { partitions: 1, compact: true, ..DEFAULT };
+
+/// What a pipeline has a topic for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Source,
+    Sink(String),
+    Rejects,
+    Status,
+}
+
+impl Role {
+    /// What the pipeline does with it, by Kafka's own names of rights.
+    pub fn needs(&self) -> &'static [&'static str] {
+        match self {
+            Role::Source => &["READ", "DESCRIBE"],
+            Role::Sink(_) | Role::Rejects | Role::Status => &["WRITE", "DESCRIBE"],
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Source => f.write_str("source"),
+            Role::Sink(name) => write!(f, "sink {name}"),
+            Role::Rejects => f.write_str("rejects"),
+            Role::Status => f.write_str("heartbeats"),
+        }
+    }
+}
+
+/// Every topic of a pipeline; no two are the same.
+pub fn roles(plan: &Plan) -> BTreeMap<&str, Role> {
+    let role = |sink: &crate::plan::SinkPlan| {
+        if sink.is_rejects() { Role::Rejects } else { Role::Sink(sink.name.to_string()) }
+    };
+    let sinks = plan.sinks.iter().chain([&plan.rejects]).filter_map(|sink| Some((sink.topic()?, role(sink))));
+    let status = plan.status.iter().map(|status| (status.topic.as_str(), Role::Status));
+    [(plan.source.topic.as_str(), Role::Source)].into_iter().chain(sinks).chain(status).collect()
+}
+
+/// Every topic of a pipeline, and how it is made.
+pub fn all(plan: &Plan) -> BTreeMap<String, Create> {
+    let create = |(topic, role): (&str, Role)| {
+        let create = match role {
+            Role::Status => plan.status.as_ref().and_then(|status| status.create).unwrap_or(DEFAULT_OF_STATUS),
+            _ => plan.creates.get(topic).copied().unwrap_or(DEFAULT),
+        };
+        (topic.to_owned(), create)
+    };
+    roles(plan).into_iter().map(create).collect()
+}
 
 /// What became of each topic: true, it was made; false, it was there already.
 pub type Made = Vec<(String, Result<bool>)>;

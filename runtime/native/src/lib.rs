@@ -4,3 +4,5 @@ pub mod members;
 mod owned;
 pub mod topic_id;
 pub mod xgboost;
+
+pub use owned::Rights;

@@ -11,7 +11,7 @@ use rdkafka::bindings::*;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::owned::{ANSWER_MARGIN_MS, Owned, text, timeout_ms};
+use crate::owned::{ANSWER_MARGIN_MS, Owned, Rights, ask_for_rights, rights, text, timeout_ms};
 
 /// librdkafka does not ask again by itself.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -44,6 +44,25 @@ pub fn members<C: ClientContext>(
     group: &str,
     timeout: Duration,
 ) -> Result<Vec<Member>, GroupError> {
+    Ok(ask(client, group, timeout, Event::members)?.unwrap_or_default())
+}
+
+/// What this client may do with the group; None: there is no such group, and nobody says who may make it.
+pub fn group_rights<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Option<Rights>, GroupError> {
+    ask(client, group, timeout, Event::rights)
+}
+
+/// None: there is no such group.
+fn ask<C: ClientContext, T>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+    read: impl Fn(&Event) -> Result<T, (RDKafkaErrorCode, String)>,
+) -> Result<Option<T>, GroupError> {
     use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, GroupIdNotFound, NotCoordinator};
     let failed = |why: String| GroupError { group: group.to_owned(), why };
     let name = CString::new(group).map_err(|_| failed("its name holds a zero byte".to_owned()))?;
@@ -52,9 +71,9 @@ pub fn members<C: ClientContext>(
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = describe(client, &mut [name.as_ptr()], left);
         let answer = answer.ok_or_else(|| failed(format!("no broker answered within {} ms", timeout.as_millis())))?;
-        match answer.members() {
-            Ok(members) => return Ok(members),
-            Err((GroupIdNotFound, _)) => return Ok(Vec::new()),
+        match read(&answer) {
+            Ok(read) => return Ok(Some(read)),
+            Err((GroupIdNotFound, _)) => return Ok(None),
             Err((NotCoordinator | CoordinatorLoadInProgress | CoordinatorNotAvailable, _)) if !left.is_zero() => {
                 thread::sleep(AGAIN_AFTER);
             }
@@ -76,6 +95,7 @@ fn describe<C: ClientContext>(client: &Client<C>, names: &mut [*const c_char; 1]
         let options = Owned(rd_kafka_AdminOptions_new(handle, kind), |it| rd_kafka_AdminOptions_destroy(it));
         // cannot be refused: the value is within its documented range
         rd_kafka_AdminOptions_set_request_timeout(options.0, timeout_ms, sentence.as_mut_ptr(), sentence.len());
+        ask_for_rights(options.0);
         let queue = Owned(rd_kafka_queue_new(handle), |it| rd_kafka_queue_destroy(it));
         rd_kafka_DescribeConsumerGroups(handle, names.as_mut_ptr(), names.len(), options.0, queue.0);
         let event = rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(ANSWER_MARGIN_MS));
@@ -88,6 +108,29 @@ struct Event(Owned<rd_kafka_event_t>);
 
 impl Event {
     fn members(&self) -> Result<Vec<Member>, (RDKafkaErrorCode, String)> {
+        let group = self.group()?;
+        // SAFETY: the description belongs to the event, which lives as long as `self`; strings are copied.
+        unsafe {
+            let members = 0..rd_kafka_ConsumerGroupDescription_member_count(group);
+            let member = |index| {
+                let member = rd_kafka_ConsumerGroupDescription_member(group, index);
+                Member {
+                    client_id: text(rd_kafka_MemberDescription_client_id(member)),
+                    host: text(rd_kafka_MemberDescription_host(member)),
+                }
+            };
+            Ok(members.map(member).collect())
+        }
+    }
+
+    fn rights(&self) -> Result<Rights, (RDKafkaErrorCode, String)> {
+        let (group, mut count) = (self.group()?, 0);
+        // SAFETY: as above; what is null is no right.
+        Ok(unsafe { rights(rd_kafka_ConsumerGroupDescription_authorized_operations(group, &mut count), count) })
+    }
+
+    /// The one that was asked about. It lives as long as `self`.
+    fn group(&self) -> Result<*const rd_kafka_ConsumerGroupDescription_t, (RDKafkaErrorCode, String)> {
         let event = self.0.0;
         // SAFETY: the event lives as long as `self`, and all that is read from it here belongs to it; strings are
         // copied before the block ends. A null is checked for wherever librdkafka's header allows one.
@@ -110,15 +153,7 @@ impl Event {
             if code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 return Err((code.into(), text(rd_kafka_error_string(error))));
             }
-            let members = 0..rd_kafka_ConsumerGroupDescription_member_count(*groups);
-            let member = |index| {
-                let member = rd_kafka_ConsumerGroupDescription_member(*groups, index);
-                Member {
-                    client_id: text(rd_kafka_MemberDescription_client_id(member)),
-                    host: text(rd_kafka_MemberDescription_host(member)),
-                }
-            };
-            Ok(members.map(member).collect())
+            Ok(*groups)
         }
     }
 }

@@ -12,7 +12,7 @@ use rdkafka::bindings::*;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::owned::{ANSWER_MARGIN_MS, Owned, text, timeout_ms};
+use crate::owned::{ANSWER_MARGIN_MS, Owned, Rights, ask_for_rights, rights, text, timeout_ms};
 
 /// What a broker without topic ids answers: a UUID of 128 zero bits.
 const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -47,13 +47,32 @@ impl std::error::Error for IdentityError {}
 /// The id that the cluster gave the topic when it was created, as Kafka's tools print it (base64, 22 characters).
 /// Never creates the topic.
 pub fn topic_id<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Result<String, IdentityError> {
-    let what = || format!("id of topic `{topic}`");
+    let id = ask(client, topic, &format!("id of topic `{topic}`"), timeout, Event::topic_id)?;
+    if id == NO_ID { Err(IdentityError::Unsupported { what: "topic ids".to_owned() }) } else { Ok(id) }
+}
+
+/// What this client may do with the topic. Never creates it.
+pub fn topic_rights<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Rights, IdentityError> {
+    ask(client, topic, &format!("rights to topic `{topic}`"), timeout, Event::rights)
+}
+
+fn ask<C: ClientContext, T>(
+    client: &Client<C>,
+    topic: &str,
+    what: &str,
+    timeout: Duration,
+    answer: impl FnOnce(&Event) -> Result<T, (RDKafkaErrorCode, String)>,
+) -> Result<T, IdentityError> {
+    let what = || what.to_owned();
     let unknown = || IdentityError::UnknownTopic { topic: topic.to_owned() };
     let event = describe(client, &CString::new(topic).map_err(|_| unknown())?, timeout)
         .ok_or_else(|| IdentityError::Timeout { what: what(), timeout })?;
-    match event.topic_id() {
-        Ok(id) if id == NO_ID => Err(IdentityError::Unsupported { what: "topic ids".to_owned() }),
-        Ok(id) => Ok(id),
+    match answer(&event) {
+        Ok(answer) => Ok(answer),
         Err((RDKafkaErrorCode::UnknownTopicOrPartition, _)) => Err(unknown()),
         Err((RDKafkaErrorCode::OperationTimedOut, _)) => Err(IdentityError::Timeout { what: what(), timeout }),
         Err((code, message)) => Err(IdentityError::Refused { what: what(), code, message }),
@@ -89,6 +108,7 @@ fn describe<C: ClientContext>(client: &Client<C>, topic: &CStr, timeout: Duratio
             });
         // cannot be refused: the value is within its documented range
         rd_kafka_AdminOptions_set_request_timeout(options.0, timeout_ms, sentence.as_mut_ptr(), sentence.len());
+        ask_for_rights(options.0);
         let queue = Owned(rd_kafka_queue_new(handle), |it| rd_kafka_queue_destroy(it));
         rd_kafka_DescribeTopics(handle, topics.0, options.0, queue.0);
         let event = rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(ANSWER_MARGIN_MS));
@@ -101,6 +121,19 @@ struct Event(Owned<rd_kafka_event_t>);
 
 impl Event {
     fn topic_id(&self) -> Result<String, (RDKafkaErrorCode, String)> {
+        let topic = self.topic()?;
+        // SAFETY: the description belongs to the event, which lives as long as `self`; the string is copied.
+        Ok(unsafe { text(rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(topic))) })
+    }
+
+    fn rights(&self) -> Result<Rights, (RDKafkaErrorCode, String)> {
+        let (topic, mut count) = (self.topic()?, 0);
+        // SAFETY: as above; what is null is no right.
+        Ok(unsafe { rights(rd_kafka_TopicDescription_authorized_operations(topic, &mut count), count) })
+    }
+
+    /// The one that was asked about. It lives as long as `self`.
+    fn topic(&self) -> Result<*const rd_kafka_TopicDescription_t, (RDKafkaErrorCode, String)> {
         let event = self.0.0;
         // SAFETY: the event lives as long as `self`, and all that is read from it here belongs to it; strings are
         // copied before the block ends. A null is checked for wherever librdkafka's header allows one.
@@ -123,7 +156,7 @@ impl Event {
             if code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 return Err((code.into(), text(rd_kafka_error_string(error))));
             }
-            Ok(text(rd_kafka_Uuid_base64str(rd_kafka_TopicDescription_topic_id(*topics))))
+            Ok(*topics)
         }
     }
 }

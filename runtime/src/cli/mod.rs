@@ -4,6 +4,7 @@ mod agree;
 mod ask;
 mod check;
 mod consume;
+mod doctor;
 mod explain;
 mod ground;
 mod interrupt;
@@ -60,6 +61,8 @@ enum Command {
     Run(run::Options),
     /// Check a pipeline without connecting to anything
     Check(check::Options),
+    /// Look whether everything that a pipeline needs is there: services, topics, rights, room, clocks
+    Doctor(doctor::Options),
     /// Print what flows where, with types
     Graph(Graph),
     /// Print the JSON Schema of a pipeline file, for editors
@@ -195,6 +198,7 @@ impl Cli {
         let done = match self.command {
             Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
             Command::Check(options) => check::run(&options),
+            Command::Doctor(options) => load(&options.pipeline.file).and_then(|plan| doctor::run(&plan, &options)),
             Command::Graph(options) => {
                 load(&options.file.file).and_then(|plan| out::print(options.format.draw(&plan)).map(drop))
             }

@@ -1,10 +1,9 @@
 //! `millrace topics`: the topics that a pipeline reads and writes, made where they are not there.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use millrace::plan::{self, Plan};
+use millrace::plan::Plan;
 use millrace::topics;
 use millrace::words::counted;
 use serde_json::json;
@@ -42,26 +41,13 @@ pub struct Create {
     json: bool,
 }
 
-/// Where neither the file nor the command says otherwise.
-const DEFAULT: plan::Create = plan::Create { partitions: 4, replication: 1, retention_ms: None, compact: false };
-const DEFAULT_OF_STATUS: plan::Create = plan::Create { partitions: 1, compact: true, ..DEFAULT };
-
 pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
-    let names = plan.topics_written().into_iter().chain([plan.source.topic.as_str()]);
-    let mut topics: BTreeMap<_, _> = names
-        .map(|topic| {
-            let of_file = plan.creates.get(topic).copied().unwrap_or(DEFAULT);
-            let partitions = options.partitions.unwrap_or(of_file.partitions);
-            let replication = options.replication.unwrap_or(of_file.replication);
-            (topic.to_owned(), plan::Create { partitions, replication, ..of_file })
-        })
-        .collect();
-    // heartbeats are few: the command's partitions are not for them
-    topics.extend(plan.status.as_ref().map(|status| {
-        let of_file = status.create.unwrap_or(DEFAULT_OF_STATUS);
-        let replication = options.replication.unwrap_or(of_file.replication);
-        (status.topic.clone(), plan::Create { replication, ..of_file })
-    }));
+    let mut topics = topics::all(plan);
+    for create in topics.values_mut() {
+        create.replication = options.replication.unwrap_or(create.replication);
+        // heartbeats are few: partitions are for those who share the work
+        create.partitions = options.partitions.filter(|_| !create.compact).unwrap_or(create.partitions);
+    }
     let made = match &options.pipeline.embedded {
         None => topics::make(&plan.source.brokers, &topics, TIMEOUT).map_err(|error| format!("error: {error}"))?,
         Some(folder) => {

@@ -59,7 +59,7 @@ async fn everywhere(browser: &Browser, name: &str) {
 fn beat(host: &str, workers: Value, sinks: Value) -> Value {
     json!({
         "pipeline": "flight-delay", "generation": "2f6b1c09d4e70a11", "version": "0.1.0", "host": host, "process": 41,
-        "listen": format!("{host}:9464"), "started": 1_000, "at": 4_600, "every_seconds": 60, "workers": workers,
+        "listen": format!("{host}:9464"), "started": 1_000, "at": 19_000, "every_seconds": 60, "workers": workers,
         "workers_left_out": 0, "sinks": sinks, "rejects": { "features/bad_delay": 12, "source/not_json": 1 },
         "rejects_total": 13,
     })
@@ -105,8 +105,8 @@ async fn it_shows_who_works_on_what_and_who_is_silent() {
     assert_eq!(lead(&browser).await, format!("As every process says itself, in the topic {}.", rig.topic("status")));
     let said = rows(&browser, "Workers").await;
     assert_eq!(said[0][0], "mill-1\nprocess 41, worker 0\nstatus at mill-1:9464");
-    assert_eq!(said[0][2..], ["60 min", "0–2, 5", "1,235", "7", "2f6b1c09d4e70a11"].map(str::to_owned));
-    assert!(said[0][1].starts_with("Running\nfor 10 min"), "{:?}", said[0]);
+    assert_eq!(said[0][2..], ["5 h", "0–2, 5", "1,235", "7", "2f6b1c09d4e70a11"].map(str::to_owned));
+    assert!(said[0][1].starts_with("Running\nfor 4 h"), "{:?}", said[0]);
     assert!(said[2][1].starts_with("Idle"), "{:?}", said[2]);
     assert_eq!(said[2][3..6], ["none", "unknown", "unknown"].map(str::to_owned));
     assert!(said[3][1].starts_with("Silent\nfor ") && said[3][1].ends_with("it counts for nothing"), "{:?}", said[3]);

@@ -43,6 +43,17 @@ impl NameNode {
         Ok(NameNode { uri: plan.uri.clone(), user, settings, timeout, client: OnceCell::new() })
     }
 
+    /// Who is named; None: whoever the system says.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// What is there, without a look into it.
+    pub async fn status(&self, path: &str) -> Result<FileStatus, FileError> {
+        let client = self.client().await?;
+        self.call(|| format!("looking at {path}"), client.get_file_info(path)).await
+    }
+
     async fn client(&self) -> Result<&Client, FileError> {
         let build = || async {
             let builder = ClientBuilder::new().with_url(&self.uri).with_config(self.settings.clone());

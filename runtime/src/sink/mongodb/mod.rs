@@ -43,7 +43,7 @@ use crate::error::{Error, Result};
 use crate::plan::{DocumentWrite, MongodbPlan};
 use crate::rejects;
 
-const POSITIONS: &str = "_millrace_positions";
+pub(crate) const POSITIONS: &str = "_millrace_positions";
 /// An insert is sent when it has this many rows or bytes, whichever comes first. The driver takes 100,000 and 48 MB.
 const INSERT_ROWS_MAX: usize = 1_000;
 const INSERT_BYTES_MAX: usize = 4 << 20;
@@ -267,23 +267,39 @@ struct Store {
     timeout: Duration,
 }
 
+/// Who connects when it is first asked, and the servers' addresses, for people.
+pub(crate) async fn client(plan: &MongodbPlan, timeout: Duration, name: &str) -> Result<(Client, String)> {
+    let what = || "resolving the MongoDB URI".to_owned();
+    let options = within(timeout, what, ClientOptions::parse(&plan.uri)).await?;
+    let mut options = options.map_err(|error| error::of("reading the MongoDB URI".to_owned(), error))?;
+    // shorter than the timeout of a call, so that the driver can still say which servers it found and how they are
+    let selection = timeout * 3 / 4;
+    options.server_selection_timeout = Some(options.server_selection_timeout.unwrap_or(selection).min(selection));
+    options.connect_timeout = Some(options.connect_timeout.unwrap_or(selection).min(selection));
+    options.app_name.get_or_insert_with(|| name.to_owned());
+    options.read_concern = Some(ReadConcern::majority());
+    options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+    // a position that a secondary is behind with would only be a longer replay; a missing one would stop the sink
+    options.selection_criteria = None;
+    let address = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let client = Client::with_options(options);
+    let client = client.map_err(|error| error::of(format!("setting up a client of {address}"), error))?;
+    Ok((client, address))
+}
+
+/// Under the timeout; what goes wrong is said with `what`.
+pub(crate) async fn call<T>(
+    timeout: Duration,
+    what: impl Fn() -> String,
+    call: impl IntoFuture<Output = Result<T, DriverError>>,
+) -> Result<T> {
+    within(timeout, &what, call).await?.map_err(|error| error::of(what(), error))
+}
+
 impl Store {
     async fn connect(context: &Context, plan: &MongodbPlan) -> Result<Store> {
-        let what = || "resolving the MongoDB URI".to_owned();
-        let options = within(context.timeout, what, ClientOptions::parse(&plan.uri)).await?;
-        let mut options = options.map_err(|error| error::of("reading the MongoDB URI".to_owned(), error))?;
-        // shorter than the timeout of a call, so that the driver can still say which servers it found and how they are
-        let selection = context.timeout * 3 / 4;
-        options.server_selection_timeout = Some(options.server_selection_timeout.unwrap_or(selection).min(selection));
-        options.connect_timeout = Some(options.connect_timeout.unwrap_or(selection).min(selection));
-        options.app_name.get_or_insert_with(|| format!("millrace {}/{}", context.pipeline, context.sink));
-        options.read_concern = Some(ReadConcern::majority());
-        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-        // a position that a secondary is behind with would only be a longer replay; a missing one would stop the sink
-        options.selection_criteria = None;
-        let address = options.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let client = Client::with_options(options);
-        let client = client.map_err(|error| error::of(format!("setting up a client of {address}"), error))?;
+        let name = format!("millrace {}/{}", context.pipeline, context.sink);
+        let (client, address) = client(plan, context.timeout, &name).await?;
         let database = client.database(&plan.database);
         // a row that this primary has and no majority yet is there: the cursor that follows it waits for both
         let newest = CollectionOptions::builder().read_concern(ReadConcern::local()).build();
@@ -435,9 +451,9 @@ impl Store {
     async fn call<T>(
         &self,
         what: impl Fn() -> String,
-        call: impl IntoFuture<Output = Result<T, DriverError>>,
+        asked: impl IntoFuture<Output = Result<T, DriverError>>,
     ) -> Result<T> {
-        within(self.timeout, &what, call).await?.map_err(|error| error::of(what(), error))
+        call(self.timeout, what, asked).await
     }
 
     fn rows_name(&self) -> String {
