@@ -159,6 +159,7 @@ mod tests {
             partitions: (0..partitions).map(|id| (id, stands)).collect(),
         };
         let sink = Sink {
+            publishes_within_seconds: None,
             kind: "mongodb",
             required: false,
             positions: (0..partitions).map(|id| (id, head)).collect(),
@@ -166,6 +167,8 @@ mod tests {
             workers: BTreeMap::new(),
         };
         Report {
+            plugins: BTreeMap::new(),
+            stages: Vec::new(),
             pipeline: "p".into(),
             generation: "g".into(),
             version: "0",

@@ -17,7 +17,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::Finding;
 use crate::error::Result;
-use crate::kafka::{self, Quiet};
+use crate::kafka::{self, Brokers, Quiet};
 use crate::plan::{GroupProtocol, Plan};
 use crate::sink::kafka::Transactions;
 use crate::topics::{self, Role};
@@ -27,16 +27,16 @@ const PROTOCOLS: &str = "group.coordinator.rebalance.protocols";
 const MADE_WAIT: Duration = Duration::from_secs(5);
 const MADE_LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-struct Brokers<'p> {
+struct Asked<'p> {
     plan: &'p Plan,
-    at: &'p str,
+    at: &'p Brokers,
     admin: AdminClient<Quiet>,
     timeout: Duration,
 }
 
 pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
-    let at = plan.source.brokers.as_str();
-    let reached = Brokers::new(plan).and_then(|brokers| Ok((brokers.metadata(&plan.source.topic)?, brokers)));
+    let at = &plan.source.brokers;
+    let reached = Asked::new(plan).and_then(|brokers| Ok((brokers.metadata(&plan.source.topic)?, brokers)));
     let (metadata, brokers) = match reached {
         Ok(reached) => reached,
         Err(error) => {
@@ -64,12 +64,12 @@ pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
     findings.push(brokers.transactions());
 }
 
-impl<'p> Brokers<'p> {
-    fn new(plan: &'p Plan) -> Result<Brokers<'p>> {
+impl<'p> Asked<'p> {
+    fn new(plan: &'p Plan) -> Result<Asked<'p>> {
         let config = kafka::client_config(&plan.source.brokers, "millrace-doctor");
-        let admin = config.create_with_context(Quiet);
+        let admin = config.create_with_context(Quiet::default());
         let admin = admin.map_err(|cause| kafka::error("the client's settings", cause))?;
-        Ok(Brokers { plan, at: &plan.source.brokers, admin, timeout: plan.source.timeout })
+        Ok(Asked { plan, at: &plan.source.brokers, admin, timeout: plan.source.timeout })
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata> {
@@ -268,7 +268,7 @@ fn lacking(rights: &Rights, needed: &[&str]) -> Option<String> {
 }
 
 /// What gives the rights, as Kafka's own tool has it.
-fn acl(brokers: &str, resource: &str, name: &str, lacks: &str) -> String {
+fn acl(brokers: &Brokers, resource: &str, name: &str, lacks: &str) -> String {
     let operations: Vec<_> = lacks.split(", ").map(|right| format!("--operation {right}")).collect();
     format!(
         "kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal User:NAME {} {resource} {name}",
@@ -299,7 +299,7 @@ mod tests {
         let rights: Rights = ["READ".to_owned(), "DESCRIBE".to_owned()].into();
         assert_eq!(lacking(&rights, &["READ"]), None);
         let lacks = lacking(&rights, &["WRITE", "DESCRIBE"]).expect("a right that is not there");
-        let said = acl("b:1", "--topic", "t", &lacks);
+        let said = acl(&"b:1".into(), "--topic", "t", &lacks);
         assert_eq!(
             said,
             "kafka-acls.sh --bootstrap-server b:1 --add --allow-principal User:NAME --operation write --topic t"

@@ -115,8 +115,8 @@ impl Scene {
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let brokers = Wire::to_broker(listener, plan.brokers.clone(), 0, alter).address;
-        Scene { plan: SourcePlan { brokers, ..plan.clone() }, asked, next }
+        let brokers = Wire::to_broker(listener, plan.brokers.to_string(), 0, alter).address;
+        Scene { plan: SourcePlan { brokers: brokers.as_str().into(), ..plan.clone() }, asked, next }
     }
 
     /// As a session of the engine: fences, reads the position, brings what is missing.
@@ -234,7 +234,7 @@ fn whatever_is_refused_the_next_one_goes_on() {
         }
         let mut config = ClientConfig::new();
         let reader: BaseConsumer =
-            config.set("bootstrap.servers", &plan.brokers).set("group.id", &name).create().unwrap();
+            config.set("bootstrap.servers", plan.brokers.to_string()).set("group.id", &name).create().unwrap();
         let member = Membership::Kafka(Arc::new(reader.group_metadata().unwrap()));
         let (id, topic) = (name.clone(), name);
         let place = Place { trouble: api, id, topic, partition, member: &member, committed: &|| None };
