@@ -203,8 +203,8 @@ def each_hop(stack, taken, with_hdfs):
     event = get(f"{ROUTES}/kafka_event_stream/{flight}")
     assert flight in event and '"Prediction":' in event, event
     until("the document, by the page", lambda: answer(flight))
-    assert flight in stack.topic_by_kafka("flight-delay-ml-request"), "the request topic"
-    assert flight in stack.topic_by_kafka("flight-delay-ml-response"), "the response topic"
+    for topic in ("flight-delay-ml-request", "flight-delay-ml-response"):
+        until(f"the flight in {topic}", lambda: flight in stack.topic_by_kafka(topic))
     document = stack.mongo(f'EJSON.stringify(db.flight_delay_ml_response.findOne({{ UUID: "{flight}" }}))')
     assert json.loads(document)["Prediction"] is not None, document
     if with_hdfs:
