@@ -165,8 +165,7 @@ fn what_is_no_pipeline_is_said_to_be_none() {
 #[test]
 fn a_head_that_waits_for_a_required_sink_says_so_and_its_lag_grows() {
     let mut watched = Watched::new("waits");
-    watched.bed.toml =
-        watched.bed.toml.replace("[sinks.archive]", "[sinks.archive]\nrequired = true");
+    watched.bed.toml = watched.bed.toml.replace("[sinks.archive]", "[sinks.archive]\nrequired = true");
     // so few that the reader, too, finds no room for all of them
     watched.bed.toml += "\n[batch]\nrows_max = 10\n";
     let blocked = watched.block_archive();
