@@ -81,7 +81,9 @@ enum Command {
     #[command(after_help = "Example:\n  millrace status --at 127.0.0.1:9464 | jq .sinks")]
     Status(top::Options),
     /// Ask a running pipeline whether every worker reads, or waits for the group to give it something to read
-    #[command(after_help = "Exit code 0 says yes: a health check that needs no shell.\n\nExample:\n  millrace ready --at 127.0.0.1:9464")]
+    #[command(
+        after_help = "Exit code 0 says yes: a health check that needs no shell.\n\nExample:\n  millrace ready --at 127.0.0.1:9464"
+    )]
     Ready(top::Options),
     /// Write lines of standard input to a topic
     Produce(produce::Options),

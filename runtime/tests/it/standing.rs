@@ -114,8 +114,7 @@ fn how_far_a_sink_is_behind_is_unknown_where_its_position_is() {
 #[test]
 fn a_head_that_waits_for_a_required_sink_says_so_and_its_lag_grows() {
     let mut watched = Watched::new("waits");
-    watched.bed.toml =
-        watched.bed.toml.replace("[sinks.archive]", "[sinks.archive]\nrequired = true");
+    watched.bed.toml = watched.bed.toml.replace("[sinks.archive]", "[sinks.archive]\nrequired = true");
     // so few that the reader, too, finds no room for all of them
     watched.bed.toml += "\n[batch]\nrows_max = 10\n";
     let blocked = watched.block_archive();
