@@ -175,3 +175,26 @@ fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
 fn common<'a>(folder: &'a Path, file: &Path) -> &'a Path {
     folder.ancestors().find(|ancestor| file.starts_with(ancestor)).unwrap_or(Path::new("/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn workers_that_begin_together_keep_a_generation_once_and_whole() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/flight-delay.toml");
+        let plan = config::check(&file, &|_| None).unwrap();
+        let state = std::env::temp_dir().join(format!("millrace-store-{}", uuid::Uuid::new_v4()));
+        thread::scope(|scope| {
+            let worker = || Store::open(&state, &plan.name).unwrap().keep(&plan).unwrap();
+            (0..8).for_each(|_| drop(scope.spawn(worker)));
+        });
+        let store = Store::open(&state, &plan.name).unwrap();
+        assert_eq!(store.load(&plan.generation).unwrap().generation, plan.generation);
+        let drafts = fs::read_dir(state.join(&plan.name)).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!drafts.into_iter().any(|name| name.to_string_lossy().starts_with("draft")));
+        fs::remove_dir_all(state).unwrap();
+    }
+}
