@@ -116,10 +116,13 @@ fn most(rejects: &BTreeMap<String, u64>) -> BTreeMap<&str, u64> {
     all.into_iter().take(REJECTS_MAX).collect()
 }
 
+/// By worker and partition.
+type Heads = BTreeMap<i32, BTreeMap<i32, i64>>;
+
 /// Where each worker's head stood when it was last asked.
 #[derive(Default)]
 pub struct Pace {
-    before: Option<(Instant, BTreeMap<i32, BTreeMap<i32, i64>>)>,
+    before: Option<(Instant, Heads)>,
 }
 
 impl Pace {

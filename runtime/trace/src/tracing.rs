@@ -78,10 +78,9 @@ fn endpoint(url: &str) -> Result<String, String> {
     let base = url.trim().trim_end_matches('/');
     match base.strip_prefix("http://") {
         Some(host) if !host.is_empty() => Ok(format!("{base}{PATH}")),
-        _ => Err(format!(
-            "give the base address of an OTLP collector that takes HTTP, as http://localhost:4318. \
-             TLS is a collector's work: run one beside this program"
-        )),
+        _ => Err("give the base address of an OTLP collector that takes HTTP, as http://localhost:4318. TLS is a \
+                  collector's work: run one beside this program"
+            .into()),
     }
 }
 

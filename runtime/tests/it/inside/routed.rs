@@ -87,7 +87,7 @@ fn an_edit_is_about_rows_that_come_after_it(stand: Stand) {
     let Stand::Embedded(bed) = &before else { unreachable!() };
     let plain = bed.toml.clone();
     let mut stand = before;
-    route(&mut stand, "archive", "hdfs");
+    stand.edit("[sinks.archive]\n", "[sinks.archive]\nwhen = \"Wanted\"\n");
     let (old, olds, wanted) = messages(40, "old");
     stand.produce(&old);
     let mut process = stand.start();

@@ -51,7 +51,9 @@ fn the_topics_of_a_file_are_made_in_a_folder() {
         String::from_utf8(made.stdout).unwrap()
     };
     let said = |each: &str| {
-        ["rejected", "request", "response"].map(|role| format!("flight-delay-ml-{role}: {each}\n")).concat()
+        ["ml-rejected", "ml-request", "ml-response", "status"]
+            .map(|role| format!("flight-delay-{role}: {each}\n"))
+            .concat()
     };
     assert_eq!(create(), said("created, 1 partition"));
     assert_eq!(create(), said("there already"));
