@@ -261,7 +261,7 @@ async fn the_real_pipeline_is_understood() {
     state(&browser, "kafka", "answered").await;
     state(&browser, "mongo", "answered").await;
     until_said(&browser, "Waiting in the topic", "0 messages").await;
-    until_said(&browser, "archive (HDFS)", "in step, 1 in an open file for at most 60 s").await;
+    until_said(&browser, "archive (directory)", "in step, 1 in an open file for at most 60 s").await;
     for (dest, delay) in [("BOS", "-8"), ("MIA", "95")] {
         let change = format!(
             "document.getElementById('Dest').value = '{dest}'; document.getElementById('DepDelay').value = '{delay}'; \
