@@ -167,7 +167,7 @@ impl Embedded {
     fn freeze_reader(&mut self, after_ms: u64, ms: u64) {
         let mut follow = self.millrace();
         follow.args(["consume", &self.topic(), "--follow", "--embedded"]).arg(self.data());
-        let reader = Worker::start(&mut follow, self.folder.join("reader.log"));
+        let reader = Worker::start(&follow, self.folder.join("reader.log"));
         sleep(Duration::from_millis(after_ms));
         reader.signal("STOP");
         sleep(Duration::from_millis(ms));

@@ -124,7 +124,7 @@ impl Services {
         run.env("KAFKA_BROKERS", self.brokers.wired())
             .env("MONGODB_URI", format!("mongodb://{}/?directConnection=true", wire(Service::Mongodb)))
             .env("HDFS_URI", format!("hdfs://{}", wire(Service::NameNode)));
-        Worker::start(&mut run, self.folder.join(format!("worker-{}.log", self.started)))
+        Worker::start(&run, self.folder.join(format!("worker-{}.log", self.started)))
     }
 
     fn restart(&mut self, worker: usize) {
