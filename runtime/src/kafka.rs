@@ -18,14 +18,10 @@ use crate::error::{Error, Kind};
 
 pub use millrace_brokers::Brokers;
 
-pub fn client_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
-    brokers.client_config(client_id)
-}
-
 /// Of a producer that is in no transaction: each message is in the log once, in the order in which it was sent, or its
 /// delivery fails. Without idempotence what librdkafka sends again may come after what it sent later, or twice.
 pub fn producer_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
-    let mut config = client_config(brokers, client_id);
+    let mut config = brokers.client_config(client_id);
     config.set("acks", "all").set("enable.idempotence", "true");
     config
 }
@@ -63,13 +59,6 @@ pub struct Quiet {
     why: Mutex<Option<String>>,
 }
 
-impl Quiet {
-    /// The client's own words, once they were polled for.
-    pub fn why(&self) -> Option<String> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// A consumer that nobody assigns partitions to.
 impl ConsumerContext for Quiet {}
 
@@ -90,21 +79,25 @@ impl ClientContext for Quiet {
 
 /// A context that remembers why the last connection failed.
 pub trait Hears {
+    /// The client's own words, once they were polled for.
     fn why(&self) -> Option<String>;
 }
 
 impl Hears for Quiet {
     fn why(&self) -> Option<String> {
-        Quiet::why(self)
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// What the client says of the brokers' silence, in brackets. It polls: not for a consumer that gets messages.
 pub fn why<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> String {
-    because(said(|| {
-        drop(consumer.poll(Duration::ZERO));
-        consumer.context().why()
-    }))
+    because(said(|| heard(consumer)))
+}
+
+/// After one event more: not for a consumer that gets messages.
+pub fn heard<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> Option<String> {
+    drop(consumer.poll(Duration::ZERO));
+    consumer.context().why()
 }
 
 fn said(poll: impl Fn() -> Option<String>) -> Option<String> {

@@ -4,6 +4,7 @@ pub mod announce;
 pub mod batch;
 pub mod calendar;
 pub mod cases;
+pub mod clock;
 pub mod config;
 #[cfg(test)]
 mod contract;

@@ -80,7 +80,7 @@ pub type Made = Vec<(String, Result<bool>)>;
 
 pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
     let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
-    let config = kafka::client_config(brokers, "millrace-topics");
+    let config = brokers.client_config("millrace-topics");
     let admin: AdminClient<Quiet> = config.create_with_context(Quiet::default()).map_err(failed)?;
     let mut made = Made::new();
     let mut missing = Vec::new();

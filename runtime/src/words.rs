@@ -1,6 +1,8 @@
 //! Words for people: those that come from elsewhere (a guest, a server), made fit for a log line and a reject, bounded and
 //! without control characters; and numbers of things.
 
+use std::fmt::Display;
+
 /// At most `bytes_max` bytes, for people.
 pub fn sentence(text: &str, bytes_max: usize) -> String {
     let end = text.floor_char_boundary(bytes_max);
@@ -16,9 +18,8 @@ pub fn word(text: &str, bytes_max: usize) -> String {
 }
 
 /// `1 message`, `2 messages`.
-pub fn counted(number: impl Into<i64>, what: &str) -> String {
-    let number = number.into();
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+pub fn counted<N: Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    format!("{number} {what}{}", if number == N::from(1) { "" } else { "s" })
 }
 
 #[cfg(test)]

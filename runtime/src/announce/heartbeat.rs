@@ -3,10 +3,11 @@
 //! Invariant: sums are of everything; lists are cut, and say how much was left out. What is not known is null.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::clock::now_seconds;
 use crate::observe::{Report, Sink, SinkState, Worker, WorkerState};
 use crate::words::sentence;
 
@@ -66,7 +67,7 @@ impl<'r> Heartbeat<'r> {
             process: report.process,
             listen: report.listen.as_deref(),
             started: report.started,
-            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            at: now_seconds(),
             every_seconds: every.as_secs(),
             workers: report.workers.iter().take(WORKERS_MAX).map(work).collect(),
             workers_left_out: report.workers.len().saturating_sub(WORKERS_MAX),

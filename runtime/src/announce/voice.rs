@@ -3,7 +3,7 @@
 //! Invariant: bounded in time, one message at a time; the topic is made first, where the pipeline's file says how.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_embedded::{Folder, Record, now_ms};
@@ -25,7 +25,14 @@ const FOLDER_ROWS_MAX: u64 = 1_000;
 
 pub enum Voice {
     Kafka(Kafka),
-    Embedded { folder: PathBuf, topic: String },
+    Embedded(Embedded),
+}
+
+/// The folder stays open from one heartbeat to the next, unless it failed.
+pub struct Embedded {
+    path: PathBuf,
+    topic: String,
+    folder: Option<Folder>,
 }
 
 pub struct Kafka {
@@ -39,7 +46,9 @@ impl Voice {
     pub fn new(source: &SourcePlan, plan: StatusPlan, ground: &Ground) -> Voice {
         match ground {
             Ground::Services => Voice::Kafka(Kafka { brokers: source.brokers.clone(), plan, producer: None }),
-            Ground::Embedded(folder) => Voice::Embedded { folder: folder.clone(), topic: plan.topic },
+            Ground::Embedded(folder) => {
+                Voice::Embedded(Embedded { path: folder.clone(), topic: plan.topic, folder: None })
+            }
         }
     }
 
@@ -47,8 +56,20 @@ impl Voice {
     pub fn say(&mut self, key: &str, text: Option<&str>) -> Result<()> {
         match self {
             Voice::Kafka(kafka) => kafka.say(key, text),
-            Voice::Embedded { folder, topic } => append(folder, topic, key, text).map_err(error),
+            Voice::Embedded(embedded) => embedded.say(key, text).map_err(error),
         }
+    }
+}
+
+impl Embedded {
+    fn say(&mut self, key: &str, text: Option<&str>) -> millrace_embedded::Result<()> {
+        let mut folder = match self.folder.take() {
+            Some(folder) => folder,
+            None => Folder::open(&self.path)?,
+        };
+        append(&mut folder, &self.topic, key, text)?;
+        self.folder = Some(folder);
+        Ok(())
     }
 }
 
@@ -80,15 +101,14 @@ impl Kafka {
         let StatusPlan { topic, create } = &self.plan;
         let creates: BTreeMap<_, _> = create.iter().map(|create| (topic.clone(), *create)).collect();
         topics::make_all(&self.brokers, &creates, SAY_MAX)?;
-        let mut config = kafka::client_config(&self.brokers, "millrace-status");
+        let mut config = self.brokers.client_config("millrace-status");
         config.set("message.timeout.ms", kafka::milliseconds(SAY_MAX)).set("linger.ms", "0").set("acks", "1");
         let failed = |cause| kafka::error(format!("a producer for topic `{topic}`"), cause);
         BaseProducer::from_config_and_context(&config, Deliveries::default()).map_err(failed)
     }
 }
 
-fn append(folder: &Path, topic: &str, key: &str, text: Option<&str>) -> millrace_embedded::Result<()> {
-    let mut folder = Folder::open(folder)?;
+fn append(folder: &mut Folder, topic: &str, key: &str, text: Option<&str>) -> millrace_embedded::Result<()> {
     let mut transaction = folder.begin()?;
     let topic = transaction.topic(topic, 1, FOLDER_ROWS_MAX)?;
     let record =

@@ -47,7 +47,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     read.and(finished)
         .and(said)
         .map_err(|said| format!("{said}\n{}", input.stands(&topic.there(input.number), options)))?;
-    out::tell(format_args!("{} into {}", counted(input.messages as i64, "message"), options.topic));
+    out::tell(format_args!("{} into {}", counted(input.messages, "message"), options.topic));
     if interrupt.asked() {
         out::tell(input.stands(&topic.there(input.number), options));
         exit(INTERRUPTED);

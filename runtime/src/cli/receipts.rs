@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use millrace::kafka::{self, Quiet};
+use millrace::kafka::{self, Hears, Quiet};
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -33,11 +33,6 @@ impl Receipts {
         Receipts { quiet: Quiet::default(), state: Mutex::default(), keeps_positions }
     }
 
-    /// Why the last connection failed.
-    pub fn why(&self) -> Option<String> {
-        self.quiet.why()
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,6 +54,12 @@ impl Receipts {
     /// The first delivery that failed.
     pub fn failure(&self) -> Option<KafkaError> {
         self.state().failed.clone()
+    }
+}
+
+impl Hears for Receipts {
+    fn why(&self) -> Option<String> {
+        self.quiet.why()
     }
 }
 

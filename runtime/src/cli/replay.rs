@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     // what was sent before the file or the topic failed is acknowledged, or known not to be
     let done = read.and(topic.finish());
     done.map_err(|said| format!("{said}\n{}", stands(&topic.there(options.skip + sent as usize), options)))?;
-    out::tell(format_args!("{} of {} into {}", counted(sent as i64, "row"), options.file.display(), options.topic));
+    out::tell(format_args!("{} of {} into {}", counted(sent, "row"), options.file.display(), options.topic));
     if interrupt.asked() && !options.again {
         out::tell(stands(&topic.there(options.skip + sent as usize), options));
         exit(INTERRUPTED);
@@ -117,7 +117,7 @@ fn of_file(options: &Options, said: &str) -> String {
 fn stands(there: &There, options: &Options) -> String {
     let (through, file, topic) = (there.through, options.file.display(), &options.topic);
     if options.again {
-        return format!("{} of {file} went into {topic} before that", counted(through as i64, "row"));
+        return format!("{} of {file} went into {topic} before that", counted(through, "row"));
     }
     if through == 0 && !there.perhaps_more {
         return format!("no row of {file} is in {topic}");

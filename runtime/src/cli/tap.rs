@@ -128,7 +128,7 @@ impl Tap<'_, '_> {
 
     fn said(&self) -> String {
         let Sample { taken, passed_over, .. } = self.sample;
-        let number = |number: u64, what| counted(number as i64, what);
+        let number = |number: u64, what| counted(number, what);
         let (lines, taken) = (number(self.lines, "line"), number(taken, "message"));
         format!("{lines} of {taken}; {} passed over", number(passed_over, "message"))
     }

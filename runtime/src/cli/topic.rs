@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use millrace::kafka::{self, Brokers};
+use millrace::kafka::{self, Brokers, Hears};
 use millrace::topic::Place;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::words::counted;
+
 /// Bytes of the file's text.
 pub type Span = Range<usize>;
 
@@ -225,8 +227,7 @@ impl fmt::Display for Diagnostics {
         let errors = self.list.iter().filter(|diagnostic| diagnostic.is_error()).count();
         let counts = [(errors, "error"), (self.list.len() - errors, "warning")];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let counts: Vec<_> =
-            counts.map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" })).collect();
+        let counts: Vec<_> = counts.map(|(count, what)| counted(*count, what)).collect();
         if counts.is_empty() { Ok(()) } else { write!(f, "{}: {}", self.file, counts.join(", ")) }
     }
 }

@@ -21,6 +21,7 @@ use crate::kafka::{self, Brokers, Quiet};
 use crate::plan::{GroupProtocol, Plan};
 use crate::sink::kafka::Transactions;
 use crate::topics::{self, Role};
+use crate::words::counted;
 
 const PROTOCOLS: &str = "group.coordinator.rebalance.protocols";
 /// How long a topic that was made just now may be unknown to a broker.
@@ -66,7 +67,7 @@ pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
 
 impl<'p> Asked<'p> {
     fn new(plan: &'p Plan) -> Result<Asked<'p>> {
-        let config = kafka::client_config(&plan.source.brokers, "millrace-doctor");
+        let config = plan.source.brokers.client_config("millrace-doctor");
         let admin = config.create_with_context(Quiet::default());
         let admin = admin.map_err(|cause| kafka::error("the client's settings", cause))?;
         Ok(Asked { plan, at: &plan.source.brokers, admin, timeout: plan.source.timeout })
@@ -84,8 +85,7 @@ impl<'p> Asked<'p> {
     fn said(&self, metadata: &Metadata) -> Finding {
         let cluster = self.admin.inner().fetch_cluster_id(self.timeout);
         let cluster = cluster.map_or("of an unknown id".to_owned(), |id| format!("of id {id}"));
-        let count = metadata.brokers().len();
-        let brokers = if count == 1 { "1 broker".to_owned() } else { format!("{count} brokers") };
+        let brokers = counted(metadata.brokers().len(), "broker");
         Finding::good("Kafka", format!("{brokers} at {}, cluster {cluster}", self.at))
     }
 
@@ -283,11 +283,7 @@ fn kept(retention_ms: &str) -> String {
         return "kept for ever".to_owned();
     }
     let unit = UNITS.into_iter().find(|(of, _)| ms >= *of && ms % of == 0);
-    let many = |n: i64| if n == 1 { "" } else { "s" };
-    unit.map_or_else(
-        || format!("kept for {ms} ms"),
-        |(of, name)| format!("kept for {} {name}{}", ms / of, many(ms / of)),
-    )
+    unit.map_or_else(|| format!("kept for {ms} ms"), |(of, name)| format!("kept for {}", counted(ms / of, name)))
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! Rights are read from the server's own list of them (`connectionStatus`); where it keeps none, listing is tried.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use millrace_embedded::now_ms;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
@@ -49,10 +50,6 @@ fn away(address: &str) -> String {
     format!(
         "is the address right, does a server run at {address}, and may this host reach it? The user and password too"
     )
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 async fn ask(client: &Client, address: &str, database: &str, command: Document, timeout: Duration) -> Result<Document> {

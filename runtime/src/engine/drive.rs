@@ -8,12 +8,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::batch::{Batch, Span};
+use crate::clock::now_seconds;
 use crate::engine::lane::{Act, Beyond, Lane, Limits, Queued, State, Stretch};
 use crate::engine::passage::Gap;
 use crate::engine::reread::{Given, Material, Rereader};
@@ -359,7 +360,7 @@ impl Driver {
             }
             State::Down { why, next_try } => SinkState::Down {
                 why,
-                next_try: now_s() + next_try.saturating_duration_since(Instant::now()).as_secs(),
+                next_try: now_seconds() + next_try.saturating_duration_since(Instant::now()).as_secs(),
             },
             State::Stopped { why } => SinkState::Stopped { why },
         };
@@ -396,10 +397,6 @@ fn catching_up(began: Began, behind: i64, taken: i64) -> SinkState {
         rows_per_second: a_second(taken - began.taken),
         done_in_seconds: a_second(began.behind - behind).map(|gained| behind as f64 / gained),
     }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// From 0 to 1, another one each time.

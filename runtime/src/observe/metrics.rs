@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use millrace_embedded::now_ms;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -251,8 +252,7 @@ impl Metrics {
 }
 
 fn age(timestamp_ms: i64) -> f64 {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    (now_ms - timestamp_ms).max(0) as f64 / 1000.0
+    (now_ms() - timestamp_ms).max(0) as f64 / 1000.0
 }
 
 fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
@@ -295,7 +295,7 @@ fn sinks(registry: &mut Registry, plan: &Plan, rejects: &Rejects) -> BTreeMap<Ar
 /// For the end of a run.
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |counter: &Counter, what| counted(counter.get() as i64, what);
+        let number = |counter: &Counter, what| counted(counter.get(), what);
         write!(f, "{} in {}", number(&self.messages, "message"), number(&self.transactions, "transaction"))?;
         for (name, sink) in &self.sinks {
             write!(f, "; {name}: {}", number(&sink.rows, "row"))?;
@@ -308,11 +308,11 @@ impl fmt::Display for Metrics {
         }
         let unknown = self.unknown_fields.get();
         if unknown > 0 {
-            write!(f, "; ignored {} that the pipeline does not take", counted(unknown as i64, "field"))?;
+            write!(f, "; ignored {} that the pipeline does not take", counted(unknown, "field"))?;
         }
         let restarts = self.restarts.get();
         if restarts > 0 {
-            write!(f, "; started over {} after errors", counted(restarts as i64, "time"))?;
+            write!(f, "; started over {} after errors", counted(restarts, "time"))?;
         }
         Ok(())
     }

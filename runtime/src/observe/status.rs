@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::clock::now_seconds;
 use crate::plan::{Plan, SinkKind, SinkPlan};
 use crate::stage::plugin::{Health, Program};
 
@@ -152,10 +152,6 @@ pub struct Status {
     plugins: Vec<(String, Arc<Program>)>,
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Sinks of the head's transaction.
 pub(super) const KAFKA: &str = "kafka";
 
@@ -184,7 +180,7 @@ impl Status {
             host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
             process: std::process::id(),
             listen: None,
-            started: now(),
+            started: now_seconds(),
             ready: false,
             workers: BTreeMap::new(),
             stages: plan.stages.iter().map(|stage| stage.name.to_string()).collect(),
@@ -216,12 +212,12 @@ impl Status {
         }
         let entry = report.workers.entry(worker).or_insert_with(|| Worker {
             state: WorkerState::Starting,
-            since: now(),
+            since: now_seconds(),
             head_waits_for: Vec::new(),
             partitions: BTreeMap::new(),
         });
         if entry.state != state {
-            entry.since = now();
+            entry.since = now_seconds();
         }
         entry.state = state;
         let ready = |worker: &Worker| matches!(worker.state, WorkerState::Running | WorkerState::Idle);
@@ -274,7 +270,7 @@ impl Status {
                 false
             }
             _ => {
-                sink.workers.insert(worker, SinkWork { state, since: now() });
+                sink.workers.insert(worker, SinkWork { state, since: now_seconds() });
                 true
             }
         }

@@ -45,7 +45,7 @@ impl Transactions {
         let limits = limits::ask(&plan.brokers, topics, plan.timeout)?;
         let largest = limits.values().copied().max().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let smallest = limits.values().copied().min().unwrap_or(limits::BATCH_BYTES_DEFAULT);
-        let (mut config, timeout) = (kafka::client_config(&plan.brokers, transactional_id), plan.timeout);
+        let (mut config, timeout) = (plan.brokers.client_config(transactional_id), plan.timeout);
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))

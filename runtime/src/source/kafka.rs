@@ -113,7 +113,7 @@ pub struct Source {
 }
 
 fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
-    let mut config = kafka::client_config(&plan.brokers, client_id);
+    let mut config = plan.brokers.client_config(client_id);
     config
         .set("group.id", &plan.group)
         .set("enable.auto.commit", "false")

@@ -30,7 +30,7 @@ fn consumer(brokers: &Brokers, group: &str, dropped: Dropped) -> Result<BaseCons
         Dropped::PassedOver => "earliest",
         Dropped::AnError => "error",
     };
-    let mut config = kafka::client_config(brokers, group);
+    let mut config = brokers.client_config(group);
     config
         .set("group.id", group)
         .set("enable.auto.commit", "false")
@@ -50,10 +50,7 @@ impl Reader {
         let (consumer, timeout) = (consumer(brokers, manner.who, manner.dropped)?, manner.timeout);
         let ask = |timeout| consumer.fetch_metadata(Some(topic), timeout);
         let metadata = match manner.is_awaited {
-            true => kafka::ask(brokers, timeout, ask, || {
-                drop(consumer.poll(Duration::ZERO));
-                consumer.context().why()
-            }),
+            true => kafka::ask(brokers, timeout, ask, || kafka::heard(&consumer)),
             false => ask(timeout).map_err(|cause| {
                 kafka::error(format!("the brokers at {brokers} did not answer{}", kafka::why(&consumer)), cause)
             }),

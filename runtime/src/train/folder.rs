@@ -6,8 +6,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::now_seconds;
 use crate::error::{Error, Result};
 use crate::hash::sha256_of_file;
 use crate::stage::model::{
@@ -108,6 +108,6 @@ pub fn artifact(file: &Path, version: Option<String>) -> Result<Artifact> {
 
 /// In UTC.
 pub fn today() -> Day {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = now_seconds();
     Day((seconds / SECONDS_PER_DAY) as i32)
 }

@@ -1,6 +1,6 @@
 // The cluster page: who works, and how each sink is, as the processes say themselves. It asks while somebody looks.
 
-import { byId, element, sentence } from "./elements.js";
+import { byId, element, sentence, whileSeen } from "./elements.js";
 import { KINDS, count, duration, plain, sinkSays } from "./words.js";
 
 const PATH = "/cluster/status";
@@ -212,16 +212,4 @@ async function ask() {
   }
 }
 
-/// A page that nobody looks at asks nothing.
-async function watch() {
-  for (;;) {
-    if (document.hidden) {
-      await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-      continue;
-    }
-    await ask();
-    await new Promise((resolve) => setTimeout(resolve, ASK_MS));
-  }
-}
-
-watch();
+whileSeen(ask, ASK_MS);

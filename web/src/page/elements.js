@@ -1,4 +1,4 @@
-// The few things that both scripts do with elements of the page.
+// The few things that both scripts do with the page.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,3 +10,15 @@ export function element(name, className, text) {
 }
 
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+
+/// Again and again; a page that nobody looks at asks nothing.
+export async function whileSeen(ask, everyMs) {
+  for (;;) {
+    if (document.hidden) {
+      await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+      continue;
+    }
+    await ask();
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+}

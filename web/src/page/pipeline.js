@@ -1,6 +1,6 @@
 // The corner that says how the pipeline is. It only tells: nothing else of the page waits for it.
 
-import { byId, element, sentence } from "./elements.js";
+import { byId, element, sentence, whileSeen } from "./elements.js";
 import { KINDS, count, duration, plain, sinkSays } from "./words.js";
 
 const PATH = "/flights/delays/pipeline";
@@ -109,20 +109,8 @@ async function ask() {
   }
 }
 
-/// A page that nobody looks at asks nothing.
-async function watch() {
-  for (;;) {
-    if (document.hidden) {
-      await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-      continue;
-    }
-    await ask();
-    await new Promise((resolve) => setTimeout(resolve, ASK_MS));
-  }
-}
-
 byId("pipeline-more").addEventListener("click", ({ currentTarget }) => {
   const open = corner.toggleAttribute("data-open");
   currentTarget.setAttribute("aria-expanded", String(open));
 });
-watch();
+whileSeen(ask, ASK_MS);

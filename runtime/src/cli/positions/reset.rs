@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::Args;
 use millrace::plan::Plan;
 use millrace::positions::{Request, Reset, Target, To};
+use millrace::words::counted;
 
 use super::super::agree::agreed;
 use super::super::out::{self, Reader};
@@ -106,12 +107,8 @@ pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
         return Err("nothing was moved".into());
     }
     let record = reset.run(&proposal).map_err(failed)?;
-    let moved = counted(proposal.moves.moves.len());
+    let moved = counted(proposal.moves.moves.len(), "position");
     out::print(format!("{moved} moved; recorded in {}\n", record.display())).map(drop)
-}
-
-fn counted(moves: usize) -> String {
-    if moves == 1 { "1 position".into() } else { format!("{moves} positions") }
 }
 
 impl Options {

@@ -71,8 +71,8 @@ fn said(error: &csv::Error) -> String {
         ErrorKind::UnequalLengths { pos, expected_len, len } => format!(
             "{}{} where the first line names {}; a comma within a cell stands in quotes",
             line(pos),
-            counted(*len as i64, "cell"),
-            counted(*expected_len as i64, "column"),
+            counted(*len, "cell"),
+            counted(*expected_len, "column"),
         ),
         ErrorKind::Utf8 { pos, err } => format!("{}cell {} is not UTF-8", line(pos), err.field() + 1),
         ErrorKind::Io(error) => error.to_string(),

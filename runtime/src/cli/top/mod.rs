@@ -202,7 +202,7 @@ fn plugins(change: &Change<'_>, out: &mut String) {
         let _ = writeln!(
             out,
             "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {}",
-            counted(renewals as i64, "time")
+            counted(renewals, "time")
         );
     }
 }

@@ -1,8 +1,8 @@
 //! How each worker and each sink is, in words: what a person needs who wonders why rows do not come.
 
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use millrace::clock::now_seconds;
 use millrace::words::counted;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub fn workers(status: &Value, out: &mut String) {
         let waits: String =
             sinks.map(|sink| format!(", its head waits for sink `{sink}`, which is required")).collect();
         // writing to a String does not fail
-        let _ = writeln!(out, "worker {worker}: {state}, {}{waits}{detail}", counted(partitions as i64, "partition"));
+        let _ = writeln!(out, "worker {worker}: {state}, {}{waits}{detail}", counted(partitions, "partition"));
     }
 }
 
@@ -41,7 +41,7 @@ pub fn sinks(status: &Value, out: &mut String) {
         for (worker, work) in entries(&sink["workers"]) {
             is_open = true;
             let whose = if several { format!(", worker {worker}") } else { String::new() };
-            let _ = writeln!(out, "sink {name}{whose}: {}{}", state(work, now()), in_files(sink, work));
+            let _ = writeln!(out, "sink {name}{whose}: {}{}", state(work, now_seconds()), in_files(sink, work));
         }
         if !is_open {
             let _ = writeln!(out, "sink {name}: not open, no worker reads");
@@ -95,10 +95,6 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
@@ -148,7 +144,7 @@ mod tests {
             sinks(status, &mut out);
             out
         };
-        let since = now() + 9;
+        let since = now_seconds() + 9;
         assert_eq!(
             drawn(&status(json!({ "0": work(since) }))),
             "sink k: in the head's transaction\nsink s: in step for 0 s\n"

@@ -47,7 +47,7 @@ impl Sender {
         let (marks, timeout) = (topic_of(&plan.topic), plan.timeout);
         make(plan, &marks)?;
         let id = transactional_id(&plan.topic);
-        let mut config = kafka::client_config(&plan.brokers, "millrace-rejects");
+        let mut config = plan.brokers.client_config("millrace-rejects");
         config
             .set("transactional.id", &id)
             .set("transaction.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
@@ -150,7 +150,9 @@ fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
 
 /// Makes the topic of the marks, or looks whether the one that is there keeps them.
 fn make(plan: &SourcePlan, topic: &str) -> Result<()> {
-    let admin: AdminClient<Quiet> = kafka::client_config(&plan.brokers, "millrace-rejects")
+    let admin: AdminClient<Quiet> = plan
+        .brokers
+        .client_config("millrace-rejects")
         .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error("the client's settings", cause))?;
     let options = AdminOptions::new().request_timeout(Some(plan.timeout)).operation_timeout(Some(plan.timeout));

@@ -22,7 +22,8 @@ pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Res
         return Ok(BTreeMap::new());
     }
     let what = || format!("asking {brokers} how large a record may be");
-    let admin: AdminClient<Quiet> = kafka::client_config(brokers, "millrace-limits")
+    let admin: AdminClient<Quiet> = brokers
+        .client_config("millrace-limits")
         .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error(what(), cause))?;
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));

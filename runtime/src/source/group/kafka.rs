@@ -31,7 +31,7 @@ impl Group {
             Offsets::Last => "read_uncommitted",
             Offsets::Settled => "read_committed",
         };
-        let mut config = kafka::client_config(&plan.brokers, "millrace-positions");
+        let mut config = plan.brokers.client_config("millrace-positions");
         // the group's protocol is for its members
         config.set("group.id", &plan.group).set("enable.auto.commit", "false").set("isolation.level", isolation);
         let consumer = config

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -66,6 +65,8 @@ pub struct Figures {
     pub failed_rows_in_a_row: u64,
 }
 
+use crate::clock::now_seconds;
+
 impl Meter {
     pub fn read(&self) -> Figures {
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
@@ -100,7 +101,7 @@ impl Meter {
 
     /// A row failed alone. True: that is news, for the plugin is failing from now on.
     pub fn failed(&self, code: &str, reason: &str) -> bool {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let at = now_seconds();
         let failure = LastFailure { code: code.to_owned(), reason: reason.to_owned(), at };
         *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         let failed = self.failed_rows_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;

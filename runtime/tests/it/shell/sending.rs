@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use millrace::kafka::client_config;
+use millrace::kafka::Brokers;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
@@ -45,7 +45,7 @@ fn replay(cluster: &Cluster, file: &PathBuf, options: &[&str]) -> Output {
 
 /// Of each partition, in its order.
 fn rows(cluster: &Cluster, partitions: i32) -> Vec<Vec<usize>> {
-    let mut config = client_config(&cluster.bootstrap_servers().as_str().into(), "eyes");
+    let mut config = Brokers::from(cluster.bootstrap_servers().as_str()).client_config("eyes");
     config.set("group.id", "eyes").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
