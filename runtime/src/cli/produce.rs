@@ -39,13 +39,14 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), String> {
     let interrupt = Interrupt::watch()?;
     let mut topic = Topic::open(&options.topic, &options.ground, options.positions)?;
-    let mut input = Input { number: 0, messages: 0, is_asked: options.positions };
+    let reader = if options.positions { Reader::Reads } else { Reader::HasGone };
+    let mut input = Input { number: 0, messages: 0, printed: Ok(reader) };
     let read = input.send(&mut topic, options, &interrupt);
     // what was sent before the input or the topic failed is acknowledged, or known not to be
     let finished = topic.finish();
-    let said = input.say(&mut topic);
+    input.say(&mut topic);
     read.and(finished)
-        .and(said)
+        .and(input.printed.clone().map(drop))
         .map_err(|said| format!("{said}\n{}", input.stands(&topic.there(input.number), options)))?;
     out::tell(format_args!("{} into {}", counted(input.messages, "message"), options.topic));
     if interrupt.asked() {
@@ -73,8 +74,8 @@ struct Input {
     /// Of the last line that was sent, blank ones counted.
     number: usize,
     messages: u64,
-    /// Somebody reads the positions.
-    is_asked: bool,
+    /// What came of printing positions: where nobody takes them, the lines go on all the same.
+    printed: Result<Reader, String>,
 }
 
 impl Input {
@@ -88,7 +89,7 @@ impl Input {
                 // a line that nobody follows does not wait for others
                 Err(TryRecvError::Empty) => {
                     topic.write()?;
-                    self.say(topic)?;
+                    self.say(topic);
                     match lines.recv_timeout(LOOK_AFTER) {
                         Ok(text) => text,
                         Err(RecvTimeoutError::Timeout) => continue,
@@ -107,18 +108,16 @@ impl Input {
             topic.send(Line { number, key, text })?;
             self.messages += 1;
             progress.row(bytes);
-            self.say(topic)?;
+            self.say(topic);
         }
         Ok(())
     }
 
-    /// The lines go on without whoever has read enough positions.
-    fn say(&mut self, topic: &mut Topic) -> Result<(), String> {
-        if self.is_asked {
+    fn say(&mut self, topic: &mut Topic) {
+        if self.printed == Ok(Reader::Reads) {
             let lines = topic.positions().into_iter().map(|(partition, offset)| format!("{partition}:{offset}\n"));
-            self.is_asked = out::print(lines.collect::<String>())? == Reader::Reads;
+            self.printed = out::print(lines.collect::<String>());
         }
-        Ok(())
     }
 
     fn stands(&self, there: &There, options: &Options) -> String {
