@@ -228,6 +228,12 @@ fn what_is_not_printed_is_missed() {
     assert_eq!(programs("A=1 echo 'x | y' |  z --a=b && ./dev up"), ["echo", "z", "./dev"]);
 }
 
+/// Below those that the system gives to clients (from 32768 on), one of whom could have it before the service has.
+fn free_ports() -> impl Iterator<Item = u16> {
+    let first = 10_000 + (std::process::id() % 200) as u16 * 100;
+    (first..32_768).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+}
+
 // --- where it is run ------------------------------------------------------------------------------------------
 
 struct Scratch {
@@ -254,25 +260,24 @@ impl Scratch {
             link(&checkout().join(".millrace").join(entry), &folder.join(".millrace").join(entry));
         }
         cargo_of_the_checkout(&folder);
-        // all at once, so that they differ; free a moment later
-        let listeners: Vec<_> = (0..12).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let free: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         let services = [
             "KAFKA_PORT",
             "KAFKA_CONTROLLER_PORT",
             "KAFKA_WIRE_PORT",
             "KAFKA_WIRED_PORT",
+            "KAFKA_SECURE_PORT",
             "MONGODB_PORT",
             "NN_PORT",
             "NN_HTTP",
             "DN_PORT",
             "DN_IPC",
+            "DN_HTTP",
         ];
-        let mut environment: Vec<_> =
-            services.into_iter().zip(&free).map(|(name, port)| (name, port.to_string())).collect();
-        let [.., dn_http, page, status] = free[..] else { panic!("twelve ports") };
+        let mut free = free_ports();
+        let mut free = || free.next().expect("a free port");
+        let mut environment: Vec<_> = services.into_iter().map(|name| (name, free().to_string())).collect();
+        let (page, status) = (free(), free());
         environment.extend([
-            ("DN_HTTP", dn_http.to_string()),
             ("MILLRACE_WEB_LISTEN", format!("127.0.0.1:{page}")),
             ("MILLRACE_LISTEN", format!("127.0.0.1:{status}")),
             ("MILLRACE_PIPELINE_STATUS", format!("http://127.0.0.1:{status}")),
