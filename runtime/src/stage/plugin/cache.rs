@@ -149,6 +149,7 @@ mod tests {
             wasmtime::component::Component::new(&engine, bytes).expect("a component");
             assert_eq!((cache.cache_hits(), cache.cache_misses()), (hits, misses));
         }
-        fs::remove_dir_all(&folder).expect("our folder");
+        // the cache has a thread of its own, which may still write beside what it keeps
+        drop(fs::remove_dir_all(&folder));
     }
 }
