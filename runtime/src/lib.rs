@@ -34,4 +34,5 @@ pub mod stage;
 pub mod topic;
 pub mod topics;
 pub mod train;
+pub mod trial;
 pub mod words;

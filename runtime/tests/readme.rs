@@ -1,4 +1,5 @@
-//! Every command of README.md is run, in order, as a reader would: in a shell, from the checkout's folder.
+//! Every command of README.md and docs/plugins.md is run, in order, as a reader would: in a shell, from the checkout's
+//! folder.
 //!
 //! The rules, so that a new line of the README needs no new line here:
 //! - a ```sh block is one shell. Each of its commands must end with 0;
@@ -6,7 +7,10 @@
 //!   excerpt: each other line must be said. Without one it is everything;
 //! - an excerpt that ends with `…` is of a command that goes on. The blocks behind it run beside it, until the section
 //!   ends: then it gets what Ctrl-C sends, and must end well;
-//! - a ```toml block is a pipeline in order;
+//! - a ```toml block that begins with a name is a pipeline in order;
+//! - a block of another language, and a ```toml block that is a part of a pipeline, stands in the file of the last link
+//!   before it, which has tests of its own; a picture stands in none, and a ```console block is for a Docker engine, where
+//!   `./dev compose-test` is;
 //! - what begins with a program that is not in [`PROGRAMS`] fails, and so does a command in the text that has no
 //!   `--help`.
 //!
@@ -37,16 +41,28 @@ fn readme() -> String {
     fs::read_to_string(checkout().join("README.md")).unwrap()
 }
 
+/// One after the other: they share ports.
 #[test]
-fn every_command_runs_and_prints_what_the_readme_says() {
+fn every_command_runs_and_prints_what_the_pages_say() {
+    for page in ["README.md", "docs/plugins.md"] {
+        every_block_of(&checkout().join(page));
+    }
+}
+
+fn every_block_of(page: &Path) {
     let mut scratch = Scratch::new();
-    for section in sections(&readme()) {
+    for section in sections(&fs::read_to_string(page).unwrap()) {
         let mut going_on = Vec::new();
         for block in section {
             match block.kind.as_str() {
                 "sh" => going_on.extend(scratch.run(&block)),
-                "toml" => scratch.check(&block.text),
-                _ => {}
+                "toml" if block.text.starts_with("name = ") => scratch.check(&block.text),
+                "" | "console" | "text" | "mermaid" => {}
+                _ => {
+                    let file = page.parent().unwrap().join(block.link.as_ref().expect("a link before the block"));
+                    let there = fs::read_to_string(&file).unwrap().contains(&block.text);
+                    assert!(there, "not in {}:\n{}", file.display(), block.text);
+                }
             }
         }
         // the last that was started is the first that is ended
@@ -101,7 +117,9 @@ fn the_mistake_is_said_as_the_readme_shows_it() {
 #[test]
 fn every_link_to_a_file_of_the_repository_has_one() {
     let mut found = 0;
-    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/page.md", "docs/metrics.md"] {
+    for page in
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/page.md", "docs/metrics.md", "docs/plugins.md"]
+    {
         let text = fs::read_to_string(checkout().join(page)).unwrap();
         let folder = checkout().join(page).parent().unwrap().to_owned();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -135,18 +153,22 @@ struct Block {
     text: String,
     /// The ```text block right after it.
     prints: Option<String>,
+    /// Where the last link before it leads.
+    link: Option<String>,
 }
 
 /// Blocks by the `##` that they are under.
 fn sections(readme: &str) -> Vec<Vec<Block>> {
     let mut sections = vec![Vec::new()];
     let mut lines = readme.lines();
-    let mut follows = false;
+    let (mut follows, mut link) = (false, None);
     while let Some(line) = lines.next() {
         let Some(kind) = line.strip_prefix("```") else {
             if line.starts_with("## ") {
                 sections.push(Vec::new());
             }
+            let leads = line.rsplit_once("](").and_then(|(_, rest)| rest.split(')').next());
+            link = leads.map(str::to_owned).or(link);
             follows &= line.is_empty();
             continue;
         };
@@ -154,7 +176,7 @@ fn sections(readme: &str) -> Vec<Vec<Block>> {
         let blocks: &mut Vec<Block> = sections.last_mut().unwrap();
         match blocks.last_mut() {
             Some(before) if kind == "text" && follows => before.prints = Some(text),
-            _ => blocks.push(Block { kind: kind.into(), text, prints: None }),
+            _ => blocks.push(Block { kind: kind.into(), text, prints: None, link: link.clone() }),
         }
         follows = kind == "sh";
     }

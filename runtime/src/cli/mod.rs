@@ -2,6 +2,7 @@
 
 mod agree;
 mod ask;
+mod cases;
 mod check;
 mod consume;
 mod doctor;
@@ -27,6 +28,7 @@ mod topic;
 mod topics;
 mod train;
 mod version;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     Run(run::Options),
     /// Check a pipeline without connecting to anything
     Check(check::Options),
+    /// Run a pipeline's cases: messages through its decoder, plugins and model, without services
+    Test(cases::Options),
     /// Look whether everything that a pipeline needs is there: services, topics, rights, room, clocks
     Doctor(doctor::Options),
     /// Print what flows where, with types
@@ -198,8 +202,9 @@ impl Cli {
     fn run(self) -> ExitCode {
         self.logs.start();
         let done = match self.command {
-            Command::Run(options) => load(&options.file).and_then(|plan| run::run(plan, &options)),
+            Command::Run(options) => run::run(&options),
             Command::Check(options) => check::run(&options),
+            Command::Test(options) => cases::run(&options),
             Command::Doctor(options) => load(&options.pipeline.file).and_then(|plan| doctor::run(&plan, &options)),
             Command::Graph(options) => {
                 load(&options.file.file).and_then(|plan| out::print(options.format.draw(&plan)).map(drop))

@@ -15,9 +15,11 @@ use millrace::plan::Plan;
 use millrace_trace::Tracing;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use super::ask;
 use super::interrupt::{INTERRUPTED, Signals};
+use super::watch::Watch;
 
 #[derive(Args)]
 #[command(
@@ -25,7 +27,8 @@ use super::interrupt::{INTERRUPTED, Signals};
     and\nnothing is lost then either: the next start goes on from each sink's position.\n\n\
     Examples:\n  \
     millrace run pipelines/flight-delay.toml --listen 127.0.0.1:9464\n  \
-    millrace run pipelines/flight-delay.toml --embedded .millrace/embedded"
+    millrace run pipelines/flight-delay.toml --embedded .millrace/embedded\n  \
+    millrace run pipeline.toml --embedded .millrace/embedded --watch"
 )]
 pub struct Options {
     /// The pipeline's TOML file
@@ -46,35 +49,90 @@ pub struct Options {
     /// Send traces to this OTLP collector, over HTTP
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = millrace_trace::collector)]
     otlp: Option<String>,
+    /// Go on with the pipeline's files as they are whenever they change, such as a plugin that was built again: what was
+    /// read is drained, and the next row is of the next generation
+    #[arg(long)]
+    watch: bool,
 }
 
-pub fn run(plan: Plan, options: &Options) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("error: starting: {error}");
-    let runtime = runtime().map_err(failed)?;
-    let stop = Stop::default();
-    let entered = runtime.enter();
-    let signals = Signals::watch().map_err(failed)?;
-    drop(entered);
-    runtime.spawn(watch(signals, stop.clone()));
-    let plan = Arc::new(plan);
-    let tracing = options.tracing(&runtime)?;
-    let engine = options.engine();
-    let tracer = tracing.as_ref().map(|tracing| Tracer::new(tracing, &plan, &engine.ground));
-    let metrics = Arc::new(Metrics::new(&plan, tracer.unwrap_or_default()));
-    options.listen.iter().try_for_each(|address| listen(&runtime, address, metrics.clone()))?;
-    let handle = runtime.handle().clone();
-    // sinks are driven by `runtime`; the workers are threads of their own
-    let ended = thread::scope(|scope| {
-        let running = scope.spawn(|| engine::run(plan.clone(), &engine, handle, &stop, &metrics));
-        running.join()
-    });
-    tracing.iter().for_each(Tracing::finish);
-    if metrics.ran() || matches!(ended, Ok(Ok(()))) {
-        tracing::info!("{}: {metrics}", plan.name);
+pub fn run(options: &Options) -> Result<(), String> {
+    let (mut plan, mut watch) = Watch::load(&options.file)?;
+    let process = Process::start(options)?;
+    let ended = loop {
+        let stop = if options.watch { Stop::default() } else { process.stop.clone() };
+        let (ended, next) = thread::scope(|scope| {
+            let waiting = options.watch.then(|| scope.spawn(|| watch.wait(&process.stop, &stop)));
+            let ended = process.once(plan, options, &stop);
+            (ended, waiting.and_then(|waiting| waiting.join().unwrap_or_default()))
+        });
+        match (ended, next) {
+            (Ok(()), Some(next)) => (plan, watch) = next,
+            (ended, _) => break ended,
+        }
+    };
+    process.tracing.iter().for_each(Tracing::finish);
+    ended
+}
+
+/// What outlives a pipeline that another takes the place of.
+struct Process {
+    runtime: Runtime,
+    /// Asked by signals.
+    stop: Stop,
+    tracing: Option<Tracing>,
+    listener: Option<std::net::TcpListener>,
+}
+
+impl Process {
+    fn start(options: &Options) -> Result<Process, String> {
+        let failed = |error: std::io::Error| format!("error: starting: {error}");
+        let runtime = runtime().map_err(failed)?;
+        let stop = Stop::default();
+        let entered = runtime.enter();
+        let signals = Signals::watch().map_err(failed)?;
+        drop(entered);
+        runtime.spawn(watch_signals(signals, stop.clone()));
+        let tracing = options.tracing(&runtime)?;
+        let listener = options.listen.as_deref().map(|address| listen(&runtime, address)).transpose()?;
+        Ok(Process { runtime, stop, tracing, listener })
     }
-    match ended {
-        Ok(ended) => ended.map_err(|error| format!("error: {error}")),
-        Err(_) => Err("error: the engine broke; its words are above".into()),
+
+    /// Until `stop` is asked, or it ends by itself.
+    fn once(&self, plan: Plan, options: &Options, stop: &Stop) -> Result<(), String> {
+        // a watch that waits has nothing more to wait for
+        let _asks = stop.ask_when_dropped();
+        let plan = Arc::new(plan);
+        let engine = options.engine();
+        let tracer = self.tracing.as_ref().map(|tracing| Tracer::new(tracing, &plan, &engine.ground));
+        let metrics = Arc::new(Metrics::new(&plan, tracer.unwrap_or_default()));
+        let serving = self.listener.as_ref().map(|listener| self.serve(listener, &metrics)).transpose()?;
+        let handle = self.runtime.handle().clone();
+        // sinks are driven by `runtime`; the workers are threads of their own
+        let ended = thread::scope(|scope| {
+            let running = scope.spawn(|| engine::run(plan.clone(), &engine, handle, stop, &metrics));
+            running.join()
+        });
+        serving.iter().for_each(JoinHandle::abort);
+        if metrics.ran() || matches!(ended, Ok(Ok(()))) {
+            tracing::info!("{}: {metrics}", plan.name);
+        }
+        match ended {
+            Ok(ended) => ended.map_err(|error| format!("error: {error}")),
+            Err(_) => Err("error: the engine broke; its words are above".into()),
+        }
+    }
+
+    /// Answers for this pipeline.
+    fn serve(
+        &self,
+        listener: &std::net::TcpListener,
+        metrics: &Arc<Metrics>,
+    ) -> Result<JoinHandle<std::io::Result<()>>, String> {
+        let _entered = self.runtime.enter();
+        listener.local_addr().iter().for_each(|&address| metrics.status.listens(address));
+        let listener = listener.try_clone().and_then(TcpListener::from_std);
+        let listener = listener.map_err(|error| format!("error: --listen: {error}"))?;
+        Ok(self.runtime.spawn(observe::serve(listener, metrics.clone(), std::future::pending())))
     }
 }
 
@@ -103,18 +161,15 @@ fn workers() -> impl TypedValueParser<Value = NonZeroU16> {
     clap::value_parser!(u16).range(1..).try_map(NonZeroU16::try_from)
 }
 
-/// Answers as long as the process lives.
-fn listen(runtime: &Runtime, address: &str, metrics: Arc<Metrics>) -> Result<(), String> {
-    let bound = runtime.block_on(TcpListener::bind(address));
+/// A port of the process, whichever pipeline answers there.
+fn listen(runtime: &Runtime, address: &str) -> Result<std::net::TcpListener, String> {
+    let bound = runtime.block_on(TcpListener::bind(address)).and_then(TcpListener::into_std);
     let listener = bound.map_err(|error| {
         format!("error: --listen {address}: {error}; choose another port, or stop what listens there")
     })?;
-    let bound = listener.local_addr();
-    bound.iter().for_each(|&address| metrics.status.listens(address));
-    let address = bound.map_or_else(|_| address.to_owned(), |address| address.to_string());
+    let address = listener.local_addr().map_or_else(|_| address.to_owned(), |address| address.to_string());
     tracing::info!("figures are at http://{address}/metrics, the status at http://{address}/status");
-    runtime.spawn(observe::serve(listener, metrics, std::future::pending()));
-    Ok(())
+    Ok(listener)
 }
 
 fn runtime() -> std::io::Result<Runtime> {
@@ -122,7 +177,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// The first wish drains, the second ends the process.
-async fn watch(mut signals: Signals, stop: Stop) {
+async fn watch_signals(mut signals: Signals, stop: Stop) {
     signals.wish().await;
     tracing::info!("draining; once more to stop at once");
     stop.ask();

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::diagnostics::{Diagnostic, Span};
+use super::json::{json, places};
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
 use super::{names, properties};
@@ -163,6 +164,8 @@ pub struct Plugin {
     pub fuel_per_row_max: Read<u64>,
     /// JSON; `{}` where there is none.
     pub config: Read<At<serde_json::Value>>,
+    /// Where what is in the config stands, by JSON pointer.
+    pub config_places: BTreeMap<String, Span>,
 }
 
 pub struct Model {
@@ -413,6 +416,7 @@ fn plugin(table: &Table) -> Plugin {
         memory_mib_max: table.limit("memory_mib_max", MEMORY_MIB_MAX, MEMORY_MIB_BOUNDS),
         fuel_per_row_max: table.limit("fuel_per_row_max", FUEL_PER_ROW_MAX, FUEL_PER_ROW_BOUNDS),
         config: config.map(|config| config.unwrap_or_else(nothing)),
+        config_places: table.get("config").map(places).unwrap_or_default(),
     }
 }
 
@@ -555,27 +559,4 @@ fn create(table: &Table) -> Read<Option<Create>> {
 fn brokers_maybe(table: &Table) -> Read<Option<At<String>>> {
     let brokers = table.name_maybe("brokers")?;
     brokers.map(|brokers| names::brokers(table.cx, brokers)).transpose()
-}
-
-/// A value as JSON, its texts expanded.
-fn json(cx: &Context, value: &Value, what: &str) -> Read<serde_json::Value> {
-    use serde_json::Value as Json;
-    Ok(match value.get_ref() {
-        DeValue::String(_) => Json::String(cx.text(value, what)?.value),
-        DeValue::Integer(_) => cx.integer(value, what)?.into(),
-        DeValue::Float(_) => cx.number(value, what)?.into(),
-        DeValue::Boolean(value) => Json::Bool(*value),
-        DeValue::Datetime(value) => Json::String(value.to_string()),
-        DeValue::Array(values) => {
-            let values: Vec<_> = values.iter().map(|value| json(cx, value, what)).collect();
-            Json::Array(values.into_iter().collect::<Read<_>>()?)
-        }
-        DeValue::Table(entries) => {
-            let entries = in_file_order(entries).into_iter();
-            let entries: Vec<_> = entries
-                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?)))
-                .collect();
-            Json::Object(entries.into_iter().collect::<Read<_>>()?)
-        }
-    })
 }

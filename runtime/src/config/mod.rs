@@ -12,6 +12,7 @@ mod expand;
 mod file;
 mod flow;
 mod generation;
+mod json;
 mod names;
 mod properties;
 mod reader;

@@ -17,6 +17,7 @@ use crate::plan::{self, StagePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::lookup::{self, Fill, KEY_KINDS, Missing};
 use crate::stage::model::{self, Outputs, UnknownCategory};
+use crate::stage::plugin::config::Fault;
 use crate::stage::{LoadError, plugin};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -256,7 +257,10 @@ fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &
         fuel_per_row_max: plugin.fuel_per_row_max?,
         config: config.value.to_string(),
     };
-    let program = plugin::Program::load(&file.path, settings).map_err(|error| cannot_load(cx, &who, &error))?;
+    let program = plugin::Program::load(&file.path, settings).map_err(|error| match error {
+        plugin::CannotLoad::Component(error) => cannot_load(cx, &who, &error),
+        plugin::CannotLoad::Config { faults, .. } => wrong_config(cx, &who, plugin, &faults, config),
+    })?;
     file.version = Some(program.version().to_owned());
     let types = program.types();
     flow.stage(cx, &types, &who);
@@ -266,6 +270,24 @@ fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &
         "config": config.value,
     });
     Ok(Loaded { kind: plan::StageKind::Plugin(Arc::new(program)), settings, files: vec![file] })
+}
+
+/// Each fault at the value that has it, or at the nearest around it that the file holds.
+fn wrong_config(cx: &Context, who: &Who, written: &Plugin, faults: &[Fault], config: &At<Value>) -> Reported {
+    let place = |path: &str| {
+        let around = std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(around, _)| around));
+        around.into_iter().find_map(|path| written.config_places.get(path)).unwrap_or(&config.span).clone()
+    };
+    let faults = faults.iter().map(|fault| {
+        let wrong = Diagnostic::error(format!("{} does not accept its config", who.value)).at(&place(&fault.path));
+        cx.error(wrong.label(match &fault.path {
+            path if path.is_empty() || written.config_places.contains_key(path) => fault.message.clone(),
+            path => format!("`{path}`: {}", fault.message),
+        }))
+    });
+    // a plugin that refuses and does not say why
+    let silent = || cx.error(Diagnostic::error(format!("{} does not accept its config", who.value)).at(&config.span));
+    faults.reduce(|_, last| last).unwrap_or_else(silent)
 }
 
 /// A file, or a plugin's folder: then the component that `millrace plugin build` leaves in it.

@@ -21,6 +21,7 @@ mod plugins;
 mod positions;
 mod process;
 mod replay;
+mod shapes;
 mod shell;
 mod standing;
 mod traces;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use millrace::cases::{self, Outcome};
-use millrace::stage::plugin::{Program, Settings, Trial, build};
+use millrace::stage::plugin::{Program, Settings, build};
+use millrace::trial::Trial;
 use serde_json::{Value, json};
 
 use crate::flights::repository;
@@ -47,6 +48,38 @@ fn test(folder: &Path, options: &[&str]) -> (Option<i32>, String, String) {
 fn the_cases_of_the_reference_plugin_hold() {
     let (code, out, _) = said(&millrace(&["plugin", "test", "--no-build", "plugins/flight-features"]));
     assert_eq!((code, &*out), (Some(0), "calendar: ok\nflights: ok\nrefused: ok\n"));
+}
+
+#[test]
+fn the_cases_of_the_reference_pipeline_hold() {
+    let (code, out, err) = said(&millrace(&["test", "pipelines/flight-delay.toml"]));
+    assert_eq!((code, &*out), (Some(0), "airports: ok\ncalendar: ok\nclasses: ok\nrefused: ok\n"), "{err}");
+    let cases = repository().join("pipelines/flight-delay.cases");
+    let lines = |file: &str| fs::read_to_string(cases.join(file)).unwrap();
+    let classes =
+        (0..4).filter(|class| lines("classes/out.jsonl").contains(&format!("\"Prediction\":{class},"))).count();
+    assert_eq!(classes, 4, "every class has a case");
+}
+
+#[test]
+fn a_pipeline_that_answers_otherwise_fails_its_case() {
+    let cases = temporary("pipeline-cases");
+    let case = cases.join("one");
+    fs::create_dir(&case).unwrap();
+    fs::copy(repository().join("pipelines/flight-delay.cases/classes/in.jsonl"), case.join("in.jsonl")).unwrap();
+    let folder = cases.to_str().unwrap();
+    let run = |more: &[&str]| {
+        said(&millrace(&[&["test", "pipelines/flight-delay.toml", "--cases", folder][..], more].concat()))
+    };
+    assert_eq!(run(&[]).0, Some(1), "nobody has looked at it yet");
+    assert_eq!(run(&["--bless"]).0, Some(0));
+    assert_eq!(run(&[]).0, Some(0));
+    let out = fs::read_to_string(case.join("out.jsonl")).unwrap();
+    fs::write(case.join("out.jsonl"), out.replacen("\"DayOfWeek\":1", "\"DayOfWeek\":2", 1)).unwrap();
+    let (code, out, err) = run(&[]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("`DayOfWeek` is 1, and should be 2"), "{out}");
+    assert!(err.contains("1 of 1 cases failed"), "{err}");
 }
 
 #[test]
@@ -131,7 +164,7 @@ fn outcome(plugin: &str, messages: &[(usize, Vec<u8>)]) -> Outcome {
         config: "{}".to_owned(),
     };
     let program = Program::load(&file, settings).unwrap();
-    Trial::new(&program).unwrap().run(messages).unwrap()
+    Trial::of_plugin(&program).unwrap().run(messages).unwrap()
 }
 
 /// One plugin in three languages: the same bits for every flight of the sample, and the same refusals.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use millrace::cases;
-use millrace::stage::plugin::Trial;
+use millrace::trial::Trial;
 use serde_json::{Value, json};
 
 use super::{Component, out};
@@ -38,7 +38,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), String> {
     let messages = cases::messages(&options.rows, SIZES[SIZES.len() - 1]).map_err(|error| format!("error: {error}"))?;
     let program = options.component.load()?;
-    let mut trial = Trial::new(&program).map_err(failed)?;
+    let mut trial = Trial::of_plugin(&program).map_err(failed)?;
     let outcome = trial.run(&messages).map_err(failed)?;
     let undecoded = outcome.rejects.iter().filter(|refused| refused.stage == "source").collect::<Vec<_>>();
     let rows = messages.len() - undecoded.len();

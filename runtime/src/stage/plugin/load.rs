@@ -3,9 +3,10 @@
 //! Invariant: whatever the bytes are, loading ends with a program or an error, never with a panic.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::millrace::plugin::types;
+use super::config::{self, Fault};
 use super::figures::Meter;
 use super::host::{Console, Host};
 use super::instance::{Failure, Instance, OPEN_FUEL, engine, link};
@@ -44,9 +46,35 @@ const COMPILE_LOOK: Duration = Duration::from_millis(50);
 const FIELDS_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 256;
 const MESSAGE_BYTES_MAX: usize = 1_024;
-const CONFIG_ERRORS_SHOWN_MAX: usize = 8;
+const FAULTS_SHOWN_MAX: usize = 8;
 
-pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
+/// Why there is no program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CannotLoad {
+    Component(LoadError),
+    /// It is in order, and does not take its config.
+    Config {
+        file: PathBuf,
+        faults: Vec<Fault>,
+    },
+}
+
+impl From<LoadError> for CannotLoad {
+    fn from(error: LoadError) -> CannotLoad {
+        CannotLoad::Component(error)
+    }
+}
+
+impl fmt::Display for CannotLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CannotLoad::Component(error) => error.fmt(f),
+            CannotLoad::Config { file, faults } => LoadError::new(file, config_faults(faults)).fmt(f),
+        }
+    }
+}
+
+pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     let error = |message: String| LoadError::new(file, message);
     let bytes = read(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
     let component = compile(bytes).map_err(error)?;
@@ -61,12 +89,19 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, LoadError> {
         instance.map_err(|cause| error(other_shape(&cause)))
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
+    let manifest = Manifest::new(manifest);
+    let refused = |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), faults };
+    let faults = config::faults(&manifest.config_schema, &settings.config);
+    let faults = faults.map_err(|wrong| error(format!("its config schema {wrong}")))?;
+    if !faults.is_empty() {
+        return Err(refused(faults));
+    }
     let mut opening = instance()?;
     let opened = opening.open(&settings.config).map_err(|failure| error(failed("open", &failure)))?;
     let open_fuel = OPEN_FUEL - opening.fuel_left().min(OPEN_FUEL);
-    let signature = opened.map_err(|errors| error(config_errors(&errors)))?;
+    let fault = |error: &types::ConfigError| Fault::new(&error.path, &error.message);
+    let signature = opened.map_err(|errors| refused(errors.iter().take(config::FAULTS_MAX).map(fault).collect()))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
-    let manifest = Manifest::new(manifest);
     Ok(Loaded { file: file.to_owned(), manifest, open_fuel, settings, component, signature, console, meter })
 }
 
@@ -110,7 +145,7 @@ fn functions(bytes: &[u8]) -> impl Iterator<Item = usize> {
 
 /// None: it takes more time of a core. A compiler cannot be stopped, so it goes on by itself until it is done, bounded by
 /// the sizes.
-fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (begins, begun) = mpsc::channel();
     let (done, wait) = mpsc::channel();
     thread::spawn(move || {
@@ -189,16 +224,13 @@ fn failed(function: &str, failure: &Failure) -> String {
     }
 }
 
-fn config_errors(errors: &[types::ConfigError]) -> String {
-    let one = |error: &types::ConfigError| {
-        let message = words::sentence(&error.message, MESSAGE_BYTES_MAX);
-        match words::sentence(&error.path, MESSAGE_BYTES_MAX) {
-            path if path.is_empty() => message,
-            path => format!("`{path}`: {message}"),
-        }
+fn config_faults(faults: &[Fault]) -> String {
+    let one = |fault: &Fault| match &fault.path {
+        path if path.is_empty() => fault.message.clone(),
+        path => format!("`{path}`: {}", fault.message),
     };
-    let shown: Vec<_> = errors.iter().take(CONFIG_ERRORS_SHOWN_MAX).map(one).collect();
-    let more = match errors.len().saturating_sub(CONFIG_ERRORS_SHOWN_MAX) {
+    let shown: Vec<_> = faults.iter().take(FAULTS_SHOWN_MAX).map(one).collect();
+    let more = match faults.len().saturating_sub(FAULTS_SHOWN_MAX) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };

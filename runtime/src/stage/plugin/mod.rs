@@ -12,6 +12,7 @@ mod answers;
 mod bindings;
 pub mod build;
 mod cache;
+pub mod config;
 mod figures;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -21,7 +22,6 @@ mod layout;
 mod lift;
 mod load;
 mod lower;
-mod trial;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -35,12 +35,10 @@ pub use self::figures::{Figures, Health, State as HealthState};
 use self::host::{Console, Host};
 use self::instance::{Instance, State};
 use self::load::Signature;
-pub use self::load::{CONTRACT, Manifest};
-pub use self::trial::Trial;
+pub use self::load::{CONTRACT, CannotLoad, Manifest};
 pub use self::worker::Worker;
 use crate::config::StageTypes;
 use crate::error::{Error, Result};
-use crate::stage::LoadError;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,7 +74,7 @@ struct Loaded {
 }
 
 impl Program {
-    pub fn load(file: &Path, settings: Settings) -> Result<Program, LoadError> {
+    pub fn load(file: &Path, settings: Settings) -> Result<Program, CannotLoad> {
         load::load(file, settings).map(|loaded| Program { loaded: Arc::new(loaded) })
     }
 

@@ -7,3 +7,4 @@ mod routed;
 mod scripts;
 pub mod stand;
 mod tap;
+mod watch;

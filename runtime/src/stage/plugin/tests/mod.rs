@@ -2,6 +2,7 @@
 
 mod failures;
 mod features;
+mod frozen;
 mod lies;
 mod loading;
 mod rows;

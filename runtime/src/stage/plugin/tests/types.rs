@@ -89,6 +89,10 @@ fn column(array: ArrayRef, nullable: bool) -> Batch {
 
 #[test]
 fn host_to_guest_to_host_is_the_identity() {
+    echoes_every_type(guest);
+}
+
+pub fn echoes_every_type(guest: impl Fn(&str) -> Program) {
     for ty in every_type() {
         let program = guest(&format!("echo {ty}"));
         let worker = RefCell::new(program.worker().expect("a worker"));

@@ -1,35 +1,44 @@
-//! A plugin outside of any pipeline: messages that hold the columns that it reads become rows and rejects.
+//! Stages without services, all those of a pipeline or one plugin alone: messages become rows and rejects.
 //!
-//! Invariant: a row becomes what it becomes in a pipeline, for decoder, worker and encoder are the pipeline's.
+//! Invariant: a row becomes what it becomes in a running pipeline, for decoder, stages and encoder are the same.
 
 use std::time::{Duration, Instant};
 
-use super::{Program, Worker};
 use crate::batch::Batch;
 use crate::cases::{Outcome, Refused};
 use crate::error::Result;
 use crate::json::decode::Decoder;
 use crate::json::encode::Encoder;
 use crate::json::lines::Line;
+use crate::plan::Plan;
 use crate::probe;
+use crate::stage::Stage;
+use crate::stage::plugin::Program;
 
 /// Messages that are also asked alone: enough to find what depends on its neighbours.
 const ALONE_MAX: usize = 1_000;
 
 pub struct Trial {
     decoder: Decoder,
-    worker: Worker,
+    stages: Vec<Stage>,
 }
 
 impl Trial {
-    pub fn new(program: &Program) -> Result<Trial> {
-        Ok(Trial { decoder: Decoder::of(program.types().reads), worker: program.worker()? })
+    /// Messages hold the columns that the plugin reads.
+    pub fn of_plugin(program: &Program) -> Result<Trial> {
+        Ok(Trial { decoder: Decoder::of(program.types().reads), stages: vec![Stage::Plugin(program.worker()?)] })
     }
 
-    /// Messages with their numbers, in one batch; a message that is no row of the plugin's is a reject of the source.
+    /// Messages are those of the pipeline's source; rows are what its last stage leaves.
+    pub fn of_pipeline(plan: &Plan) -> Result<Trial> {
+        let stages = plan.stages.iter().map(Stage::new).collect::<Result<_>>()?;
+        Ok(Trial { decoder: Decoder::new(&plan.source), stages })
+    }
+
+    /// Messages with their numbers, in one batch; a message that is no row is a reject of the source.
     pub fn run(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Outcome> {
         let batch = self.decode(messages)?;
-        let batch = self.worker.process(batch)?;
+        let batch = self.process(batch)?;
         let schema = batch.columns.schema_ref();
         let encoder = Encoder::of_names(schema.fields().iter().map(|field| field.name().as_str()));
         let rows = probe::lines(&encoder, &batch)?;
@@ -61,18 +70,24 @@ impl Trial {
         Ok(None)
     }
 
+    fn process(&mut self, batch: Batch) -> Result<Batch> {
+        self.stages
+            .iter_mut()
+            .try_fold(batch, |batch, stage| if batch.rows() == 0 { Ok(batch) } else { stage.process(batch) })
+    }
+
     pub fn decode(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Batch> {
         messages.iter().for_each(|(number, value)| self.decoder.push(&Line { number: *number, value }));
         self.decoder.take(Vec::new())
     }
 
-    /// Of the plugin's part alone, for a batch again and again; the best of several times.
+    /// Of the stages alone, for a batch again and again; the best of several times.
     pub fn nanoseconds_a_row(&mut self, batch: &Batch, tries: u32, each: Duration) -> Result<f64> {
         let mut best = f64::INFINITY;
         for _ in 0..tries {
             let (started, mut calls) = (Instant::now(), 0_u32);
             while calls == 0 || started.elapsed() < each {
-                self.worker.process(batch.clone())?;
+                self.process(batch.clone())?;
                 calls += 1;
             }
             let ns = started.elapsed().as_nanos() as f64;
