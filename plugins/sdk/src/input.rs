@@ -18,6 +18,11 @@ impl Input {
         self.rows
     }
 
+    /// How many there are.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
     /// The column as it comes: for lists.
     pub fn column(&self, index: usize) -> &Column {
         let count = self.columns.len();

@@ -67,6 +67,12 @@ impl Plugin for TestGuest {
                     ..Signature::NONE
                 }
             }
+            // reads as many columns as the argument says, adds their sum
+            "wide" => {
+                let columns = self.argument.parse().unwrap_or(1);
+                let reads = (0..columns).map(|column: u32| int64(&format!("c{column}"))).collect();
+                Signature { reads, adds: vec![int64("y")], ..Signature::NONE }
+            }
             // reads nothing, adds what the argument says before the `:`, and returns what comes after it
             "lie" => Signature {
                 reads: vec![int64("n")],
@@ -97,6 +103,9 @@ impl Plugin for TestGuest {
         }
         if self.mode.starts_with("kinds") {
             return Ok(kinds(input));
+        }
+        if self.mode == "wide" {
+            return Ok(sums(input));
         }
         let numbers = input.ints(0).values();
         let unlucky = numbers.contains(&UNLUCKY);
@@ -259,6 +268,14 @@ fn replace(numbers: &[i64]) -> Output {
     let mut words = VarlenBuilder::with_capacity(numbers.len(), 0);
     numbers.iter().for_each(|n| words.push(n.to_string()));
     Output::of(vec![Column::texts(words)])
+}
+
+fn sums(input: &Input) -> Output {
+    let mut sums = vec![0_i64; input.rows()];
+    for column in 0..input.columns() {
+        sums.iter_mut().zip(input.ints(column).values()).for_each(|(sum, value)| *sum = sum.wrapping_add(*value));
+    }
+    Output::of(vec![Column::ints(sums)])
 }
 
 /// How the texts came.

@@ -1,35 +1,28 @@
-//! What a plugin costs beside native code: flight features on the same Arrow batch, ns a row.
-//!
-//! `cargo bench -p millrace --bench plugin`. The native side computes the same columns with the same checks, plainly
-//! written, and makes Arrow arrays of them; the plugin side is a worker's whole `process`.
+//! Flight features. The native side computes the same columns with the same checks, plainly
+//! written, and makes Arrow arrays of them; the plugin side does the same in the guest.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
-use millrace::batch::{Batch, Origins};
+use millrace::batch::Batch;
 use millrace::calendar::{Civil, civil, days};
-use millrace::stage::plugin::{Program, Settings, Worker};
+use millrace::stage::plugin::Worker;
+
+use super::{best, load};
 
 const SIZES: [usize; 6] = [1, 16, 64, 256, 1_024, 4_096];
-/// Of each measurement; the best of several is told, for other work on the machine only slows.
-const MEASURED: Duration = Duration::from_millis(200);
-const TRIES: usize = 5;
 
 const AIRPORTS: [&str; 6] = ["ATL", "SFO", "JFK", "ORD", "LAX", "DEN"];
 const CARRIERS: [&str; 4] = ["AA", "B6", "DL", "UA"];
 
-fn main() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/flight-features/flight-features.wasm");
-    let settings =
-        Settings { stage: "features".into(), memory_mib_max: 64, fuel_per_row_max: 1_000_000, config: "{}".into() };
+pub fn main() {
     let started = Instant::now();
-    let program = Program::load(&file, settings).expect("build it: `millrace plugin build plugins/flight-features`");
+    let program = load("flight-features", "{}");
     println!("load: {:.0?}", started.elapsed());
     let started = Instant::now();
     let mut worker = program.worker().expect("a worker");
@@ -44,19 +37,6 @@ fn main() {
     }
 }
 
-/// ns a row.
-fn best(rows: usize, mut call: impl FnMut()) -> f64 {
-    let mut once = || {
-        let (started, mut calls) = (Instant::now(), 0_u32);
-        while started.elapsed() < MEASURED {
-            (0..8).for_each(|_| call());
-            calls += 8;
-        }
-        started.elapsed().as_nanos() as f64 / f64::from(calls) / rows as f64
-    };
-    (0..TRIES).map(|_| once()).fold(f64::INFINITY, f64::min)
-}
-
 fn same(worker: &mut Worker) {
     let batch = batch(1_000);
     let native = native(&batch.columns);
@@ -65,28 +45,22 @@ fn same(worker: &mut Worker) {
     assert_eq!(plugin.columns.columns()[6..], native);
 }
 
-fn batch(rows: usize) -> Batch {
+pub fn batch(rows: usize) -> Batch {
     let texts = |words: &[&str], step: usize| -> ArrayRef {
         Arc::new(StringArray::from_iter_values((0..rows).map(|row| words[row * step % words.len()])))
     };
     let delays = (0..rows).map(|row| (row % 10 != 0).then_some(row as f64 % 100.0 - 20.0));
     let origins = (0..rows).map(|row| AIRPORTS[row % 6]);
     let dests = (0..rows).map(|row| AIRPORTS[(row + 1 + row / 6 % 5) % 6]);
-    let columns: [(&str, ArrayRef, bool); 6] = [
-        ("Origin", Arc::new(StringArray::from_iter_values(origins)), false),
-        ("Dest", Arc::new(StringArray::from_iter_values(dests)), false),
-        ("FlightDate", Arc::new(Date32Array::from_iter_values((0..rows).map(|row| 15_706 + row as i32 % 365))), false),
-        ("Carrier", texts(&CARRIERS, 7), false),
-        ("DepDelay", Arc::new(delays.collect::<Float64Array>()), true),
-        (
-            "Distance",
-            Arc::new(Float64Array::from_iter_values((0..rows).map(|row| 100.0 + row as f64 % 2_000.0))),
-            false,
-        ),
+    let columns: [(&str, ArrayRef); 6] = [
+        ("Origin", Arc::new(StringArray::from_iter_values(origins))),
+        ("Dest", Arc::new(StringArray::from_iter_values(dests))),
+        ("FlightDate", Arc::new(Date32Array::from_iter_values((0..rows).map(|row| 15_706 + row as i32 % 365)))),
+        ("Carrier", texts(&CARRIERS, 7)),
+        ("DepDelay", Arc::new(delays.collect::<Float64Array>())),
+        ("Distance", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| 100.0 + row as f64 % 2_000.0)))),
     ];
-    let columns = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
-    let lineage = (0..rows as u32).collect();
-    Batch { columns, lineage, origins: Arc::new(Origins::default()), spans: Vec::new(), rejects: Vec::new() }
+    super::batch(columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect())
 }
 
 fn native(columns: &RecordBatch) -> Vec<ArrayRef> {
