@@ -51,6 +51,11 @@ fn generation(stand: &Stand) -> String {
     serde_json::from_str::<Value>(&said).unwrap()["generation"].as_str().unwrap().to_owned()
 }
 
+/// What it says once the one before has been drained.
+fn started(generation: &str) -> String {
+    format!("generation={generation} workers=")
+}
+
 /// By id; none twice.
 fn generations(rows: &[Value]) -> BTreeMap<String, String> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
@@ -63,12 +68,12 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     let component = with_own_component(&mut stand);
     let first = generation(&stand);
     let mut process = stand.start_with(&["--watch"]);
-    process.await_word(&first);
+    process.await_word(&started(&first));
     // rows are on their way while the file is replaced
     stand.produce(&messages("a"));
     replace(&component, &another(1));
     let second = generation(&stand);
-    process.await_word(&format!("generation={second}"));
+    process.await_word(&started(&second));
     stand.produce(&messages("b"));
     stand.await_responses(2 * ROWS, &mut process);
     // what is no plugin takes over from nobody
@@ -78,7 +83,7 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     stand.await_responses(3 * ROWS, &mut process);
     replace(&component, &another(2));
     let third = generation(&stand);
-    process.await_word(&format!("generation={third}"));
+    process.await_word(&started(&third));
     stand.produce(&messages("d"));
     stand.await_responses(4 * ROWS, &mut process);
     process.drain();

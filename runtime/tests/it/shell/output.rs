@@ -99,9 +99,10 @@ fn await_documents(bed: &Bed, count: usize, mut must_run: impl FnMut()) {
 /// Of the pipeline that runs on `bed`.
 fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
     let (file, data) = (bed.file.to_str().unwrap(), bed.data.to_str().unwrap());
-    let [plugin, sample] =
-        ["plugins/flight-features", "examples/flight-delay/sample.jsonl"].map(|path| repository().join(path));
-    let (plugin, sample) = (plugin.to_str().unwrap(), sample.to_str().unwrap());
+    let [plugin, sample, cases] =
+        ["plugins/flight-features", "examples/flight-delay/sample.jsonl", "pipelines/flight-delay.cases"]
+            .map(|path| repository().join(path));
+    let [plugin, sample, cases] = [&plugin, &sample, &cases].map(|path| path.to_str().unwrap());
     let training = training(bed);
     let mut calls = BTreeMap::from([
         ("check", Call::new(&["check", file])),
@@ -125,6 +126,7 @@ fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
             "tap",
             Call::new(&["tap", file, "--at", "source", "--from", "earliest", "--rows-max", "5", "--embedded", data]),
         ),
+        ("test", Call::new(&["test", file, "--cases", cases])),
         ("top", Call::new(&["top", "--at", listen])),
         ("train", Call::new(&["train", training.to_str().unwrap()])),
     ]);
