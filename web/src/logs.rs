@@ -1,5 +1,6 @@
 //! Log lines on stderr: for people by default, JSON by option; the same options as the runtime's.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
@@ -22,6 +23,15 @@ enum Format {
 }
 
 impl Options {
+    /// Why the process ends.
+    pub fn fail(&self, error: &dyn Display) {
+        match self.log_format {
+            // if standard error takes nothing, there is nobody to tell
+            Format::Text => drop(writeln!(io::stderr(), "error: {error}")),
+            Format::Json => tracing::error!("{error}"),
+        }
+    }
+
     pub fn start(&self) {
         let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|error| {
             // if standard error takes nothing, there is nobody to tell

@@ -2,7 +2,6 @@
 
 mod logs;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,8 +45,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // if standard error takes nothing, there is nobody to tell
-            let _ = writeln!(io::stderr(), "error: {error}");
+            logs.fail(&error);
             ExitCode::FAILURE
         }
     }

@@ -97,6 +97,16 @@ impl Folder {
         found.ok_or_else(|| Error::Unusable(format!("topic `{}` has no partition {partition}", topic.name)))
     }
 
+    /// None: there is no such partition.
+    fn end(&self, topic: &Topic, partition: i32) -> Result<Option<i64>> {
+        let failed = || self.failed("reading partitions");
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT end FROM partitions WHERE topic = ? AND partition = ?")
+            .map_err(failed())?;
+        select.query_row(params![topic.id, partition], |row| row.get(0)).optional().map_err(failed())
+    }
+
     /// From this offset on, in order; ends after so many rows, or with the row that goes beyond so many bytes.
     pub fn read(
         &self,
@@ -107,6 +117,11 @@ impl Folder {
         bytes_max: usize,
     ) -> Result<Vec<Message>> {
         let failed = || self.failed("reading messages");
+        // messages lie beside their keys: looking for those after the last one would read its value, however large
+        if self.end(topic, partition)?.is_none_or(|end| from >= end) {
+            self.is_as_it_was()?;
+            return Ok(Vec::new());
+        }
         let mut select = self
             .connection
             .prepare_cached(

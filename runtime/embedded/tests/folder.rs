@@ -241,3 +241,25 @@ fn somebody_who_holds_a_transaction_open_stops_no_writer_and_leaves_nothing_behi
     (0..20).for_each(|_| fill(&mut folder, "t", &[&value], 1_000_000));
     assert!(changes_bytes(&path) <= CHANGES_BYTES_MAX);
 }
+
+/// Readers look again and again: what lies before the end costs them nothing, however large it is.
+#[test]
+fn looking_beyond_the_end_reads_no_value() {
+    let path = fresh("beyond");
+    let large = "x".repeat(900_000);
+    fill(&mut Folder::open(&path).unwrap(), "t", &[&*large; 8], 10);
+    let folder = Folder::open(&path).unwrap();
+    let topic = folder.topic("t").unwrap().unwrap();
+    let look = || assert_eq!(folder.read(&topic, 0, 8, 10, 1000).unwrap(), []);
+    look();
+    let before = bytes_read();
+    (0..100).for_each(|_| look());
+    let read = bytes_read() - before;
+    assert!(read < large.len() as u64, "{read} bytes were read for nothing");
+}
+
+/// By this thread, from files and caches alike.
+fn bytes_read() -> u64 {
+    let figures = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    figures.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}

@@ -12,5 +12,5 @@ pub fn agreed(question: &str, before: &str) -> Result<bool, String> {
     let asked = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
     let read = asked.and_then(|()| io::stdin().read_line(&mut answer));
     read.map_err(|error| format!("error: reading the answer: {error}"))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }

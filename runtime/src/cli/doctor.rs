@@ -1,15 +1,14 @@
 //! `millrace doctor`: a table for people, JSON for scripts.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use millrace::doctor::{self, Finding, Health};
-use millrace::ground::Ground;
 use millrace::plan::Plan;
 use serde_json::json;
 
 use super::ground::Pipeline;
+use super::state::State;
 use super::{out, runtime, version};
 
 #[derive(Args)]
@@ -24,9 +23,8 @@ use super::{out, runtime, version};
 pub struct Options {
     #[command(flatten)]
     pub pipeline: Pipeline,
-    /// The folder that `millrace run` gets as its --state
-    #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
-    state: PathBuf,
+    #[command(flatten)]
+    state: State,
     /// Make those of the pipeline's topics that are not there, as `millrace topics create` does
     #[arg(long)]
     create: bool,
@@ -37,11 +35,7 @@ pub struct Options {
 
 pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let (runtime, ground) = (runtime()?, options.pipeline.ground());
-    // as `millrace run` has it
-    let state = match &ground {
-        Ground::Services => options.state.clone(),
-        Ground::Embedded(folder) => folder.join("state"),
-    };
+    let state = options.state.folder(&ground);
     let looking = doctor::Options { ground: &ground, state: &state, create: options.create };
     let findings = doctor::look(plan, &looking, runtime.handle());
     let wrong = findings.iter().filter(|finding| finding.health == Health::Wrong).count();

@@ -22,6 +22,7 @@ mod rejects;
 mod replay;
 mod rows;
 mod run;
+mod state;
 mod tap;
 mod top;
 mod topic;

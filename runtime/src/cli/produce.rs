@@ -100,7 +100,7 @@ impl Input {
             number += 1;
             let text = text.map_err(|error| format!("error: standard input, line {number}: {error}"))?;
             bytes += text.len() as u64 + 1;
-            if text.is_empty() {
+            if text.trim().is_empty() {
                 continue;
             }
             let key = options.key.as_ref().map(|field| key(&text, field, number)).transpose()?;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::ask;
 use super::interrupt::{INTERRUPTED, Signals};
+use super::state::State;
 use super::watch::Watch;
 
 #[derive(Args)]
@@ -36,10 +37,8 @@ pub struct Options {
     /// Workers in this process; each is a member of the consumer group
     #[arg(long, default_value = "1", value_name = "N", value_parser = workers())]
     workers: NonZeroU16,
-    /// Folder for the files of each generation and the workers' slots; keep it between starts
-    #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
-    #[arg(conflicts_with = "embedded")]
-    state: PathBuf,
+    #[command(flatten)]
+    state: State,
     /// Run on this folder and nothing else: topics, documents, directories and --state are in it
     #[arg(long, value_name = "DIR")]
     embedded: Option<PathBuf>,
@@ -148,11 +147,8 @@ impl Options {
 
     /// An embedded folder has all that outlives the process.
     fn engine(&self) -> engine::Options {
-        let (ground, state) = match &self.embedded {
-            Some(folder) => (Ground::Embedded(folder.clone()), folder.join("state")),
-            None => (Ground::Services, self.state.clone()),
-        };
-        engine::Options { ground, state, workers: self.workers }
+        let ground = self.embedded.clone().map_or(Ground::Services, Ground::Embedded);
+        engine::Options { state: self.state.folder(&ground), ground, workers: self.workers }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use millrace::kafka::{self, Brokers, Hears};
+use millrace::sink::embedded::RECORD_BYTES_MAX;
 use millrace::topic::Place;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -21,8 +22,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub enum Topic {
-    Kafka { producer: BaseProducer<Receipts>, topic: String },
-    Embedded { folder: Box<Folder>, topic: String, lines: Vec<Line>, positions: Vec<(i32, i64)> },
+    Kafka {
+        producer: BaseProducer<Receipts>,
+        topic: String,
+    },
+    Embedded {
+        folder: Box<Folder>,
+        topic: String,
+        lines: Vec<Line>,
+        positions: Vec<(i32, i64)>,
+        /// The line that ended it: too large for a topic.
+        refused: Option<usize>,
+    },
 }
 
 pub struct Line {
@@ -61,14 +72,15 @@ impl Topic {
 
     fn embedded(folder: &Path, topic: String) -> Result<Topic, String> {
         let folder = Folder::open(folder).map_err(|error| format!("error: {error}"))?;
-        Ok(Topic::Embedded { folder: Box::new(folder), topic, lines: Vec::new(), positions: Vec::new() })
+        Ok(Topic::Embedded { folder: Box::new(folder), topic, lines: Vec::new(), positions: Vec::new(), refused: None })
     }
 
     /// An error may be about lines before this one.
     pub fn send(&mut self, line: Line) -> Result<(), String> {
         match self {
             Topic::Kafka { producer, topic } => send(producer, topic, &line),
-            Topic::Embedded { lines, .. } => {
+            Topic::Embedded { lines, topic, refused, .. } => {
+                fits(topic, &line).inspect_err(|_| *refused = Some(line.number))?;
                 lines.push(line);
                 if lines.len() >= CHUNK_LINES_MAX { self.write() } else { Ok(()) }
             }
@@ -85,7 +97,7 @@ impl Topic {
 
     /// What is waiting to fill a chunk goes now.
     pub fn write(&mut self) -> Result<(), String> {
-        let Topic::Embedded { folder, topic, lines, positions } = self else { return Ok(()) };
+        let Topic::Embedded { folder, topic, lines, positions, .. } = self else { return Ok(()) };
         if lines.is_empty() {
             return Ok(());
         }
@@ -111,7 +123,7 @@ impl Topic {
     pub fn there(&self, sent: usize) -> There {
         let missing = match self {
             Topic::Kafka { producer, .. } => producer.context().first_missing(),
-            Topic::Embedded { lines, .. } => lines.first().map(|line| line.number),
+            Topic::Embedded { lines, refused, .. } => lines.first().map(|line| line.number).or(*refused),
         };
         let perhaps_more = missing.is_some() && matches!(self, Topic::Kafka { .. });
         There { through: missing.map_or(sent, |missing| missing - 1), perhaps_more }
@@ -166,6 +178,19 @@ fn send(producer: &BaseProducer<Receipts>, topic: &str, line: &Line) -> Result<(
             }
             Err((error, _)) => return Err(said(topic, &error)),
         }
+    }
+}
+
+/// As a broker's own limit, which an embedded topic has too.
+fn fits(topic: &str, line: &Line) -> Result<(), String> {
+    let bytes = line.key.as_ref().map_or(0, String::len) + line.text.len();
+    match bytes > RECORD_BYTES_MAX {
+        false => Ok(()),
+        true => Err(format!(
+            "error: line {} is {bytes} bytes with its key, and a message of {topic}, a topic of a folder, has at most \
+             {RECORD_BYTES_MAX}",
+            line.number
+        )),
     }
 }
 

@@ -33,13 +33,13 @@ struct Seen {
 struct Pipeline {
     place: Place,
     report: Report,
-    /// When it last answered, or when it was first asked in vain.
-    heard: Option<Instant>,
+    /// Since when it has been asked in vain: nobody knows of the time before, when nobody asked.
+    silent_since: Option<Instant>,
 }
 
 impl Pipelines {
     pub fn new(places: &[Place]) -> Pipelines {
-        let pipeline = |place: &Place| Pipeline { place: place.clone(), report: Report::default(), heard: None };
+        let pipeline = |place: &Place| Pipeline { place: place.clone(), report: Report::default(), silent_since: None };
         let pipelines = places.iter().map(pipeline).collect();
         Pipelines { seen: Mutex::new(Seen { pipelines, last: None }) }
     }
@@ -66,11 +66,11 @@ impl Pipeline {
         let now = Instant::now();
         self.report = match answer.and_then(|status| Report::read(&status)) {
             Ok(report) => {
-                self.heard = Some(now);
+                self.silent_since = None;
                 report.after(&self.report)
             }
             Err(why) => {
-                let silent = now.duration_since(*self.heard.get_or_insert(now));
+                let silent = now.duration_since(*self.silent_since.get_or_insert(now));
                 Report { state: State::Away, why: Some(why), seconds: Some(silent.as_secs()), ..Report::default() }
             }
         };

@@ -1,7 +1,6 @@
 //! `millrace positions reset`: what it would do, a question, and then it does it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use millrace::words::counted;
 
 use super::super::agree::agreed;
 use super::super::out::{self, Reader};
+use super::super::state::State;
 use super::super::{failed, runtime};
 use super::Pipeline;
 
@@ -45,10 +45,8 @@ pub struct Options {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// The state folder of `millrace run`
-    #[arg(long, env = "MILLRACE_STATE", default_value = ".millrace/state", value_name = "DIR")]
-    #[arg(conflicts_with = "embedded")]
-    state: PathBuf,
+    #[command(flatten)]
+    state: State,
 }
 
 #[derive(Clone, Debug)]
@@ -88,11 +86,8 @@ fn number(text: &str) -> Result<i64, String> {
 
 pub fn run(plan: &Plan, options: &Options) -> Result<(), String> {
     let runtime = runtime()?;
-    let state = match &options.pipeline.embedded {
-        Some(folder) => folder.join("state"),
-        None => options.state.clone(),
-    };
     let ground = options.pipeline.ground();
+    let state = options.state.folder(&ground);
     let mut reset = Reset::begin(plan, &ground, &state, runtime.handle().clone()).map_err(failed)?;
     let proposal = reset.propose(options.request()).map_err(failed)?;
     if !proposal.moves.refused.is_empty() {

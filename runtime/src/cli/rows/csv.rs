@@ -85,7 +85,8 @@ fn cell(text: &str) -> Value {
         return Value::Null;
     }
     match serde_json::from_str(text) {
-        Ok(Value::Number(number)) => Value::Number(number),
+        // a whole number that has no room in 64 bits would lose digits
+        Ok(Value::Number(number)) if !number.is_f64() || text.contains(['.', 'e', 'E']) => Value::Number(number),
         _ => text.into(),
     }
 }

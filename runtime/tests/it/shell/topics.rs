@@ -42,6 +42,34 @@ fn a_topic_is_made_by_its_first_line() {
 }
 
 #[test]
+fn a_line_that_no_topic_takes_ends_it_and_those_before_it_are_there() {
+    let data = folder("topic-large").join("data");
+    let large = "x".repeat(1_000_001);
+    let (code, said) = produce("rows", &data, &format!("1\n \n2\n{large}\n3\n"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: line 4 is 1000001 bytes with its key, and a message of rows"), "{said}");
+    assert!(said.contains("standard input up to line 3 is in rows, and no more; to go on"), "{said}");
+    assert_eq!(millrace(&["consume", "rows"], &data).stdout, b"1\n2\n");
+    assert_eq!(produce("rows", &data, &large[1..]).0, Some(0), "one byte less");
+}
+
+#[test]
+fn an_environment_with_a_state_folder_does_not_forbid_an_embedded_one() {
+    let data = folder("topic-state").join("data");
+    let file = repository().join("pipelines/flight-delay.toml");
+    let reset = |options: &[&str]| {
+        let mut reset = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        reset.args(["positions", "reset"]).arg(&file).args(["--all", "--to", "latest", "--yes", "--embedded"]);
+        let done = reset.arg(&data).args(options).env("MILLRACE_STATE", "/nowhere").output().unwrap();
+        String::from_utf8(done.stderr).unwrap()
+    };
+    assert_eq!(produce("flight-delay-ml-request", &data, "1\n").0, Some(0));
+    let said = reset(&[]);
+    assert!(!said.contains("cannot be used with"), "{said}");
+    assert!(reset(&["--state", "x"]).contains("cannot be used with"));
+}
+
+#[test]
 fn the_topics_of_a_file_are_made_in_a_folder() {
     let data = folder("topic-create").join("data");
     let file = repository().join("pipelines/flight-delay.toml");
