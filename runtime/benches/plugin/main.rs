@@ -28,10 +28,14 @@ fn main() {
     languages::main();
 }
 
+/// As in a pipeline that says nothing.
 fn load(plugin: &str, config: &str) -> Program {
+    load_with(plugin, config, 1_000_000)
+}
+
+fn load_with(plugin: &str, config: &str, fuel_per_row_max: u64) -> Program {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(plugin);
-    let settings =
-        Settings { stage: plugin.into(), memory_mib_max: 256, fuel_per_row_max: 1_000_000, config: config.into() };
+    let settings = Settings { stage: plugin.into(), memory_mib_max: 256, fuel_per_row_max, config: config.into() };
     let file = folder.join(plugin).with_extension("wasm");
     Program::load(&file, settings).unwrap_or_else(|error| panic!("`millrace plugin build plugins/{plugin}`: {error}"))
 }
