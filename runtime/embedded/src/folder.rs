@@ -185,14 +185,18 @@ impl Folder {
     }
 }
 
-/// An empty file would be made a new folder's, and everything that was in it forgotten. The bell is there only once the
-/// tables are.
+/// An empty file, or one that is gone, would be made a new folder's, and everything that was in it forgotten. The bell is
+/// there only once the tables are.
 fn refuse_emptied(folder: &Path, file: &Path) -> Result<()> {
-    let is_empty = fs::metadata(file).is_ok_and(|file| file.len() == 0);
-    match is_empty && wake::is_bell_in(folder) {
+    let lost = match fs::metadata(file) {
+        Ok(found) if found.len() == 0 => "is empty, and was not",
+        Err(cause) if cause.kind() == ErrorKind::NotFound => "is not there, and was",
+        _ => return Ok(()),
+    };
+    match wake::is_bell_in(folder) {
         false => Ok(()),
         true => Err(Error::Unusable(format!(
-            "{} is empty, and was not: put a copy of the folder back, or move the folder away to begin anew",
+            "{} {lost}: put a copy of the folder back, or move the folder away to begin anew",
             file.display()
         ))),
     }

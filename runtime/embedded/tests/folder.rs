@@ -163,14 +163,19 @@ fn a_reader_wakes_when_another_process_commits() {
 }
 
 #[test]
-fn an_emptied_file_is_not_made_anew() {
+fn a_file_that_is_emptied_or_gone_is_not_made_anew() {
     let path = fresh("emptied");
     fill(&mut Folder::open(&path).unwrap(), "t", &["a"], 10);
     std::fs::write(path.join("millrace.sqlite"), "").unwrap();
     let said = Folder::open(&path).err().unwrap().to_string();
     assert!(said.contains("is empty, and was not"), "{said}");
-    // moved away by the user, who wants to begin anew
     std::fs::remove_file(path.join("millrace.sqlite")).unwrap();
+    for _ in 0..2 {
+        let said = Folder::open(&path).err().unwrap().to_string();
+        assert!(said.contains("is not there, and was"), "{said}");
+    }
+    // moved away by the user, who wants to begin anew
+    std::fs::remove_dir_all(&path).unwrap();
     assert_eq!(Folder::open(&path).unwrap().topic("t").unwrap(), None);
 }
 
