@@ -1,6 +1,7 @@
 //! The example pipelines of each shape: in order, as their cases say, and exactly once on a folder, whatever a row
 //! becomes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
 use millrace::config;
-use millrace::plan::{Plan, SinkPlan};
+use millrace::plan::{MongodbPlan, Plan, SinkKind, SinkPlan};
+use millrace_embedded::Folder;
 use serde_json::{Map, Value};
 
 use crate::flights::repository;
@@ -86,48 +88,126 @@ impl Bed {
         done.status.success().then(|| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
+    /// By what an `_id` has behind pipeline and topic: partition, offset, and from a message's second row on its index.
+    fn documents(&self, plan: &MongodbPlan) -> BTreeMap<String, Value> {
+        let documents = Folder::open(&self.data).unwrap().documents(&plan.namespace()).unwrap();
+        let place = |id: &str| id.splitn(3, '/').nth(2).unwrap().to_owned();
+        documents.iter().map(|(id, json)| (place(id), serde_json::from_str(json).unwrap())).collect()
+    }
+
+    fn rows(&self, sink: &SinkPlan) -> usize {
+        match &sink.kind {
+            SinkKind::Kafka { topic, .. } => self.consume(topic).map_or(0, |rows| rows.len()),
+            SinkKind::Mongodb(plan) => self.documents(plan).len(),
+            SinkKind::Hdfs(_) => unimplemented!("no shape writes files"),
+        }
+    }
+
     fn await_rows(&self, sink: &SinkPlan, count: usize, process: &mut Process) {
         let deadline = Instant::now() + PATIENCE;
-        while self.consume(sink.topic().unwrap()).is_none_or(|rows| rows.len() < count) {
+        while self.rows(sink) < count {
             process.must_run();
             assert!(Instant::now() < deadline, "said:\n{}", process.said());
         }
     }
+
+    /// What is there is this and no more: a topic in order, a collection under the places of its rows.
+    fn assert_is(&self, sink: &SinkPlan, expected: &[Row]) {
+        let of = format!("{} of {}", sink.name, self.plan.name);
+        match &sink.kind {
+            SinkKind::Kafka { topic, .. } => {
+                let rows: Vec<_> = expected.iter().map(|row| row.value.clone()).collect();
+                assert_eq!(self.consume(topic).unwrap(), rows, "{of}");
+            }
+            SinkKind::Mongodb(plan) => {
+                let place = |row: &Row| match row.index {
+                    0 => format!("0/{}", row.offset),
+                    index => format!("0/{}/{index}", row.offset),
+                };
+                let rows: BTreeMap<_, _> = expected.iter().map(|row| (place(row), row.value.clone())).collect();
+                assert_eq!(rows.len(), expected.len(), "{of}");
+                assert_eq!(self.documents(plan), rows, "{of}");
+            }
+            SinkKind::Hdfs(_) => unimplemented!("no shape writes files"),
+        }
+    }
 }
 
-/// Of the rows that leave the last stage, what a sink should have.
-fn taken(plan: &Plan, sink: &SinkPlan, rows: &[Value]) -> Vec<Value> {
-    let wanted = rows.iter().filter(|row| sink.when.as_ref().is_none_or(|when| row[when] == true));
+/// A row, the offset of its message, and which of that message's rows it is.
+#[derive(Clone)]
+struct Row {
+    offset: usize,
+    index: usize,
+    value: Value,
+}
+
+/// The rows of a case that leave the last stage. A message's `id`, which each of its rows has, says whose they are.
+fn rows_of(case: &Path) -> Vec<Row> {
+    let ids: Vec<_> = lines(&case.join("in.jsonl")).iter().map(|message| message["id"].clone()).collect();
+    let mut seen = vec![0; ids.len()];
+    let row = |value: Value| {
+        let offset = ids.iter().position(|id| *id == value["id"]).unwrap();
+        seen[offset] += 1;
+        Row { offset, index: seen[offset] - 1, value }
+    };
+    lines(&case.join("out.jsonl")).into_iter().map(row).collect()
+}
+
+/// Of these rows, what a sink should have.
+fn taken(plan: &Plan, sink: &SinkPlan, rows: &[Row]) -> Vec<Row> {
+    let wanted = rows.iter().filter(|row| sink.when.as_ref().is_none_or(|when| row.value[when] == true));
     let columns: Vec<_> = sink.columns.iter().map(|&index| plan.schema.0[index].name.clone()).collect();
-    let cut = |row: &Value| columns.iter().map(|name| (name.clone(), row[name].clone())).collect::<Map<_, _>>().into();
+    let cut = |row: &Row| {
+        let value = columns.iter().map(|name| (name.clone(), row.value[name].clone())).collect::<Map<_, _>>();
+        Row { value: value.into(), ..row.clone() }
+    };
     wanted.map(cut).collect()
 }
 
+/// The same messages `times` times, one after the other.
+fn repeated(rows: &[Row], messages: usize, times: usize) -> Vec<Row> {
+    let later = |time: usize| rows.iter().map(move |row| Row { offset: row.offset + time * messages, ..row.clone() });
+    (0..times).flat_map(later).collect()
+}
+
+/// Of a case, so many times between two kills: batches enough that a kill meets some on their way.
+const REPEATED: usize = 600;
+
+/// Killed at once, after the first row of a sink, and after the last: by the end each row is there once.
 #[test]
-fn each_runs_on_a_folder_exactly_once_through_a_kill() {
+fn each_runs_on_a_folder_exactly_once_through_kills() {
     for file in files() {
         let (bed, case) = (Bed::new(&file), file.with_extension("cases").join("orders"));
-        let (rows, refused) = (lines(&case.join("out.jsonl")), lines(&case.join("rejects.jsonl")));
-        assert!(!rows.is_empty());
-        let sinks: Vec<_> = bed.plan.sinks.iter().map(|sink| (sink, taken(&bed.plan, sink, &rows))).collect();
+        let (rows, refused) = (rows_of(&case), lines(&case.join("rejects.jsonl")));
         let messages = fs::read(case.join("in.jsonl")).unwrap();
+        let count = lines(&case.join("in.jsonl")).len();
+        let sinks: Vec<_> = bed.plan.sinks.iter().map(|sink| (sink, taken(&bed.plan, sink, &rows))).collect();
+        assert!(sinks.iter().all(|(_, rows)| !rows.is_empty()));
+        // where a process is killed: before it can have done much, in the middle, and when nothing is left to do
+        for (round, share) in [0, 1, REPEATED].into_iter().enumerate() {
+            bed.produce(&messages.repeat(REPEATED));
+            let mut process = bed.start();
+            process.await_word("positions read");
+            for (sink, rows) in sinks.iter().filter(|_| share > 0) {
+                bed.await_rows(sink, rows.len() * (round * REPEATED + share), &mut process);
+            }
+            process.kill_nine();
+        }
         bed.produce(&messages);
+        let times = 3 * REPEATED + 1;
         let mut process = bed.start();
-        sinks.iter().for_each(|(sink, expected)| bed.await_rows(sink, expected.len(), &mut process));
-        process.kill_nine();
-        bed.produce(&messages);
-        let mut process = bed.start();
-        sinks.iter().for_each(|(sink, expected)| bed.await_rows(sink, 2 * expected.len(), &mut process));
+        sinks.iter().for_each(|(sink, rows)| bed.await_rows(sink, times * rows.len(), &mut process));
         process.drain();
-        for (sink, expected) in &sinks {
-            let twice = [&expected[..], &expected[..]].concat();
-            assert_eq!(bed.consume(sink.topic().unwrap()).unwrap(), twice, "{} of {}", sink.name, bed.plan.name);
+        for (sink, rows) in &sinks {
+            bed.assert_is(sink, &repeated(rows, count, times));
         }
         let mut rejects = bed.consume(bed.plan.rejects.topic().unwrap()).unwrap_or_default();
         // within a batch they are there by stage
         rejects.sort_by_key(|reject| reject["offset"].as_i64());
-        let codes: Vec<_> = rejects.iter().map(|reject| reject["code"].clone()).collect();
-        let expected: Vec<_> = refused.iter().chain(&refused).map(|refused| refused["code"].clone()).collect();
-        assert_eq!(codes, expected, "{}", bed.plan.name);
+        let found: Vec<_> = rejects.iter().map(|reject| (reject["offset"].as_u64(), reject["code"].clone())).collect();
+        let place =
+            |time: usize, refused: &Value| refused["line"].as_u64().map(|line| line - 1 + (time * count) as u64);
+        let expected = (0..times).flat_map(|time| refused.iter().map(move |of| (place(time, of), of["code"].clone())));
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{}", bed.plan.name);
     }
 }
