@@ -4,7 +4,7 @@
 //! The rules, so that a new line of the README needs no new line here:
 //! - a ```sh block is one shell. Each of its commands must end with 0;
 //! - a ```text block right after it is what it prints, `…` being whatever changes. With a line that is only `…` it is an
-//!   excerpt: each other line must be said. Without one it is everything;
+//!   excerpt: each other line must be said, and there is one. Without one it is everything;
 //! - an excerpt that ends with `…` is of a command that goes on. The blocks behind it run beside it, until the section
 //!   ends: then it gets what Ctrl-C sends, and must end well;
 //! - a ```toml block that begins with a name is a pipeline in order;
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(100);
 const PROGRAMS: [&str; 5] = [".", "./dev", "echo", "target/debug/millrace", "target/debug/millrace-web"];
 const TESTED_BY_CI: &str = "./dev test";
+/// Those whose blocks are run, and whose commands are there.
+const PAGES: [&str; 2] = ["README.md", "docs/plugins.md"];
 
 fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -44,7 +46,7 @@ fn readme() -> String {
 /// One after the other: they share ports.
 #[test]
 fn every_command_runs_and_prints_what_the_pages_say() {
-    for page in ["README.md", "docs/plugins.md"] {
+    for page in PAGES {
         every_block_of(&checkout().join(page));
     }
 }
@@ -73,10 +75,10 @@ fn every_block_of(page: &Path) {
 
 #[test]
 fn commands_that_are_only_named_are_there() {
-    let text = readme();
     let usage = said(Command::new("./dev").current_dir(checkout()));
     let mut named = 0;
-    for span in prose(&text).split('`').skip(1).step_by(2) {
+    let texts = PAGES.map(|page| prose(&fs::read_to_string(checkout().join(page)).unwrap()));
+    for span in texts.iter().flat_map(|text| text.split('`').skip(1).step_by(2)) {
         let words: Vec<_> = span.split_whitespace().collect();
         match words.as_slice() {
             ["./dev", command, ..] => assert!(usage.contains(&format!("./dev {command}")), "`{span}`"),
@@ -326,6 +328,9 @@ impl Scratch {
         }
         self.services |= commands.iter().any(|command| command.starts_with("./dev services up"));
         let prints = self.here(block.prints.as_deref().unwrap_or_default());
+        // else whatever it says would do, and it would pass for one that goes on
+        let says = |prints: &String| prints.lines().any(|line| line != "…");
+        assert!(block.prints.as_ref().is_none_or(says), "a block that says nothing is behind:\n{}", block.text);
         let mut shell = Shell::start(self, &self.here(&block.text));
         let ended = shell.until_ended(|said| goes_on(&prints) && missing(said, &prints).is_none());
         let what = format!("```sh\n{}```\nit said:\n{}", block.text, shell.said);
