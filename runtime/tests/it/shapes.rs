@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Instant;
 
 use millrace::config;
@@ -13,6 +12,7 @@ use millrace::plan::{MongodbPlan, Plan, SinkKind, SinkPlan};
 use millrace_embedded::Folder;
 use serde_json::{Map, Value};
 
+use crate::embedded::Bed;
 use crate::flights::repository;
 use crate::process::{PATIENCE, Process};
 
@@ -58,51 +58,29 @@ fn each_is_in_order_and_does_what_its_cases_say() {
 /// So that a kill can meet rows on their way: as it stands, a shape does all of them in one transaction.
 const SMALL_STEPS: &str = "\n[batch]\nrows_max = 16\n\n[commit]\nrows_max = 32\n";
 
-/// A shape, in small steps, and a folder that it runs on.
-struct Bed {
-    file: PathBuf,
+/// A shape, in small steps, on a folder.
+struct Shape {
+    bed: Bed,
     plan: Plan,
-    data: PathBuf,
 }
 
-impl Bed {
-    fn new(file: &Path) -> Bed {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("shape-{}", stem(file)));
-        drop(fs::remove_dir_all(&folder));
-        fs::create_dir_all(&folder).unwrap();
+impl Shape {
+    fn new(file: &Path) -> Shape {
         let toml = fs::read_to_string(file).unwrap().replace("\"../../", &format!("\"{}/", repository().display()));
         let beside = format!("table = \"{}/", file.parent().unwrap().display());
-        let copy = folder.join("pipeline.toml");
-        fs::write(&copy, toml.replace("table = \"", &beside) + SMALL_STEPS).unwrap();
-        let plan = config::check(&copy, &|_| None).unwrap_or_else(|wrong| panic!("{wrong}"));
-        Bed { file: copy, plan, data: folder.join("data") }
+        let bed = Bed::of(&format!("shape-{}", stem(file)), toml.replace("table = \"", &beside) + SMALL_STEPS);
+        fs::write(&bed.file, &bed.toml).unwrap();
+        let plan = config::check(&bed.file, &|_| None).unwrap_or_else(|wrong| panic!("{wrong}"));
+        Shape { bed, plan }
     }
 
-    fn start(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.arg("run").arg(&self.file).arg("--embedded").arg(&self.data);
-        Process::start(command)
-    }
-
-    fn produce(&self, messages: &[u8]) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.args(["produce", &self.plan.source.topic, "--embedded"]).arg(&self.data);
-        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(messages).unwrap();
-        assert!(child.wait().unwrap().success());
-    }
-
-    /// None where the topic is not there yet.
-    fn consume(&self, topic: &str) -> Option<Vec<Value>> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        let done = command.args(["consume", topic, "--embedded"]).arg(&self.data).output().unwrap();
-        let text = String::from_utf8(done.stdout).unwrap();
-        done.status.success().then(|| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    fn produce(&self, messages: &[Vec<u8>]) {
+        self.bed.try_produce_to(&self.plan.source.topic, messages).unwrap();
     }
 
     /// By what an `_id` has behind pipeline and topic: partition, offset, and from a message's second row on its index.
     fn documents(&self, plan: &MongodbPlan) -> BTreeMap<String, Value> {
-        let documents = Folder::open(&self.data).unwrap().documents(&plan.namespace()).unwrap();
+        let documents = Folder::open(&self.bed.data).unwrap().documents(&plan.namespace()).unwrap();
         let place = |id: &str| id.splitn(3, '/').nth(2).unwrap().to_owned();
         documents.iter().map(|(id, json)| (place(id), serde_json::from_str(json).unwrap())).collect()
     }
@@ -110,7 +88,7 @@ impl Bed {
     fn rows(&self, sink: &SinkPlan) -> usize {
         match &sink.kind {
             SinkKind::Kafka { topic, .. } => {
-                let folder = Folder::open(&self.data).unwrap();
+                let folder = Folder::open(&self.bed.data).unwrap();
                 folder.topic(topic).unwrap().map_or(0, |topic| folder.extent(&topic, 0).unwrap().end as usize)
             }
             SinkKind::Mongodb(plan) => self.documents(plan).len(),
@@ -132,7 +110,7 @@ impl Bed {
         match &sink.kind {
             SinkKind::Kafka { topic, .. } => {
                 let rows: Vec<_> = expected.iter().map(|row| row.value.clone()).collect();
-                assert_eq!(self.consume(topic).unwrap(), rows, "{of}");
+                assert_eq!(self.bed.consume(topic), rows, "{of}");
             }
             SinkKind::Mongodb(plan) => {
                 let place = |row: &Row| match row.index {
@@ -193,40 +171,41 @@ const REPEATED: usize = 300;
 fn each_runs_on_a_folder_exactly_once_through_kills() {
     let mut midway = 0;
     for file in files() {
-        let (bed, case) = (Bed::new(&file), file.with_extension("cases").join("orders"));
+        let (shape, case) = (Shape::new(&file), file.with_extension("cases").join("orders"));
         let (rows, refused) = (rows_of(&case), lines(&case.join("rejects.jsonl")));
-        let messages = fs::read(case.join("in.jsonl")).unwrap();
-        let count = lines(&case.join("in.jsonl")).len();
-        let sinks: Vec<_> = bed.plan.sinks.iter().map(|sink| (sink, taken(&bed.plan, sink, &rows))).collect();
+        let messages = fs::read_to_string(case.join("in.jsonl")).unwrap();
+        let messages: Vec<_> = messages.lines().map(|line| line.as_bytes().to_vec()).collect();
+        let count = messages.len();
+        let sinks: Vec<_> = shape.plan.sinks.iter().map(|sink| (sink, taken(&shape.plan, sink, &rows))).collect();
         assert!(sinks.iter().all(|(_, rows)| !rows.is_empty()));
         // where a process is killed: before it can have done much, in the middle, and when nothing is left to do
         for (round, (awaited, share)) in [(0, 0), (1, 1), (sinks.len(), REPEATED)].into_iter().enumerate() {
-            bed.produce(&messages.repeat(REPEATED));
-            let mut process = bed.start();
+            shape.produce(&vec![messages.clone(); REPEATED].concat());
+            let mut process = shape.bed.start(&[]);
             process.await_word("positions read");
             for (sink, rows) in &sinks[..awaited] {
-                bed.await_rows(sink, rows.len() * (round * REPEATED + share), &mut process);
+                shape.await_rows(sink, rows.len() * (round * REPEATED + share), &mut process);
             }
             process.kill_nine();
-            let done = |(sink, rows): &(&SinkPlan, Vec<Row>)| bed.rows(sink) == rows.len() * REPEATED * (round + 1);
+            let done = |(sink, rows): &(&SinkPlan, Vec<Row>)| shape.rows(sink) == rows.len() * REPEATED * (round + 1);
             midway += usize::from(share == 1 && !sinks.iter().all(done));
         }
-        bed.produce(&messages);
+        shape.produce(&messages);
         let times = 3 * REPEATED + 1;
-        let mut process = bed.start();
-        sinks.iter().for_each(|(sink, rows)| bed.await_rows(sink, times * rows.len(), &mut process));
+        let mut process = shape.bed.start(&[]);
+        sinks.iter().for_each(|(sink, rows)| shape.await_rows(sink, times * rows.len(), &mut process));
         process.drain();
         for (sink, rows) in &sinks {
-            bed.assert_is(sink, &repeated(rows, count, times));
+            shape.assert_is(sink, &repeated(rows, count, times));
         }
-        let mut rejects = bed.consume(bed.plan.rejects.topic().unwrap()).unwrap_or_default();
+        let mut rejects = shape.bed.consume(shape.plan.rejects.topic().unwrap());
         // within a batch they are there by stage
         rejects.sort_by_key(|reject| reject["offset"].as_i64());
         let found: Vec<_> = rejects.iter().map(|reject| (reject["offset"].as_u64(), reject["code"].clone())).collect();
         let place =
             |time: usize, refused: &Value| refused["line"].as_u64().map(|line| line - 1 + (time * count) as u64);
         let expected = (0..times).flat_map(|time| refused.iter().map(move |of| (place(time, of), of["code"].clone())));
-        assert_eq!(found, expected.collect::<Vec<_>>(), "{}", bed.plan.name);
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{}", shape.plan.name);
     }
     assert!(midway > 0, "no kill has met rows on their way");
 }

@@ -26,14 +26,18 @@ pub struct Bed {
 }
 
 impl Bed {
+    /// The reference pipeline.
     pub fn new(test: &str) -> Bed {
+        let root = repository();
+        let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
+        Bed::of(test, toml.replace("\"../", &format!("\"{}/", root.display())))
+    }
+
+    pub fn of(test: &str, toml: String) -> Bed {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
-        let root = repository();
-        let toml = fs::read_to_string(root.join("pipelines/flight-delay.toml")).unwrap();
-        let (file, data) = (folder.join("pipeline.toml"), folder.join("data"));
-        Bed { toml: toml.replace("\"../", &format!("\"{}/", root.display())), file, data, folder }
+        Bed { toml, file: folder.join("pipeline.toml"), data: folder.join("data"), folder }
     }
 
     /// `millrace run`, not started.
@@ -53,10 +57,14 @@ impl Bed {
         self.try_produce(messages).unwrap();
     }
 
-    /// What it said, if it could not.
     pub fn try_produce(&self, messages: &[Vec<u8>]) -> Result<(), String> {
+        self.try_produce_to("flight-delay-ml-request", messages)
+    }
+
+    /// What it said, if it could not.
+    pub fn try_produce_to(&self, topic: &str, messages: &[Vec<u8>]) -> Result<(), String> {
         let mut produce = Command::new(env!("CARGO_BIN_EXE_millrace"))
-            .args(["produce", "flight-delay-ml-request", "--embedded"])
+            .args(["produce", topic, "--embedded"])
             .arg(&self.data)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
