@@ -86,25 +86,20 @@ impl Folder {
     }
 
     pub fn extent(&self, topic: &Topic, partition: i32) -> Result<Extent> {
+        let found = self.extent_maybe(topic, partition)?;
+        self.is_as_it_was()?;
+        found.ok_or_else(|| Error::Unusable(format!("topic `{}` has no partition {partition}", topic.name)))
+    }
+
+    /// None: there is no such partition.
+    fn extent_maybe(&self, topic: &Topic, partition: i32) -> Result<Option<Extent>> {
         let mut select = self
             .connection
             .prepare_cached("SELECT first, end FROM partitions WHERE topic = ? AND partition = ?")
             .map_err(self.failed("reading partitions"))?;
         let extent = |row: &Row<'_>| Ok(Extent { first: row.get(0)?, end: row.get(1)? });
         let found = select.query_row(params![topic.id, partition], extent).optional();
-        let found = found.map_err(self.failed("reading partitions"))?;
-        self.is_as_it_was()?;
-        found.ok_or_else(|| Error::Unusable(format!("topic `{}` has no partition {partition}", topic.name)))
-    }
-
-    /// None: there is no such partition.
-    fn end(&self, topic: &Topic, partition: i32) -> Result<Option<i64>> {
-        let failed = || self.failed("reading partitions");
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT end FROM partitions WHERE topic = ? AND partition = ?")
-            .map_err(failed())?;
-        select.query_row(params![topic.id, partition], |row| row.get(0)).optional().map_err(failed())
+        found.map_err(self.failed("reading partitions"))
     }
 
     /// From this offset on, in order; ends after so many rows, or with the row that goes beyond so many bytes.
@@ -118,7 +113,7 @@ impl Folder {
     ) -> Result<Vec<Message>> {
         let failed = || self.failed("reading messages");
         // messages lie beside their keys: looking for those after the last one would read its value, however large
-        if self.end(topic, partition)?.is_none_or(|end| from >= end) {
+        if self.extent_maybe(topic, partition)?.is_none_or(|extent| from >= extent.end) {
             self.is_as_it_was()?;
             return Ok(Vec::new());
         }

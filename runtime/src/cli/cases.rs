@@ -43,22 +43,22 @@ pub struct Judging {
 pub fn run(options: &Options) -> Result<(), String> {
     let plan = load(&options.file)?;
     let beside = || options.file.with_extension("cases");
-    let mut trial = Trial::of_pipeline(&plan).map_err(failed)?;
-    options.judging.run(&options.cases.clone().unwrap_or_else(beside), options.tolerance, |_, judge| judge(&mut trial))
+    let folder = options.cases.clone().unwrap_or_else(beside);
+    options.judging.run(&folder, options.tolerance, |_| Trial::of_pipeline(&plan).map_err(failed))
 }
 
 impl Judging {
-    /// `on` is given each case, and has it judged on the trial that it makes for it.
+    /// Each case in a trial of its own.
     pub fn run(
         &self,
         folder: &Path,
         tolerance: f64,
-        mut on: impl FnMut(&Case, &mut dyn FnMut(&mut Trial) -> Result<String, String>) -> Result<String, String>,
+        trial_of: impl Fn(&Case) -> Result<Trial, String>,
     ) -> Result<(), String> {
         let cases = cases::read(folder).map_err(|error| format!("error: {error}"))?;
         let mut failing = 0;
         for case in &cases {
-            let said = on(case, &mut |trial| self.one(case, trial, Tolerance(tolerance)))?;
+            let said = self.one(case, &mut trial_of(case)?, Tolerance(tolerance))?;
             failing += usize::from(!said.is_empty());
             let mark = if said.is_empty() { "ok" } else { "FAILED" };
             out::print(format!("{}: {mark}\n{}", case.name, cases::indented(&said)))?;

@@ -246,10 +246,14 @@ impl Cli {
 /// Warnings go to stderr at once; the error is what to say last.
 fn load(file: &std::path::Path) -> Result<Plan, String> {
     let plan = config::check(file, &|name| std::env::var(name).ok()).map_err(|diagnostics| diagnostics.to_string())?;
+    warn(&plan);
+    Ok(plan)
+}
+
+fn warn(plan: &Plan) {
     if !plan.warnings.is_empty() {
         out::tell(plan.warnings.to_string().trim_end());
     }
-    Ok(plan)
 }
 
 fn failed(error: millrace::error::Error) -> String {

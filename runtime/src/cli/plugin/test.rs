@@ -38,8 +38,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         true => build::component_of(&options.folder),
         false => super::build(&options.folder)?,
     };
-    options.judging.run(&options.folder.join("cases"), options.tolerance, |case, judge| {
-        let program = options.limits.load(&component, &case.config)?;
-        judge(&mut Trial::of_plugin(&program).map_err(failed)?)
+    options.judging.run(&options.folder.join("cases"), options.tolerance, |case| {
+        Trial::of_plugin(&options.limits.load(&component, &case.config)?).map_err(failed)
     })
 }
