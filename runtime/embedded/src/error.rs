@@ -39,15 +39,22 @@ impl Error {
             Some(ErrorCode::DiskFull) => Error::Busy(said(ROOM)),
             Some(ErrorCode::SystemIoFailure) if is_of_writing(&cause) => Error::Busy(said(ROOM)),
             Some(ErrorCode::SystemIoFailure) => Error::Unusable(said("; look at the disk: it cannot be read")),
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Error::Unusable(said(
-                "; the file is damaged: put a copy of the folder back, or move the folder away to begin anew \
-                 (`sqlite3 FILE .recover` rescues what can be read)",
-            )),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Error::damaged(what, file, &cause.to_string())
+            }
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
                 Error::Busy(said(WRITABLE))
             }
             _ => Error::Unusable(said("")),
         }
+    }
+
+    pub(crate) fn damaged(what: &str, file: &Path, found: &str) -> Error {
+        Error::Unusable(format!(
+            "{what} in {}: {found}; the file is damaged: put a copy of the folder back, or move the folder away to begin \
+             anew (`sqlite3 FILE .recover` rescues what can be read)",
+            file.display()
+        ))
     }
 
     pub(crate) fn io(what: &str, path: &Path, cause: &io::Error) -> Error {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +55,18 @@ pub struct Folder {
     pub(crate) connection: Connection,
     changes: Changes,
     access: Access,
+    opened: Opened,
+}
+
+/// Device and inode: whoever moves or deletes the file leaves SQLite with one that has no name, and what is written to it
+/// goes with the process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Opened(u64, u64);
+
+impl Opened {
+    fn of(found: &Metadata) -> Opened {
+        Opened(found.dev(), found.ino())
+    }
 }
 
 enum Access {
@@ -94,7 +107,8 @@ impl Folder {
         prepare(&mut connection, &file)?;
         let access = Access::Write(wake::bell(folder)?);
         let changes = Changes::of(&file);
-        Ok(Folder { folder: folder.to_owned(), file, connection, changes, access })
+        let opened = fs::metadata(&file).map_err(|cause| Error::io("opening", &file, &cause))?;
+        Ok(Folder { folder: folder.to_owned(), opened: Opened::of(&opened), file, connection, changes, access })
     }
 
     /// To read what is there, also where nothing may be written.
@@ -120,6 +134,7 @@ impl Folder {
                 file.display()
             ))
         })?;
+        let opened = Opened::of(&found);
         let as_it_was = (!changes.are_there()).then(|| Box::new(found));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match &as_it_was {
@@ -131,13 +146,23 @@ impl Folder {
         if !is_ours(&connection, &file)? {
             return Err(Error::Unusable(format!("{} is empty: nothing was written to it", file.display())));
         }
-        Ok(Folder { folder: folder.to_owned(), file, connection, changes, access: Access::Read(as_it_was) })
+        Ok(Folder { folder: folder.to_owned(), file, connection, changes, access: Access::Read(as_it_was), opened })
     }
 
-    /// After each reading: what was read while somebody wrote may be of two times.
+    /// Before what is written, and after each reading: the file is still there, and what was read is of one time.
     pub(crate) fn is_as_it_was(&self) -> Result<()> {
+        let now = match fs::metadata(&self.file) {
+            Ok(now) if Opened::of(&now) == self.opened => now,
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(Error::io("reading", &self.file, &cause)),
+            _ => {
+                return Err(Error::Unusable(format!(
+                    "{} was moved, deleted or replaced while this process had it open: put it back, with the files \
+                     beside it, and start again",
+                    self.file.display()
+                )));
+            }
+        };
         let Access::Read(Some(was)) = &self.access else { return Ok(()) };
-        let now = fs::metadata(&self.file).map_err(|cause| Error::io("reading", &self.file, &cause))?;
         match !self.changes.are_there() && now.len() == was.len() && now.modified().ok() == was.modified().ok() {
             true => Ok(()),
             false => Err(Error::Unusable(format!(
@@ -154,6 +179,16 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         &self.folder
+    }
+
+    /// Reads the whole file, and says what of it is damaged.
+    pub fn check(&self) -> Result<()> {
+        let failed = |cause| Error::sqlite("checking", &self.file, cause);
+        let found: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        match found.as_str() {
+            "ok" => self.is_as_it_was(),
+            damage => Err(Error::damaged("checking", &self.file, damage.lines().last().unwrap_or_default())),
+        }
     }
 
     pub fn begin(&mut self) -> Result<Transaction<'_>> {

@@ -146,6 +146,7 @@ impl Folder {
         );
         let mut select = self.connection.prepare_cached(&select).map_err(self.failed("reading documents"))?;
         let found = select.query_row(params![collection, value], |row| row.get(0)).optional();
+        self.is_as_it_was()?;
         found.map_err(self.failed("reading documents"))
     }
 
@@ -191,7 +192,9 @@ impl Folder {
         let failed = || self.failed("reading documents");
         let mut select = self.connection.prepare_cached(select).map_err(failed())?;
         let rows = select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed())?;
-        rows.collect::<Result<_, _>>().map_err(failed())
+        let documents = rows.collect::<Result<_, _>>().map_err(failed())?;
+        self.is_as_it_was()?;
+        Ok(documents)
     }
 }
 

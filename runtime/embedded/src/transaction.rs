@@ -19,6 +19,7 @@ pub struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(crate) fn begin(folder: &'a mut Folder) -> Result<Transaction<'a>> {
         let folder: &'a Folder = folder;
+        folder.is_as_it_was()?;
         // the lock is taken at once: what is read in here stays true until the commit
         let inner = rusqlite::Transaction::new_unchecked(&folder.connection, TransactionBehavior::Immediate)
             .map_err(folder.failed("beginning a transaction"))?;

@@ -42,5 +42,7 @@ fn is_there(path: &Path) -> millrace_embedded::Result<BTreeSet<String>> {
     if !Folder::is_one(path) {
         return Ok(BTreeSet::new());
     }
-    Folder::look(path)?.topics().map(|topics| topics.into_iter().collect())
+    let folder = Folder::look(path)?;
+    folder.check()?;
+    folder.topics().map(|topics| topics.into_iter().collect())
 }

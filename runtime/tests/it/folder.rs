@@ -84,8 +84,17 @@ fn assert_damage_is_said(test: &str, damage: impl Fn(&mut Vec<u8>)) {
     assert!(said.contains(&database(&bed).display().to_string()), "{said}");
     assert!(said.contains("put a copy of the folder back"), "{said}");
     assert!(!said.contains("not running"), "it tried again: {said}");
+    assert_doctor_says(&bed, "put a copy of the folder back");
     copy(&kept, &bed.data);
     assert_goes_on(&bed, &ids);
+}
+
+fn assert_doctor_says(bed: &Bed, words: &str) {
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    let doctor = doctor.arg("doctor").arg(&bed.file).arg("--embedded").arg(&bed.data).output().unwrap();
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{said}");
+    assert!(said.contains(words) && said.contains(&database(bed).display().to_string()), "{said}");
 }
 
 #[test]
@@ -109,6 +118,37 @@ fn a_database_that_was_emptied_is_not_taken_for_a_new_one() {
 #[test]
 fn a_database_whose_beginning_is_gone() {
     assert_damage_is_said("beheaded", |bytes| bytes[..4096].fill(0));
+}
+
+/// Of a page that nothing reads at a start: the pipeline may run for long before it meets it.
+#[test]
+fn a_database_with_one_damaged_page_is_told_by_the_doctor() {
+    let (bed, _) = used("one-page");
+    let mut bytes = fs::read(database(&bed)).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    fs::write(database(&bed), &bytes).unwrap();
+    assert_doctor_says(&bed, "the file is damaged");
+}
+
+/// SQLite goes on writing to a file without a name, which is gone with the process.
+#[test]
+fn a_database_that_is_moved_while_a_pipeline_runs_stops_it() {
+    let (bed, ids) = used("moved");
+    let mut process = bed.start(&[]);
+    bed.await_rows(ids.len(), &mut process);
+    bed.await_stored(ids.len(), &mut process);
+    let aside = bed.folder.join("aside");
+    fs::rename(&bed.data, &aside).unwrap();
+    let (code, said) = process.wait();
+    assert_eq!(code, Some(1), "{said}");
+    let words = [&database(&bed).display().to_string(), "was moved, deleted or replaced", "put it back"];
+    words.iter().for_each(|word| assert!(said.contains(word), "{word:?} is not in: {said}"));
+    drop(fs::remove_dir_all(&bed.data));
+    fs::rename(&aside, &bed.data).unwrap();
+    bed.produce(&flights(100, "after").0);
+    let ids = ids.into_iter().chain(flights(100, "after").1).collect();
+    assert_goes_on(&bed, &ids);
 }
 
 #[test]
