@@ -21,8 +21,7 @@ use crate::schema::{Field, Kind, Schema, Type};
 use crate::sink::mark;
 
 pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
-    let base = folder(path);
-    let Checked { schema, stages, sinks, off, rejects } = whole(cx, base, &file, Purpose::Run)?;
+    let Checked { schema, stages, sinks, off, rejects } = whole(cx, &file, Purpose::Run)?;
     let source = source_plan(&file)?;
     let parts =
         Generation { source: &source, stages: &stages.settings, schema: &schema, sinks: &sinks, rejects: &rejects };
@@ -45,14 +44,13 @@ pub fn plan(cx: &Context, path: &Path, file: File) -> Read<Plan> {
         creates,
         status,
         artifacts: stages.artifacts,
-        train: file.train?.map(|train| train.plan(base)),
+        train: file.train?.map(|train| train.plan(cx)),
         warnings: Diagnostics::default(),
     })
 }
 
-pub fn training(cx: &Context, path: &Path, file: File) -> Read<Training> {
-    let base = folder(path);
-    let stages = whole(cx, base, &file, Purpose::Train)?.stages;
+pub fn training(cx: &Context, file: File) -> Read<Training> {
+    let stages = whole(cx, &file, Purpose::Train)?.stages;
     let source = source_plan(&file)?;
     let none = || {
         cx.error(
@@ -69,13 +67,9 @@ pub fn training(cx: &Context, path: &Path, file: File) -> Read<Training> {
         schema,
         model,
         artifacts: stages.artifacts,
-        train: train.plan(base),
+        train: train.plan(cx),
         warnings: Diagnostics::default(),
     })
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
 }
 
 struct Checked {
@@ -88,9 +82,9 @@ struct Checked {
 }
 
 /// Goes through all of the file, whatever it meets.
-fn whole(cx: &Context, base: &Path, file: &File, purpose: Purpose) -> Read<Checked> {
+fn whole(cx: &Context, file: &File, purpose: Purpose) -> Read<Checked> {
     let mut flow = source_columns(cx, file);
-    let stages = stages::check(cx, base, &mut flow, file, purpose);
+    let stages = stages::check(cx, &mut flow, file, purpose);
     add_generation(cx, &mut flow, file);
     let sinks = file.sinks.as_ref().map_err(|reported| *reported);
     let known: &[Sink] = sinks.map_or(&[], Vec::as_slice);

@@ -34,13 +34,19 @@ use crate::plan::{Plan, Training};
 
 /// The pipeline of a file, ready to be run, or everything that is wrong with it.
 pub fn check(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Diagnostics> {
-    let (plan, warnings) = with_file(path, env, |cx, file| check::plan(cx, path, file))?;
+    let (plan, warnings) = with_file(path, None, env, |cx, file| check::plan(cx, path, file))?;
     Ok(Plan { warnings, ..plan })
 }
 
-/// The same of a file that was kept when these sinks were off, whatever the environment says of them now.
-pub fn check_kept(path: &Path, env: &dyn Fn(&str) -> Option<String>, off: &[&str]) -> Result<Plan, Diagnostics> {
-    let kept = with_file(path, env, |cx, mut file| {
+/// The same of a file that was kept, with all that it names, below `root` as it was below the system's: when these sinks
+/// were off, whatever the environment says of them now.
+pub fn check_kept(
+    root: &Path,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    off: &[&str],
+) -> Result<Plan, Diagnostics> {
+    let kept = with_file(path, Some(root), env, |cx, mut file| {
         file.switch_off(off);
         check::plan(cx, path, file)
     });
@@ -50,37 +56,40 @@ pub fn check_kept(path: &Path, env: &dyn Fn(&str) -> Option<String>, off: &[&str
 /// The same of a text that would stand in that file.
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) fn check_text(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Diagnostics> {
-    let checked = with_text(path, text, env, Report::default(), |cx, file| check::plan(cx, path, file));
+    let checked = with_text(path, None, text, env, Report::default(), |cx, file| check::plan(cx, path, file));
     checked.map(|(plan, warnings)| Plan { warnings, ..plan })
 }
 
 /// What comes before the pipeline's model, and how that is trained. The model need not be there yet.
 pub fn check_training(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Training, Diagnostics> {
-    let (training, warnings) = with_file(path, env, |cx, file| check::training(cx, path, file))?;
+    let (training, warnings) = with_file(path, None, env, check::training)?;
     Ok(Training { warnings, ..training })
 }
 
 fn with_file<T>(
     path: &Path,
+    root: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
     check: impl FnOnce(&Context, File) -> Result<T, Reported>,
 ) -> Result<(T, Diagnostics), Diagnostics> {
     let report = Report::default();
     match read(path, &report) {
-        Ok(text) => with_text(path, &text, env, report, check),
+        Ok(text) => with_text(path, root, &text, env, report, check),
         Err((text, _)) => Err(report.finish(&path.display().to_string(), &text)),
     }
 }
 
 fn with_text<T>(
     path: &Path,
+    root: Option<&Path>,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     report: Report,
     check: impl FnOnce(&Context, File) -> Result<T, Reported>,
 ) -> Result<(T, Diagnostics), Diagnostics> {
     let checked = {
-        let cx = Context { text, env, report: &report };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let cx = Context { text, folder, root, env, report: &report };
         parse(&cx).and_then(|root| check(&cx, File::read(&cx, &root)))
     };
     let diagnostics = report.finish(&path.display().to_string(), text);

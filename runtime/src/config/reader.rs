@@ -4,6 +4,7 @@
 //! one error, not two. Names are never empty. Knows nothing of pipelines.
 
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -40,11 +41,24 @@ impl AsRef<str> for At<String> {
 /// What all readers of one file share.
 pub struct Context<'a> {
     pub text: &'a str,
+    /// Where relative paths begin.
+    pub folder: &'a Path,
+    /// Where absolute paths begin, if not at the system's root: of a file that is a copy.
+    pub root: Option<&'a Path>,
     pub env: &'a dyn Fn(&str) -> Option<String>,
     pub report: &'a Report,
 }
 
 impl<'a> Context<'a> {
+    /// What a path of the file means.
+    pub fn path(&self, written: impl AsRef<Path>) -> PathBuf {
+        let written = written.as_ref();
+        match (self.root, written.strip_prefix("/")) {
+            (Some(root), Ok(below)) => root.join(below),
+            _ => self.folder.join(written),
+        }
+    }
+
     pub fn error(&self, diagnostic: Diagnostic) -> Reported {
         self.report.error(diagnostic)
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a stage whose file cannot be loaded opens the flow, so that what it would have added is not missed.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use super::flow::{Flow, StageTypes, Who};
 use super::reader::{At, Context, Read};
 use super::train::Train;
 use crate::hash::sha256;
+use crate::path::tidy;
 use crate::plan::{self, StagePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::lookup::{self, Fill, KEY_KINDS, Missing};
@@ -53,7 +54,7 @@ struct Artifact {
     version: Option<String>,
 }
 
-pub fn check(cx: &Context, base: &Path, flow: &mut Flow, file: &File, purpose: Purpose) -> Read<Stages> {
+pub fn check(cx: &Context, flow: &mut Flow, file: &File, purpose: Purpose) -> Read<Stages> {
     names_differ(cx, &file.stages);
     let train = file.train.as_ref().ok().and_then(Option::as_ref);
     let mut stages = Ok(Stages::default());
@@ -63,13 +64,13 @@ pub fn check(cx: &Context, base: &Path, flow: &mut Flow, file: &File, purpose: P
             model_passed = true;
             train.iter().for_each(|train| trained_columns(cx, flow, train));
             if purpose == Purpose::Train {
-                let folder = model.path.as_ref().map(|path| base.join(&path.value)).map_err(|reported| *reported);
+                let folder = model.path.as_ref().map(|path| cx.path(&path.value)).map_err(|reported| *reported);
                 flow.open();
                 return stages.and_then(|stages| Ok(Stages { model: Some((folder?, flow.schema())), ..stages }));
             }
         }
         let earlier: &[Artifact] = stages.as_ref().map_or(&[], |stages: &Stages| &stages.hashes);
-        let loaded = load(cx, base, flow, stage, earlier);
+        let loaded = load(cx, flow, stage, earlier);
         stages =
             stages.and_then(|stages| stages.with(stage.name.as_ref().map_err(|reported| *reported)?, loaded?, flow));
     }
@@ -121,12 +122,12 @@ fn trained_columns(cx: &Context, flow: &mut Flow, train: &Train) {
 }
 
 /// What it adds to the flow is there afterwards, or the flow is open.
-fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Artifact]) -> Read<Loaded> {
+fn load(cx: &Context, flow: &mut Flow, stage: &Stage, earlier: &[Artifact]) -> Read<Loaded> {
     let name = stage.name.as_ref().map_or("", |name| name.value.as_str());
     let loaded = stage.kind.as_ref().map_err(|reported| *reported).and_then(|kind| match kind {
-        StageKind::Lookup(lookup) => load_lookup(cx, base, flow, name, lookup),
-        StageKind::Plugin(plugin) => load_plugin(cx, base, flow, name, plugin),
-        StageKind::Model(model) => load_model(cx, base, flow, name, model, earlier),
+        StageKind::Lookup(lookup) => load_lookup(cx, flow, name, lookup),
+        StageKind::Plugin(plugin) => load_plugin(cx, flow, name, plugin),
+        StageKind::Model(model) => load_model(cx, flow, name, model, earlier),
     });
     if loaded.is_err() {
         flow.open();
@@ -135,7 +136,7 @@ fn load(cx: &Context, base: &Path, flow: &mut Flow, stage: &Stage, earlier: &[Ar
     loaded
 }
 
-fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: &Lookup) -> Read<Loaded> {
+fn load_lookup(cx: &Context, flow: &mut Flow, name: &str, written: &Lookup) -> Read<Loaded> {
     let table = written.table.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("lookup `{name}`"), table.span.clone());
     let keys = &written.on.as_ref().map_err(|reported| *reported)?.value;
@@ -146,7 +147,7 @@ fn load_lookup(cx: &Context, base: &Path, flow: &mut Flow, name: &str, written: 
         "fill": fill.iter().map(|fill| json!([fill.name, fill.default])).collect::<Vec<_>>(),
         "missing": if missing == Missing::Reject { "reject" } else { "default" },
     });
-    let path = base.join(&table.value);
+    let path = cx.path(&table.value);
     let settings_of = lookup::Settings { stage: Arc::from(name), on, fill, missing };
     let lookup = lookup::Lookup::load(&path, settings_of).map_err(|error| cannot_load(cx, &who, &error))?;
     let file = Artifact::read(&path).map_err(|error| cannot_load(cx, &who, &error))?;
@@ -245,11 +246,10 @@ fn unfilled(cx: &Context, flow: &mut Flow, stage: &Stage) {
     }
 }
 
-fn load_plugin(cx: &Context, base: &Path, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
+fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
     let written = plugin.component.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("plugin `{name}`"), written.span.clone());
-    let mut file =
-        Artifact::read(&component(cx, base, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
+    let mut file = Artifact::read(&component(cx, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
     let config = plugin.config.as_ref().map_err(|reported| *reported)?;
     let settings = plugin::Settings {
         stage: Arc::from(name),
@@ -291,8 +291,8 @@ fn wrong_config(cx: &Context, who: &Who, written: &Plugin, faults: &[Fault], con
 }
 
 /// A file, or a plugin's folder: then the component that `millrace plugin build` leaves in it.
-fn component(cx: &Context, base: &Path, written: &At<String>, who: &Who) -> Read<PathBuf> {
-    let path = base.join(&written.value);
+fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
+    let path = cx.path(&written.value);
     if path.is_file() {
         return Ok(path);
     }
@@ -309,17 +309,10 @@ fn component(cx: &Context, base: &Path, written: &At<String>, who: &Who) -> Read
     })
 }
 
-fn load_model(
-    cx: &Context,
-    base: &Path,
-    flow: &mut Flow,
-    name: &str,
-    written: &Model,
-    earlier: &[Artifact],
-) -> Read<Loaded> {
+fn load_model(cx: &Context, flow: &mut Flow, name: &str, written: &Model, earlier: &[Artifact]) -> Read<Loaded> {
     let path = written.path.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("model `{name}`"), path.span.clone());
-    let folder = base.join(&path.value);
+    let folder = cx.path(&path.value);
     if !folder.is_dir() {
         let missing = Diagnostic::error(format!("{} is not there", who.value)).at(&who.span);
         let missing = missing.label(format!("{} is no folder", shown(&folder)));
@@ -394,19 +387,4 @@ fn cannot_load(cx: &Context, who: &Who, error: &LoadError) -> Reported {
 
 fn shown(path: &Path) -> String {
     tidy(path).display().to_string()
-}
-
-/// Without `.` and `folder/..`, for people; symbolic links are not followed.
-fn tidy(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut tidy, part| {
-        let named = matches!(tidy.components().next_back(), Some(Component::Normal(_)));
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if named => {
-                tidy.pop();
-            }
-            part => tidy.push(part),
-        }
-        tidy
-    })
 }

@@ -1,7 +1,7 @@
 //! `[train]`: read with the rest of the file, so that a mistake in it shows before a long run.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::diagnostics::Diagnostic;
 use super::reader::{At, Context, Read, Table, Value};
@@ -37,8 +37,8 @@ pub struct Train {
 
 impl Train {
     /// The data's path is relative to the pipeline's folder.
-    pub fn plan(self, base: &Path) -> TrainPlan {
-        TrainPlan { data: base.join(&self.plan.data), ..self.plan }
+    pub fn plan(self, cx: &Context) -> TrainPlan {
+        TrainPlan { data: cx.path(&self.plan.data), ..self.plan }
     }
 }
 

@@ -1,18 +1,19 @@
 //! The folder that outlives a process: the files of every generation by hash, and the slots of workers.
 //!
-//! Layout: `<state>/<pipeline>/generations/<hash>/…` (pipeline file and artifacts, placed to each other as they were),
-//! `<state>/<pipeline>/slots/<n>.lock`, `<state>/<pipeline>/id`.
+//! Layout: `<state>/<pipeline>/generations/<hash>/…` (pipeline file and artifacts, each where it is below the system's
+//! root, by the name that it is asked for: what a symbolic link is made of may change), `<state>/<pipeline>/slots/<n>.lock`, `<state>/<pipeline>/id`.
 //! Invariant: a generation's folder is complete or not there; it never changes.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 
 use millrace_embedded::advice;
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::path::tidy;
 use crate::plan::Plan;
 
 /// More workers of one pipeline on one host than anybody starts.
@@ -140,7 +141,7 @@ impl Store {
         let entry = fs::read_to_string(folder.join(ENTRY)).map_err(|cause| missing(cause.to_string()))?;
         let mut lines = entry.lines();
         let file = folder.join(lines.next().unwrap_or_default());
-        let plan = config::check_kept(&file, &|name| std::env::var(name).ok(), &lines.collect::<Vec<_>>())
+        let plan = config::check_kept(&folder, &file, &|name| std::env::var(name).ok(), &lines.collect::<Vec<_>>())
             .map_err(|diagnostics| missing(diagnostics.to_string()))?;
         match plan.generation == *generation {
             true => Ok(plan),
@@ -151,13 +152,8 @@ impl Store {
 
 fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
     let at = |path: &Path, cause| (path.to_owned(), cause);
-    let whole = |path: &PathBuf| path.canonicalize().map_err(|cause| at(path, cause));
-    let pipeline = whole(&plan.file)?;
-    let files = plan.artifacts.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
-    let base = files.iter().fold(pipeline.parent().unwrap_or(Path::new("/")), |base, file| common(base, file));
-    let inside = |file: &Path| file.strip_prefix(base).map(Path::to_owned).unwrap_or_default();
-    for file in files.iter().chain([&pipeline]) {
-        let target = draft.join(inside(file));
+    for file in plan.artifacts.iter().chain([&plan.file]) {
+        let target = draft.join(inside(file).map_err(|cause| at(file, cause))?);
         let parent = target.parent().unwrap_or(draft);
         fs::create_dir_all(parent).map_err(|cause| at(parent, cause))?;
         fs::copy(file, &target).map_err(|cause| {
@@ -167,17 +163,20 @@ fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
     }
     let entry = draft.join(ENTRY);
     let off = plan.off.iter().map(|sink| format!("\n{sink}"));
-    let text = off.fold(inside(&pipeline).to_string_lossy().into_owned(), |text, line| text + &line);
+    let pipeline = inside(&plan.file).map_err(|cause| at(&plan.file, cause))?;
+    let text = off.fold(pipeline.to_string_lossy().into_owned(), |text, line| text + &line);
     fs::write(&entry, text).map_err(|cause| at(&entry, cause))
 }
 
-/// The deepest folder that holds both.
-fn common<'a>(folder: &'a Path, file: &Path) -> &'a Path {
-    folder.ancestors().find(|ancestor| file.starts_with(ancestor)).unwrap_or(Path::new("/"))
+/// Its place below the system's root.
+fn inside(file: &Path) -> io::Result<PathBuf> {
+    let whole = path::absolute(file)?;
+    Ok(tidy(whole.strip_prefix("/").unwrap_or(&whole)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
     use std::thread;
 
     use super::*;
@@ -196,5 +195,42 @@ mod tests {
         let drafts = fs::read_dir(state.join(&plan.name)).unwrap().map(|entry| entry.unwrap().file_name());
         assert!(!drafts.into_iter().any(|name| name.to_string_lossy().starts_with("draft")));
         fs::remove_dir_all(state).unwrap();
+    }
+
+    /// The shipped pipeline and what it names, as Kubernetes mounts it: names that are links into a folder of a version.
+    /// Its table is named by where it is from the system's root on.
+    fn mounted(at: &Path) -> PathBuf {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let table = "examples/flight-delay/origin_dest_distances.jsonl";
+        for file in [table, "plugins/flight-features/flight-features.wasm"] {
+            fs::create_dir_all(at.join(file).parent().unwrap()).unwrap();
+            fs::copy(repository.join(file), at.join(file)).unwrap();
+        }
+        let model = "examples/flight-delay/model";
+        fs::create_dir(at.join(model)).unwrap();
+        for file in fs::read_dir(repository.join(model)).unwrap().map(|file| file.unwrap().path()) {
+            fs::copy(&file, at.join(model).join(file.file_name().unwrap())).unwrap();
+        }
+        let text = fs::read_to_string(repository.join("pipelines/flight-delay.toml")).unwrap();
+        let text = text.replace(&format!("\"../{table}\""), &format!("\"{}\"", at.join(table).display()));
+        let pipelines = at.join("pipelines");
+        fs::create_dir_all(pipelines.join("..2026_11_27")).unwrap();
+        fs::write(pipelines.join("..2026_11_27/flight-delay.toml"), text).unwrap();
+        symlink("..2026_11_27", pipelines.join("..data")).unwrap();
+        symlink("..data/flight-delay.toml", pipelines.join("flight-delay.toml")).unwrap();
+        pipelines.join("flight-delay.toml")
+    }
+
+    #[test]
+    fn a_generation_is_whole_without_the_files_that_it_was_made_of() {
+        let folder = std::env::temp_dir().join(format!("millrace-kept-{}", uuid::Uuid::new_v4()));
+        let plan = config::check(&mounted(&folder), &|_| None).unwrap();
+        let store = Store::open(&folder.join("state"), &plan.name).unwrap();
+        store.keep(&plan).unwrap();
+        for of in ["pipelines", "plugins", "examples"] {
+            fs::remove_dir_all(folder.join(of)).unwrap();
+        }
+        assert_eq!(store.load(&plan.generation).unwrap().generation, plan.generation);
+        fs::remove_dir_all(folder).unwrap();
     }
 }
