@@ -64,6 +64,7 @@ pub async fn serve(
     let app = App {
         pipelines: Pipelines::new(&settings.pipeline_status),
         page: page::render(catalogue, ground, settings.page_wait_seconds_max.get()),
+        cluster_page: page::render_cluster(ground),
         requests: Requests::new(settings)?,
         store: Store::new(settings).await?,
         topics: followers.iter().map(|follower| (follower.topic().to_owned(), follower.reading())).collect(),

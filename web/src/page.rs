@@ -12,7 +12,7 @@ pub const SCRIPT: &str = include_str!("page/script.js");
 pub const PIPELINE: &str = include_str!("page/pipeline.js");
 pub const ELEMENTS: &str = include_str!("page/elements.js");
 pub const WORDS: &str = include_str!("page/words.js");
-pub const CLUSTER: &str = include_str!("page/cluster.html");
+const CLUSTER: &str = include_str!("page/cluster.html");
 pub const CLUSTER_STYLE: &str = include_str!("page/cluster.css");
 pub const CLUSTER_SCRIPT: &str = include_str!("page/cluster.js");
 pub const ICON: &str = include_str!("page/icon.svg");
@@ -53,6 +53,11 @@ pub fn render(catalogue: &Catalogue, ground: Ground, wait_seconds_max: u64) -> S
         .replace("{{ground}}", ground.word())
         .replace("{{topic}}", ground.topic())
         .replace("{{wait_seconds_max}}", &wait_seconds_max.to_string())
+}
+
+/// The cluster page's HTML.
+pub fn render_cluster(ground: Ground) -> String {
+    CLUSTER.replace("{{ground}}", ground.word())
 }
 
 fn options(choices: &[Choice]) -> String {
@@ -107,8 +112,10 @@ mod tests {
         let html = render(&catalogue, Ground::Services, 120);
         let folder = render(&catalogue, Ground::Folder, 120);
         assert!(html.contains("into a Kafka topic.") && folder.contains("stands in for Kafka"));
+        let cluster = render_cluster(Ground::Folder);
+        assert!(cluster.contains(r#"data-ground="folder""#));
         for absent in ["{{", "style=", "onclick", "http://", "https://", "<style"] {
-            assert!(!html.contains(absent) && !CLUSTER.contains(absent), "{absent}");
+            assert!(!html.contains(absent) && !cluster.contains(absent), "{absent}");
         }
         assert!(html.contains(r#"data-months="1 2""#) && html.contains(r#"data-wait-seconds-max="120""#));
     }

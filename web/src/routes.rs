@@ -56,6 +56,7 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; f
 
 pub struct App {
     pub page: String,
+    pub cluster_page: String,
     pub pipelines: Pipelines,
     pub answers: Arc<Answers>,
     pub requests: Requests,
@@ -77,7 +78,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary(PAGE) }))
         .route(PAGE, get(|State(app): Shared| async move { Html(app.page.clone()) }))
-        .route(CLUSTER, get(|| async { Html(page::CLUSTER) }))
+        .route(CLUSTER, get(|State(app): Shared| async move { Html(app.cluster_page.clone()) }))
         .route("/assets/style.css", get(asset("text/css; charset=utf-8", page::STYLE)))
         .route("/assets/script.js", get(asset(JAVASCRIPT, page::SCRIPT)))
         .route("/assets/pipeline.js", get(asset(JAVASCRIPT, page::PIPELINE)))

@@ -46,7 +46,7 @@ pub struct Worker {
 pub struct Partition {
     /// The first offset that the head has not committed.
     pub head: i64,
-    /// The log's, as far as it has told.
+    /// The log's, as far as it has told: never before the head.
     pub end: Option<i64>,
     /// From the head to the end.
     pub lag: Option<i64>,
@@ -54,8 +54,9 @@ pub struct Partition {
 
 impl Partition {
     fn stands(&mut self, head: i64, end: Option<i64>) {
-        (self.head, self.end) = (head, end);
-        self.lag = end.map(|end| (end - head).max(0));
+        self.head = head;
+        self.end = end.map(|end| end.max(head));
+        self.lag = self.end.map(|end| end - head);
     }
 }
 

@@ -73,6 +73,8 @@ struct SinkRow<'p> {
     state: Option<SinkState>,
     why: Option<&'p str>,
     behind: Option<i64>,
+    /// Of a sink of files: in step, what it is behind is in an open one.
+    publishes_within_seconds: Option<u64>,
     seconds_left: Option<u64>,
     /// Partition, and the first offset that is not durable there.
     positions: Vec<(i64, i64)>,
@@ -157,6 +159,7 @@ fn sinks<'p>(processes: &[&'p Process], heard: &[&'p Heartbeat]) -> Vec<SinkRow<
             state: None,
             why: None,
             behind: Some(0),
+            publishes_within_seconds: sink.publishes_within_seconds,
             seconds_left: None,
             positions: Vec::new(),
             positions_left_out: 0,

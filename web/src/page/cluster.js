@@ -85,11 +85,13 @@ function sinkRow(sink) {
   if (inHead) row.dataset.state = "in_step";
   const words = inHead ? SINKS.in_step : SINKS[sink.state] ?? "Unknown";
   const notes = ["down", "stopped", "catching_up"].includes(sink.state) ? [small(sentence(sinkSays(sink)), "why")] : [];
+  const inFile = sink.state === "in_step" && sink.behind > 0 && Number.isInteger(sink.publishes_within_seconds);
+  const behind = inFile ? [small(`in an open file for at most ${duration(sink.publishes_within_seconds)}`)] : [];
   const positions = sink.positions.map(([partition, next]) => `${partition}: ${next.toLocaleString("en")}`);
   if (sink.positions_left_out) positions.push(`and ${sink.positions_left_out.toLocaleString("en")} more`);
   row.append(
     stateCell(words, notes),
-    cell("Behind the head", "number", figure(sink.behind)),
+    cell("Behind the head", "number", figure(sink.behind), ...behind),
     cell("Position by partition", "", positions.join(" · ") || "unknown"),
   );
   return row;

@@ -74,10 +74,12 @@ fn worker(state: &str, partitions: Value, rate: Value, lag: Value) -> Value {
 
 fn sinks(store: Value, positions: Value) -> Value {
     let sink = |kind: &str, behind: Value, workers: Value| json!({ "kind": kind, "required": false, "behind": behind, "positions": positions, "workers": workers });
+    let mut archive = sink("hdfs", json!(8), json!({ "0": { "state": "in_step", "since": 4_000 } }));
+    archive["publishes_within_seconds"] = json!(60);
     json!({
         "responses": sink("kafka", json!(0), json!({})),
         "store": sink("mongodb", json!(41), json!({ "0": store })),
-        "archive": sink("hdfs", json!(8), json!({ "0": { "state": "in_step", "since": 4_000 } })),
+        "archive": archive,
     })
 }
 
@@ -115,7 +117,7 @@ async fn it_shows_who_works_on_what_and_who_is_silent() {
     let store = &media["store\nMongoDB"];
     assert_eq!(store[1], "Away\nAway, 82 behind: MongoDB at mongo:27017: no server is available.");
     assert_eq!(store[2..], ["82", "0: 1,041 · 1: 1,038 · 2: 990 · 3: 500 · 4: 512 · 5: 7"].map(str::to_owned));
-    assert_eq!(media["archive\nHDFS"][1], "In step");
+    assert_eq!(media["archive\nHDFS"][1..3], ["In step", "16\nin an open file for at most 60 s"].map(str::to_owned));
     assert_eq!(media["responses\nKafka"][1], "In step");
     let refused = rows(&browser, "Refused messages and rows by stage and reason").await;
     assert_eq!(

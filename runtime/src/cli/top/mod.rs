@@ -157,7 +157,7 @@ fn draw(now: &Sample, before: Option<&Sample>) -> String {
         for known in known {
             let labels = format!("{kind}=\"{known}\"");
             let seconds = format!("{name}_seconds");
-            let behind = if kind == "sink" { states::known(&status["sinks"][&known]["behind"]) } else { String::new() };
+            let behind = if kind == "sink" { states::behind(&status["sinks"][&known]) } else { String::new() };
             line([
                 &format!("{kind} {known}"),
                 &change.rate(&format!("{name}_rows_total{{{labels}}}")),

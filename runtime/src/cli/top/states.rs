@@ -49,15 +49,30 @@ pub fn sinks(status: &Value, out: &mut String) {
     }
 }
 
+/// What a sink lags: what one in step has in an open file is no lag, and is said as that.
+pub fn behind(sink: &Value) -> String {
+    let mut work = entries(&sink["workers"]).map(|(_, work)| work).peekable();
+    let is_in_step = work.peek().is_some() && work.all(|work| work["state"] == "in_step");
+    match (open(sink), is_in_step) {
+        (Some((rows, _)), true) => format!("{rows} open"),
+        _ => known(&sink["behind"]),
+    }
+}
+
 /// What a sink in step has taken, and nobody sees yet.
 fn in_files(sink: &Value, work: &Value) -> String {
-    let seconds = sink["publishes_within_seconds"].as_u64().filter(|_| work["state"] == "in_step");
-    match (seconds, sink["behind"].as_i64()) {
-        (Some(seconds), Some(rows @ 1..)) => {
+    match open(sink).filter(|_| work["state"] == "in_step") {
+        Some((rows, seconds)) => {
             format!(", {} in an open file, published within {seconds} s", counted(rows, "message"))
         }
-        _ => String::new(),
+        None => String::new(),
     }
+}
+
+/// Messages that a sink of files is behind, and within how many seconds it publishes them.
+fn open(sink: &Value) -> Option<(i64, u64)> {
+    let rows = sink["behind"].as_i64().filter(|rows| *rows > 0)?;
+    Some((rows, sink["publishes_within_seconds"].as_u64()?))
 }
 
 fn state(work: &Value, now: u64) -> String {
