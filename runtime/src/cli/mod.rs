@@ -99,7 +99,7 @@ enum Command {
     Produce(produce::Options),
     /// Write the rows of a file to a topic, as fast as they go or at a rate
     Replay(replay::Options),
-    /// Read a topic as lines, oldest first
+    /// Read a topic as lines, each partition's oldest first
     Consume(consume::Options),
     /// Watch rows as they leave a stage, live and sampled
     Tap(tap::Options),
