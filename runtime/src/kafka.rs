@@ -11,7 +11,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers};
 use rdkafka::producer::ProducerContext;
 
 use crate::error::{Error, Kind};
@@ -143,6 +143,7 @@ pub fn ask<T>(
 #[derive(Default)]
 pub struct Deliveries {
     failed: Mutex<Option<(String, KafkaError)>>,
+    too_large: Mutex<BTreeMap<String, usize>>,
     /// Partition and offset of what was acknowledged, where somebody wants to know.
     acknowledged: Option<Mutex<Vec<(i32, i64)>>>,
 }
@@ -157,6 +158,11 @@ impl Deliveries {
     pub fn acknowledged(&self) -> Vec<(i32, i64)> {
         let Some(acknowledged) = &self.acknowledged else { return Vec::new() };
         std::mem::take(&mut acknowledged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The smallest record of each topic that was too large since the last look, as brokers weigh it.
+    pub fn too_large(&self) -> BTreeMap<String, usize> {
+        std::mem::take(&mut self.too_large.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The first failure since the last look: the topic, and why.
@@ -190,11 +196,42 @@ impl ProducerContext for Deliveries {
                 }
             }
             Err((error, message)) => {
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+                    let mut too_large = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+                    let bytes = weight(message);
+                    let known = too_large.entry(message.topic().to_owned()).or_insert(bytes);
+                    *known = bytes.min(*known);
+                }
                 let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
                 failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
             }
         }
     }
+}
+
+fn weight(message: &BorrowedMessage<'_>) -> usize {
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let headers = headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_owned()));
+    batch_bytes(message.key(), message.payload().unwrap_or_default(), &headers.collect::<Vec<_>>())
+}
+
+/// What surrounds the records of a batch.
+const BATCH_BYTES: usize = 61;
+
+/// Of a record alone, as brokers weigh it.
+pub fn batch_bytes(key: Option<&[u8]>, value: &[u8], headers: &[(String, Vec<u8>)]) -> usize {
+    let sized = |length: usize| varint_bytes(length) + length;
+    let headers_bytes: usize = headers.iter().map(|(name, value)| sized(name.len()) + sized(value.len())).sum();
+    // attributes, and two distances from the batch's first record
+    let record =
+        3 + key.map_or(1, |key| sized(key.len())) + sized(value.len()) + varint_bytes(headers.len()) + headers_bytes;
+    BATCH_BYTES + sized(record)
+}
+
+/// As Kafka writes lengths: seven bits a byte, the lowest for the sign.
+fn varint_bytes(length: usize) -> usize {
+    let bits = usize::BITS - (length << 1).leading_zeros();
+    (bits.max(1) as usize).div_ceil(7)
 }
 
 /// A topic, and what a setting of it is; None: the brokers do not tell it.

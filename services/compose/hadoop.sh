@@ -11,4 +11,5 @@ for file in core-site hdfs-site; do
     } >"$conf/$file.xml"
 done
 if [ -n "${ENSURE_NAMENODE_DIR:-}" ] && [ ! -d "$ENSURE_NAMENODE_DIR" ]; then hdfs namenode -format -force -nonInteractive; fi
-exec "$@"
+# unquoted, as it is there: a word with spaces becomes several
+exec $@

@@ -252,8 +252,14 @@ impl File {
 
 impl File {
     /// These sinks are off and no others, whatever the file and the environment say now.
-    pub fn switch_off(&mut self, names: &[&str]) {
-        self.sinks.iter_mut().flatten().for_each(|sink| sink.enabled = Ok(!names.contains(&sink.name.value.as_str())));
+    pub fn switch_off(&mut self, names: &[String]) {
+        self.sinks.iter_mut().flatten().for_each(|sink| sink.enabled = Ok(!names.contains(&sink.name.value)));
+    }
+
+    /// The names of those that are on and keep a position of their own, the rejects among them where they do.
+    pub fn sinks_apart(self) -> Read<Vec<String>> {
+        let on = self.sinks?.into_iter().filter(|sink| sink.enabled == Ok(true)).chain([self.rejects?]);
+        Ok(on.filter(|sink| !matches!(sink.kind, SinkKind::Kafka { .. })).map(|sink| sink.name.value).collect())
     }
 }
 

@@ -44,13 +44,26 @@ pub fn check_kept(
     root: &Path,
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-    off: &[&str],
+    off: &[String],
 ) -> Result<Plan, Diagnostics> {
     let kept = with_file(path, Some(root), env, |cx, mut file| {
         file.switch_off(off);
         check::plan(cx, path, file)
     });
     kept.map(|(plan, warnings)| Plan { warnings, ..plan })
+}
+
+/// The sinks of such a file that keep a position of their own; what it names is not looked at.
+pub fn kept_sinks(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    off: &[String],
+) -> Result<Vec<String>, Diagnostics> {
+    let kept = with_file(path, None, env, |_, mut file| {
+        file.switch_off(off);
+        file.sinks_apart()
+    });
+    kept.map(|(sinks, _)| sinks)
 }
 
 /// The same of a text that would stand in that file.

@@ -22,7 +22,7 @@ use crate::engine::seen::Seen;
 use crate::error::{Error, Kind, Result};
 use crate::observe::trace::Writes;
 use crate::observe::{SinkMetrics, SinkState};
-use crate::plan::{OnGap, SinkPlan};
+use crate::plan::{OnGap, SinkPlan, SinkStart};
 use crate::positions;
 use crate::rejects;
 use crate::sink::{AnyWriter, Outbound, Positions, Writer, Written};
@@ -254,7 +254,9 @@ impl Driver {
     }
 
     async fn reread(&self, tools: &mut Tools, stretch: Stretch) -> Result<()> {
-        let fresh = || Rereader::start(self.material.clone(), &self.handle);
+        // who begins with the log's first row asks for rows that nobody decided on
+        let reach = if self.sink.start == SinkStart::Earliest { self.starts.clone() } else { Positions::new() };
+        let fresh = || Rereader::start(self.material.clone(), reach, &self.handle);
         let mut rereader = tools.rereader.take().unwrap_or_else(fresh);
         rereader.read(stretch)?;
         let mut told = Instant::now();

@@ -12,12 +12,15 @@ use crate::plan::Plan;
 
 pub struct Generations {
     store: Arc<Store>,
+    /// It has each sink that is asked for.
+    running: Arc<str>,
     plans: Mutex<HashMap<Arc<str>, Arc<Plan>>>,
 }
 
 impl Generations {
     pub fn new(store: Arc<Store>, running: &Arc<Plan>) -> Generations {
-        Generations { store, plans: Mutex::new(HashMap::from([(running.generation.clone(), running.clone())])) }
+        let plans = HashMap::from([(running.generation.clone(), running.clone())]);
+        Generations { store, running: running.generation.clone(), plans: Mutex::new(plans) }
     }
 
     /// Who comes second waits: a generation is loaded once.
@@ -32,11 +35,12 @@ impl Generations {
         Ok(plan)
     }
 
-    /// Where the generations that have this sink begin. One whose files are missing counts as having it, for rows are
+    /// Where the first generation begins that has this sink: what came under one that lacks it is the sink's as well. One whose files are missing counts as having it, for rows are
     /// never skipped in silence.
     pub fn sink_since(&self, sink: &str, history: &History) -> i64 {
-        let has =
-            |hash: &Arc<str>| self.get(hash).map_or(true, |plan| plan.sinks_apart().any(|known| *known.name == *sink));
-        history.since(has)
+        history.since(|hash| {
+            *hash == self.running
+                || self.store.sinks(hash).map_or(true, |sinks| sinks.iter().any(|known| known == sink))
+        })
     }
 }

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 
 /// Kafka's limit on what stands beside an offset (`offset.metadata.max.bytes`).
 const METADATA_BYTES_MAX: usize = 4096;
+/// The last ones stay, whoever has passed them: a sink that was switched off meanwhile, or in another worker's file, comes
+/// back to rows of theirs. An entry is some 35 bytes.
+const ENTRIES_KEPT: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
@@ -68,15 +71,10 @@ impl History {
         true
     }
 
-    /// The generation of a row; rows before the list are its first one's.
-    pub fn at(&self, offset: i64) -> &Arc<str> {
-        let after = self.generations.partition_point(|(from, _)| *from <= offset);
-        &self.generations[after.saturating_sub(1)].1
-    }
-
     /// The generation of a row; None before the list, where it says nothing any more, or never did.
-    pub fn known_at(&self, offset: i64) -> Option<&Arc<str>> {
-        (offset >= self.begins()).then(|| self.at(offset))
+    pub fn at(&self, offset: i64) -> Option<&Arc<str>> {
+        let after = self.generations.partition_point(|(from, _)| *from <= offset);
+        after.checked_sub(1).map(|at| &self.generations[at].1)
     }
 
     /// The first offset that the list is about.
@@ -84,18 +82,16 @@ impl History {
         self.generations.first().map_or(i64::MAX, |(from, _)| *from)
     }
 
-    /// Forgets what no sink will ask for again. True where that changes anything.
-    pub fn prune(&mut self, slowest: i64) -> bool {
-        let keep = self.generations.partition_point(|(from, _)| *from <= slowest).saturating_sub(1);
-        self.generations.drain(..keep);
-        keep > 0
+    /// Forgets what no sink will ask for again, beyond the last [`ENTRIES_KEPT`].
+    pub fn prune(&mut self, slowest: i64) {
+        let passed = self.generations.partition_point(|(from, _)| *from <= slowest).saturating_sub(1);
+        self.generations.drain(..passed.min(self.generations.len().saturating_sub(ENTRIES_KEPT)));
     }
 
-    /// Where the generations begin that `has` is true of: the end of the list backwards, as far as it is of each.
+    /// Where the first generation begins that `has` is true of, which it is of the last.
     pub fn since(&self, has: impl Fn(&Arc<str>) -> bool) -> i64 {
-        let last = self.generations.last().map_or(0, |(from, _)| *from);
-        let having = self.generations.iter().rev().take_while(|(_, hash)| has(hash));
-        having.last().map_or(last, |(from, _)| *from)
+        let first = self.generations.iter().find(|(_, hash)| has(hash)).or(self.generations.last());
+        first.map_or(0, |(from, _)| *from)
     }
 
     /// Rows from `offset` on may be asked for again: those before the list are its first entry's, and stay so whatever
@@ -123,8 +119,8 @@ mod tests {
     #[test]
     fn a_row_is_its_offsets_generation() {
         let history = history(&[(10, "a"), (20, "b")]);
-        let of = |offset| history.at(offset).to_string();
-        assert_eq!([of(5), of(10), of(19), of(20), of(99)], ["a", "a", "a", "b", "b"]);
+        let of = |offset| history.at(offset).map(|hash| &**hash);
+        assert_eq!([of(9), of(10), of(19), of(20), of(99)], [None, Some("a"), Some("a"), Some("b"), Some("b")]);
     }
 
     #[test]
@@ -137,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_since_when_every_generation_has_something() {
+    fn it_tells_since_when_a_generation_has_something() {
         let list = history(&[(10, "a"), (20, "b"), (30, "c")]);
         let since = |having: &str| list.since(|hash| having.contains(&**hash));
-        assert_eq!([since("abc"), since("bc"), since("ac"), since("ab")], [10, 20, 30, 30]);
+        assert_eq!([since("abc"), since("bc"), since("ac"), since("c"), since("")], [10, 20, 10, 30, 30]);
     }
 
     #[test]
@@ -153,13 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn entries_below_the_slowest_sink_go() {
-        let mut list = history(&[(10, "a"), (20, "b"), (30, "c")]);
-        assert!(!list.prune(19));
-        assert!(list.prune(20));
-        assert_eq!(list, history(&[(20, "b"), (30, "c")]));
-        assert!(list.prune(1000));
-        assert_eq!(list, history(&[(30, "c")]));
+    fn entries_below_the_slowest_sink_go_beyond_the_last_few() {
+        let whole: Vec<_> = (0..12).map(|n| (10 * n, "g")).collect();
+        let begins = |slowest| {
+            let mut list = history(&whole);
+            list.prune(slowest);
+            list.begins()
+        };
+        assert_eq!(
+            [begins(i64::MIN), begins(9), begins(10), begins(39), begins(40), begins(1000)],
+            [0, 0, 10, 30, 40, 40]
+        );
     }
 
     #[test]

@@ -275,6 +275,10 @@ impl<B> Lane<B> {
     pub fn made_durable(&mut self, positions: &Positions) -> bool {
         let is_news = self.durable.as_ref() != Some(positions);
         if is_news {
+            // it works; that a writer was opened, or takes rows which it only gathers, says nothing
+            if self.durable.as_ref().is_some_and(|before| has_advanced(before, positions)) {
+                self.backoff = self.limits.backoff_first;
+            }
             self.durable = Some(positions.clone());
         }
         is_news
@@ -282,7 +286,6 @@ impl<B> Lane<B> {
 
     pub fn took(&mut self, spans: &[Span]) {
         self.reach(spans);
-        self.backoff = self.limits.backoff_first;
     }
 
     fn reach(&mut self, spans: &[Span]) {
@@ -328,6 +331,10 @@ impl<B> Lane<B> {
             Phase::Stopped(why) => State::Stopped { why: why.clone() },
         }
     }
+}
+
+fn has_advanced(before: &Positions, now: &Positions) -> bool {
+    now.iter().any(|(partition, position)| before.get(partition).is_some_and(|before| position > before))
 }
 
 /// A sink's position beyond the head's.

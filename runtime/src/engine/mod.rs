@@ -5,6 +5,7 @@
 //! `stand`, `history`, `cut`, `progress`, `lane` and `passage` decide, without I/O and without a clock; the others do what
 //! they decide.
 
+mod begin;
 mod compute;
 mod cut;
 mod drive;
@@ -83,7 +84,8 @@ pub fn run(plan: Arc<Plan>, options: &Options, handle: Handle, stop: &Stop, metr
                 let share = Share { worker, of: workers };
                 let ground = &options.ground;
                 let (generations, seen, handle) = (&generations, &seen, handle.clone());
-                let context = Context { plan: &plan, generations, seen, slot, metrics, stop, handle, ground, share };
+                let (plan, store) = (&plan, &*store);
+                let context = Context { plan, generations, seen, store, slot, metrics, stop, handle, ground, share };
                 scope.spawn(move || {
                     // one worker that cannot go on, or breaks, ends the process, so that somebody looks
                     let _asks = stop.ask_when_dropped();

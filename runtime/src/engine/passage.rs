@@ -87,7 +87,7 @@ impl Passage {
         };
         let history = self.histories.get(&partition);
         let history = history.ok_or_else(|| Error::retry(format!("partition {partition} is not held")))?;
-        let generation = history.at(offset);
+        let generation = history.at(offset).ok_or_else(|| forgotten(partition, offset, history.begins()))?;
         let turns_to = (*generation != self.generation).then(|| generation.clone());
         self.generation.clone_from(generation);
         Ok(Seen::Wanted { turns_to, is_last: offset + 1 == to })
@@ -114,11 +114,21 @@ impl Passage {
     }
 }
 
+/// Computed by another generation, the row would be another one than at the other sinks.
+fn forgotten(partition: i32, offset: i64, begins: i64) -> Error {
+    Error::stop(format!(
+        "which generation row {offset} of partition {partition} is of is not known any more: the group's list begins with \
+         row {begins}. A reset of this sink to {partition}:{offset}, or to where it is to go on, has what comes before \
+         that computed by the oldest generation that is known"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::error::Kind;
 
     /// Offsets 2 to 8 of partition 0, where `b` begins at 6; and 0 to 1 of partition 1.
     fn passage() -> Passage {
@@ -171,6 +181,17 @@ mod tests {
         let span = |partition, from, to| Span { partition, from, to };
         assert_eq!(passage.take(), Some(vec![span(0, 2, 8), span(1, 0, 1)]));
         assert_eq!(passage.take(), None);
+    }
+
+    #[test]
+    fn a_row_whose_generation_is_forgotten_stops_the_sink() {
+        let limits = BatchLimits { rows_max: 10, bytes_max: 100, wait_max: Duration::from_millis(10) };
+        let histories = BTreeMap::from([(0, History::new("t", 5, &"b".into()))]);
+        let stretch = Stretch { from: Positions::from([(0, 4)]), to: Positions::from([(0, 8)]) };
+        let mut passage = Passage::new(&stretch, limits, histories, "b".into());
+        let error = passage.see(0, 4).unwrap_err();
+        assert!(error.kind == Kind::Stop && error.to_string().contains("reset of this sink to 0:4"), "{error}");
+        assert_eq!(passage.see(0, 5).unwrap(), wanted(None, false));
     }
 
     #[test]

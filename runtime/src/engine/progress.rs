@@ -359,13 +359,13 @@ mod tests {
     fn the_list_beside_the_offset_keeps_what_the_slowest_sink_needs() {
         let now = Instant::now();
         let mut history = History::new("t", 0, &"a".into());
-        history.decide(5, &"b".into());
+        (1..=20).for_each(|n| drop(history.decide(n, &["a", "b"][n as usize % 2].into())));
         let lists = |slowest: i64| {
             let histories = BTreeMap::from([(0, history.clone())]);
-            let mut head = Progress::<(), u32>::new(LIMITS, Positions::from([(0, 7)]), histories, 1, now);
+            let mut head = Progress::<(), u32>::new(LIMITS, Positions::from([(0, 20)]), histories, 1, now);
             let advance = head.propose(0, |_| slowest).unwrap().remove(&0).unwrap();
             History::parse(&advance.metadata).unwrap().begins()
         };
-        assert_eq!([lists(i64::MIN), lists(4), lists(5), lists(i64::MAX)], [0, 0, 5, 5]);
+        assert_eq!([lists(i64::MIN), lists(4), lists(5), lists(i64::MAX)], [0, 4, 5, 13]);
     }
 }

@@ -84,7 +84,8 @@ impl<'a> Reader<'a> {
             let end = if stop.asked() { Some(End::Stopped) } else { source.changed().then_some(End::Rebalanced) };
             let due = end.is_some() || self.cut.is_due(Instant::now());
             if due && !self.hand_over(source, stop, batches)? {
-                return Ok(End::Stopped);
+                let is_wanted = source.changed() && !self.ended.is_so();
+                return Ok(if is_wanted { End::Rebalanced } else { End::Stopped });
             }
             if let Some(end) = end {
                 return Ok(end);
@@ -111,7 +112,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// False: nobody takes batches any more.
+    /// False: nobody takes batches any more, or the group wants its partitions back.
     fn hand_over(&mut self, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
         let Some(spans) = self.cut.take() else { return Ok(true) };
         let batch = self.decoder.take(spans)?;
@@ -119,7 +120,8 @@ impl<'a> Reader<'a> {
         self.send(read, source, stop, batches)
     }
 
-    /// Waits for room; a long wait keeps the membership alive. False: nobody takes batches any more.
+    /// Waits for room; a long wait keeps the membership alive. False: nobody takes batches any more, or the group cannot
+    /// wait for that: who has the partitions next reads these rows.
     fn send(&mut self, read: Read, source: &Source, stop: &Stop, batches: &SyncSender<Read>) -> Result<bool> {
         let started = Instant::now();
         let mut paused = false;
@@ -128,6 +130,7 @@ impl<'a> Reader<'a> {
             match batches.try_send(waiting) {
                 Ok(()) => break true,
                 Err(TrySendError::Disconnected(_)) => break false,
+                Err(TrySendError::Full(_)) if source.changed() => break false,
                 Err(TrySendError::Full(back)) => waiting = back,
             }
             if self.told.elapsed() >= TELL_AFTER {

@@ -22,7 +22,7 @@ use crate::ground::Ground;
 use crate::json::decode::{Decoder, Message};
 use crate::observe::trace::Tracer;
 use crate::plan::Plan;
-use crate::sink::{Log, Outbound};
+use crate::sink::{Log, Outbound, Positions};
 use crate::topic::{Dropped, Event, Manner, Place, Reader};
 
 /// How late the end of the wish for rows is seen.
@@ -57,13 +57,14 @@ pub struct Rereader {
 }
 
 impl Rereader {
-    pub fn start(material: Arc<Material>, handle: &Handle) -> Rereader {
+    /// `reach`: rows from there on are of the oldest generation that is known, where the list begins later.
+    pub fn start(material: Arc<Material>, reach: Positions, handle: &Handle) -> Rereader {
         let (stretches, wanted) = std_mpsc::sync_channel(1);
         let (giver, given) = mpsc::channel(AHEAD_BATCHES_MAX);
         let named = Span::current();
         handle.spawn_blocking(move || {
             let _named = named.entered();
-            if let Err(error) = serve(&material, &wanted, &giver) {
+            if let Err(error) = serve(&material, &reach, &wanted, &giver) {
                 // nobody hears it who has left
                 let _ = giver.blocking_send(Err(error));
             }
@@ -83,13 +84,17 @@ impl Rereader {
 
 type Giver = mpsc::Sender<Result<Given>>;
 
-fn serve(material: &Material, wanted: &std_mpsc::Receiver<Stretch>, giver: &Giver) -> Result<()> {
+fn serve(material: &Material, reach: &Positions, wanted: &std_mpsc::Receiver<Stretch>, giver: &Giver) -> Result<()> {
     let mut log = open(material)?;
+    let mut histories = material.histories.clone();
+    for (partition, history) in &mut histories {
+        reach.get(partition).into_iter().for_each(|&offset| history.reach_back(offset));
+    }
     let mut stages = Stages::default();
     while let Ok(stretch) = wanted.recv() {
         let end = match passage::gap(&stretch, |partition| Ok(log.extent(partition)?.first))? {
             Some(gap) => Given::Gap(gap),
-            None => match Pass::new(material, giver, &stretch).run(&mut log, &mut stages)? {
+            None => match Pass::new(material, &histories, giver, &stretch).run(&mut log, &mut stages)? {
                 true => Given::Done,
                 false => return Ok(()),
             },
@@ -123,8 +128,13 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(material: &'a Material, giver: &'a Giver, stretch: &Stretch) -> Pass<'a> {
-        let Material { plan, histories, .. } = material;
+    fn new(
+        material: &'a Material,
+        histories: &BTreeMap<i32, History>,
+        giver: &'a Giver,
+        stretch: &Stretch,
+    ) -> Pass<'a> {
+        let plan = &material.plan;
         let passage = Passage::new(stretch, plan.batch, histories.clone(), plan.generation.clone());
         Pass { material, giver, passage, plan: plan.clone(), decoder: Decoder::new(&plan.source) }
     }

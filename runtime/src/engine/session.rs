@@ -5,7 +5,7 @@
 //! Threads: the caller reads and decodes; one computes the stages; one is the head; the other sinks are tasks. The
 //! channels between the first three are bounded; the head waits for no sink that is not `required`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tracing::Span;
 
 use crate::embedded::Share;
+use crate::engine::begin::Known;
 use crate::engine::compute;
 use crate::engine::ended::Ended;
 use crate::engine::fan_out::FanOut;
@@ -26,7 +27,7 @@ use crate::engine::reread::Material;
 use crate::engine::seen::Seen;
 use crate::engine::stand::{Group, Stand};
 use crate::engine::stop::Stop;
-use crate::engine::store::Slot;
+use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::observe::{Metrics, WorkerState};
@@ -48,6 +49,7 @@ pub struct Context<'a> {
     pub plan: &'a Arc<Plan>,
     pub generations: &'a Arc<Generations>,
     pub seen: &'a Arc<Seen>,
+    pub store: &'a Store,
     pub slot: &'a Slot,
     pub metrics: &'a Metrics,
     pub stop: &'a Stop,
@@ -129,13 +131,17 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
     let mut transactions = context.ground.transactions(&plan.source, &topics, id, context.share)?;
     let (mut heads, mut histories, mut extents) = (Positions::new(), BTreeMap::new(), BTreeMap::new());
     let mut decided = false;
+    let known = Known::read(context, log)?;
     let committed = source.committed()?;
-    let some_are_missing = committed.values().any(|committed| committed.offset.is_none());
+    let missing = committed.iter().filter(|(_, committed)| committed.offset.is_none()).map(|(&partition, _)| partition);
+    let missing: BTreeSet<i32> = missing.collect();
+    let group_is_known = !missing.is_empty() && source.group_is_known()?;
+    known.may_begin(context, log, &missing, group_is_known)?;
     let group = Group {
         name: &plan.source.group,
         log,
         start: plan.source.start,
-        is_known: some_are_missing && source.group_is_known()?,
+        is_known: group_is_known,
         generation: &plan.generation,
         reset: &positions::command(plan, context.ground, "--head"),
     };
@@ -151,6 +157,7 @@ fn take_head(context: &Context<'_>, source: &mut Source, log: &Log) -> Result<St
         let from = |partition| committed.get(&partition).and_then(|committed| committed.offset);
         transactions.commit(&advances(from, &heads, &histories)?, &source.membership()?)?;
     }
+    known.begins(context, log)?;
     Ok(Standing { transactions, heads, histories, extents })
 }
 
@@ -187,7 +194,11 @@ fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reade
             let _alive = ended.when_dropped();
             head.run(&to_head, || context.stop.asked() || ended.is_so())
         });
-        let reading = reader.run(source, &read);
+        let reading = {
+            // a head that waits for a sink waits no longer
+            let _alive = ended.when_dropped();
+            reader.run(source, &read)
+        };
         drop(read);
         let (headed, fan_out) = heading.join().map_err(|_| broken())?;
         let computed = computing.join().unwrap_or_else(|_| Err(broken()));

@@ -106,7 +106,10 @@ mod tests {
         assert_eq!(same, Stand { head: 15, history: History::new("t", 10, &"b".into()), is_news: false });
         let other = stand(Some(15), &beside("t", "a")).unwrap();
         assert_eq!((other.head, other.is_news), (15, true));
-        assert_eq!([other.history.at(14), other.history.at(15)].map(|hash| &**hash), ["a", "b"]);
+        assert_eq!(
+            [other.history.at(14), other.history.at(15)].map(|hash| hash.map(|hash| &**hash)),
+            [Some("a"), Some("b")]
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The folder that outlives a process: the files of every generation by hash, and the slots of workers.
 //!
 //! Layout: `<state>/<pipeline>/generations/<hash>/…` (pipeline file and artifacts, each where it is below the system's
-//! root, by the name that it is asked for: what a symbolic link is made of may change), `<state>/<pipeline>/slots/<n>.lock`, `<state>/<pipeline>/id`.
+//! root, by the name that it is asked for: what a symbolic link is made of may change), `<state>/<pipeline>/began`,
+//! `<state>/<pipeline>/slots/<n>.lock`, `<state>/<pipeline>/id`.
 //! Invariant: a generation's folder is complete or not there; it never changes.
 
 use std::fs::{self, File, TryLockError};
@@ -15,7 +16,10 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::path::tidy;
 use crate::plan::Plan;
+use crate::sink::Log;
 
+/// A line for each group and topic that it had offsets of.
+const BEGAN: &str = "began";
 /// More workers of one pipeline on one host than anybody starts.
 const SLOTS_MAX: usize = 1024;
 /// Names the pipeline file inside a generation's folder, and then, a line each, the sinks that were switched off: that may
@@ -106,6 +110,28 @@ impl Store {
         Ok(id.trim().to_owned())
     }
 
+    /// The id of the topic of this name that the group had offsets of, as far as this folder knows.
+    pub fn began(&self, group: &str, log: &Log) -> Result<Option<String>> {
+        let path = self.root.join(BEGAN);
+        let text = match fs::read_to_string(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|cause| failed("reading", &path, cause))?,
+        };
+        let line = began(group, log);
+        Ok(text.lines().find_map(|known| Some(known.strip_prefix(&line)?.to_owned())))
+    }
+
+    /// The group has offsets of this topic.
+    pub fn begins(&self, group: &str, log: &Log) -> Result<()> {
+        let (path, line) = (self.root.join(BEGAN), began(group, log));
+        let others = fs::read_to_string(&path).unwrap_or_default();
+        let others = others.lines().filter(|known| !known.starts_with(&line)).map(|known| format!("{known}\n"));
+        let text = others.collect::<String>() + &line + &log.topic_id + "\n";
+        let draft = self.root.join(format!("{BEGAN}-{}", uuid::Uuid::new_v4().simple()));
+        fs::write(&draft, text).map_err(|cause| failed("writing", &draft, cause))?;
+        fs::rename(&draft, &path).map_err(|cause| failed("writing", &path, cause))
+    }
+
     fn folder(&self, generation: &str) -> PathBuf {
         self.root.join("generations").join(generation)
     }
@@ -127,6 +153,12 @@ impl Store {
         }
     }
 
+    /// The sinks of a generation that was kept which have a position of their own. None: its files are missing.
+    pub fn sinks(&self, generation: &str) -> Option<Vec<String>> {
+        let (file, off) = entry(&self.folder(generation)).ok()?;
+        config::kept_sinks(&file, &environment, &off).ok()
+    }
+
     /// The plan of a generation that was kept.
     pub fn load(&self, generation: &Arc<str>) -> Result<Plan> {
         let folder = self.folder(generation);
@@ -138,16 +170,30 @@ impl Store {
                 folder.display()
             ))
         };
-        let entry = fs::read_to_string(folder.join(ENTRY)).map_err(|cause| missing(cause.to_string()))?;
-        let mut lines = entry.lines();
-        let file = folder.join(lines.next().unwrap_or_default());
-        let plan = config::check_kept(&folder, &file, &|name| std::env::var(name).ok(), &lines.collect::<Vec<_>>())
+        let (file, off) = entry(&folder).map_err(|cause| missing(cause.to_string()))?;
+        let plan = config::check_kept(&folder, &file, &environment, &off)
             .map_err(|diagnostics| missing(diagnostics.to_string()))?;
         match plan.generation == *generation {
             true => Ok(plan),
             false => Err(missing(format!("they give generation {} now", plan.generation))),
         }
     }
+}
+
+/// How its line begins.
+fn began(group: &str, log: &Log) -> String {
+    format!("{} ", serde_json::json!([log.cluster, group, log.topic]))
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The pipeline file of a generation, and which of its sinks were off.
+fn entry(folder: &Path) -> io::Result<(PathBuf, Vec<String>)> {
+    let text = fs::read_to_string(folder.join(ENTRY))?;
+    let mut lines = text.lines().map(str::to_owned);
+    Ok((folder.join(lines.next().unwrap_or_default()), lines.collect()))
 }
 
 fn copy_all(plan: &Plan, draft: &Path) -> Result<(), (PathBuf, io::Error)> {
@@ -231,6 +277,7 @@ mod tests {
             fs::remove_dir_all(folder.join(of)).unwrap();
         }
         assert_eq!(store.load(&plan.generation).unwrap().generation, plan.generation);
+        assert_eq!(store.sinks(&plan.generation).unwrap(), ["store", "archive"]);
         fs::remove_dir_all(folder).unwrap();
     }
 }

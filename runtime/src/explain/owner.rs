@@ -51,7 +51,7 @@ impl Owner {
         if committed.offset.is_none_or(|offset| offset <= message.offset) {
             return Ok(owner(State::NotYet, None));
         }
-        let known = history.as_ref().and_then(|history| history.known_at(message.offset));
+        let known = history.as_ref().and_then(|history| history.at(message.offset));
         let generation = known.map(ToString::to_string);
         Ok(owner(if generation.is_some() { State::Decided } else { State::Unknown }, generation))
     }

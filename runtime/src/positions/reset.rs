@@ -10,8 +10,9 @@ use millrace_embedded::Hold;
 use tokio::runtime::Handle;
 
 use super::record::Record;
-use super::rules::{Move, Moves, Request, Target, To, Who, computed_by, metadata_of};
+use super::rules::{Move, Moves, Request, Target, To, Who, computed_by, metadata_of, reach_back};
 use super::view::{View, Viewer};
+use crate::engine::history::History;
 use crate::engine::store::{Slot, Store};
 use crate::error::{Error, Result};
 use crate::ground::Ground;
@@ -82,6 +83,7 @@ impl<'a> Reset<'a> {
                 format!("{count} messages are worked on again: {}", self.repeats(&step.who))
             }
             (_, Some(count)) if count > 0 => format!("{count} messages are skipped: {}", self.skips(&step.who)),
+            _ if step.from == Some(step.to) && !step.anew => "it stays, and goes on".to_owned(),
             _ => format!("what is there says nothing of this log; it begins anew: {}", self.repeats(&step.who)),
         };
         format!("{place}: {from} → {}: {comes}", step.to)
@@ -142,6 +144,7 @@ impl<'a> Reset<'a> {
     }
 
     fn move_all(&mut self, proposal: &Proposal, record: &Record, done: &mut usize) -> Result<()> {
+        self.reach_back(proposal)?;
         let moves = &proposal.moves.moves;
         while let Some(step) = moves.get(*done) {
             let count = match &step.who {
@@ -161,6 +164,16 @@ impl<'a> Reset<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A list that is longer says nothing that is wrong, whatever becomes of the moves.
+    fn reach_back(&mut self, proposal: &Proposal) -> Result<()> {
+        let advance = |(partition, (head, history)): (i32, (i64, History))| {
+            Ok((partition, Advance { from: Some(head), to: head, metadata: history.render()? }))
+        };
+        let advances: BTreeMap<_, _> =
+            reach_back(&proposal.view, &proposal.moves).into_iter().map(advance).collect::<Result<_>>()?;
+        if advances.is_empty() { Ok(()) } else { self.viewer.group.commit(&advances) }
     }
 
     fn move_head(&mut self, proposal: &Proposal, steps: &[Move]) -> Result<()> {

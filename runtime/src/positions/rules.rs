@@ -152,12 +152,13 @@ impl Moves {
             match &request.target {
                 Target::Head => {}
                 Target::Sink(only) if only != name => {}
-                Target::Sink(_) | Target::All => self.sink(id, name, sink, head, to),
+                Target::Sink(_) | Target::All => self.sink(id, name, sink, head, to, forgotten_before(view, partition)),
             }
         }
     }
 
-    fn sink(&mut self, id: i32, name: &Arc<str>, sink: &Sink, head: i64, to: i64) {
+    /// `forgotten`: rows before it are of no generation that is known.
+    fn sink(&mut self, id: i32, name: &Arc<str>, sink: &Sink, head: i64, to: i64, forgotten: i64) {
         if let Some(wrong) = sink.entry.wrong.as_ref().filter(|wrong| !wrong.mends) {
             return self.refuse(format!("partition {id}: sink `{name}`: {}", wrong.said));
         }
@@ -167,7 +168,9 @@ impl Moves {
             ));
         }
         let anew = sink.entry.next.is_none() || sink.entry.wrong.is_some();
-        self.push(Move { who: Who::Sink(name.clone()), partition: id, from: sink.entry.next, to, anew });
+        let step = Move { who: Who::Sink(name.clone()), partition: id, from: sink.entry.next, to, anew };
+        // it stands where it is to stand, and would not go on
+        if to < forgotten { self.moves.push(step) } else { self.push(step) }
     }
 
     fn head(&mut self, view: &View, request: &Request, id: i32, partition: &Partition, to: i64) {
@@ -217,6 +220,24 @@ pub(super) fn history_of(view: &View, partition: &Partition, to: i64, lowest: i6
     }
 }
 
+fn forgotten_before(view: &View, partition: &Partition) -> i64 {
+    let known = partition.head.history.as_ref().filter(|history| history.topic_id == view.log.topic_id);
+    known.map_or(i64::MIN, History::begins)
+}
+
+/// The lists that have to reach further back before sinks are moved, where their heads stay; with these heads.
+pub(super) fn reach_back(view: &View, moves: &Moves) -> BTreeMap<i32, (i64, History)> {
+    let stays = |id: &i32| !moves.moves.iter().any(|step| step.partition == *id && step.who == Who::Head);
+    let list = |(&id, partition): (&i32, &Partition)| {
+        let lowest = moves.moves.iter().filter(|step| step.partition == id).map(|step| step.to).min()?;
+        let (head, history) = (partition.head.next?, partition.head.history.as_ref()?);
+        let mut longer = history.clone();
+        longer.reach_back(lowest);
+        (lowest < forgotten_before(view, partition)).then_some((id, (head, longer)))
+    };
+    view.partitions.iter().filter(|(id, _)| stays(id)).filter_map(list).collect()
+}
+
 /// Who computes rows from the lowest moved position on, once the pipeline starts with this `generation`: for people.
 /// None: nothing goes back.
 pub(super) fn computed_by(
@@ -228,7 +249,7 @@ pub(super) fn computed_by(
 ) -> Option<String> {
     let mine = || moves.moves.iter().filter(|step| step.partition == id);
     let lowest =
-        mine().filter(|step| step.anew || step.from.is_none_or(|from| step.to < from)).map(|step| step.to).min()?;
+        mine().filter(|step| step.anew || step.from.is_none_or(|from| step.to <= from)).map(|step| step.to).min()?;
     let head = mine().find(|step| step.who == Who::Head).map(|step| step.to).or(partition.head.next)?;
     let mut history = history_of(view, partition, head, lowest, generation);
     history.decide(head, generation);

@@ -31,6 +31,8 @@ const IN_FLIGHT_POLL: Duration = Duration::from_micros(100);
 pub struct Transactions {
     /// Of each topic that is written.
     limits: BTreeMap<String, usize>,
+    /// A record a batch, so that one which is refused is known.
+    alone: bool,
     producer: BaseProducer<Deliveries>,
     brokers: Brokers,
     /// The topic that the offsets are about.
@@ -42,7 +44,12 @@ pub struct Transactions {
 impl Transactions {
     /// Fences whoever had this id, and finishes what it left. `topics`: those that will be written.
     pub fn init(plan: &SourcePlan, transactional_id: &str, topics: &BTreeSet<&str>) -> Result<Transactions> {
-        let limits = limits::ask(&plan.brokers, topics, plan.timeout)?;
+        let mut limits = limits::ask(&plan.brokers, topics, plan.timeout)?;
+        let mut alone = false;
+        for (topic, bytes) in limits::learned(&plan.brokers) {
+            alone |= !limits.contains_key(&topic);
+            limits.entry(topic).or_insert(bytes);
+        }
         let largest = limits.values().copied().max().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let smallest = limits.values().copied().min().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let (mut config, timeout) = (plan.brokers.client_config(transactional_id), plan.timeout);
@@ -58,6 +65,9 @@ impl Transactions {
             .set("batch.size", smallest.min(limits::BATCH_BYTES_DEFAULT).to_string())
             // thousands of reports a transaction that say nothing else
             .set("delivery.report.only.error", "true");
+        if alone {
+            config.set("batch.num.messages", "1");
+        }
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|cause| kafka::error("the producer's settings", cause))?;
@@ -65,7 +75,7 @@ impl Transactions {
             kafka::error(format!("taking transactional id `{transactional_id}` at {}", plan.brokers), cause)
         })?;
         let (brokers, source) = (plan.brokers.clone(), plan.topic.clone());
-        Ok(Transactions { limits, producer, brokers, source, timeout, open: false })
+        Ok(Transactions { limits, alone, producer, brokers, source, timeout, open: false })
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -84,7 +94,7 @@ impl Transactions {
         headers: &[(String, Vec<u8>)],
     ) -> Result<Result<(), TooLarge>> {
         self.begin()?;
-        if limits::batch_bytes(key, value, headers) > self.record_bytes_max(topic) {
+        if kafka::batch_bytes(key, value, headers) > self.record_bytes_max(topic) {
             return Ok(Err(TooLarge));
         }
         let deadline = Instant::now() + self.timeout;
@@ -103,7 +113,9 @@ impl Transactions {
                     record = back;
                     self.serve();
                 }
-                Err((cause, _)) => return Err(kafka::error(format!("writing to topic `{topic}`"), cause)),
+                Err((cause, _)) => {
+                    return Err(self.explained(kafka::error(format!("writing to topic `{topic}`"), cause)));
+                }
             }
         }
     }
@@ -115,6 +127,10 @@ impl Transactions {
     /// Everything sent since the last commit, and these offsets, become visible at once. `group`: who the consumer
     /// was when the rows were polled, so that a partition that has moved on since fences this.
     pub fn commit(&mut self, advances: &BTreeMap<i32, Advance>, group: &ConsumerGroupMetadata) -> Result<()> {
+        self.try_commit(advances, group).map_err(|error| self.explained(error))
+    }
+
+    fn try_commit(&mut self, advances: &BTreeMap<i32, Advance>, group: &ConsumerGroupMetadata) -> Result<()> {
         self.begin()?;
         let offsets = offsets(&self.source, advances)?;
         self.producer
@@ -148,6 +164,21 @@ impl Transactions {
         }
         self.producer.poll(Duration::ZERO);
         self.producer.context().failure()
+    }
+
+    /// A record that a topic refuses fails whatever comes next: then this is why.
+    fn explained(&self, error: Error) -> Error {
+        let too_large = self.producer.context().too_large();
+        for (topic, bytes) in &too_large {
+            limits::refused(&self.brokers, topic, *bytes, self.alone);
+        }
+        let Some((topic, bytes)) = too_large.first_key_value() else { return error };
+        // they are sent again, one a batch, and what is refused then is a reject
+        Error::retry(format!(
+            "topic `{topic}` at {} refuses a record of {bytes} bytes, or several together: its limit was lowered, or it does \
+             not say how much it takes, for this user lacks the right to describe its configuration",
+            self.brokers
+        ))
     }
 
     fn serve(&self) {

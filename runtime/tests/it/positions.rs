@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::process::{Process, on_a_terminal};
+use crate::process::on_a_terminal;
 
 /// A pipeline's file, and where it runs.
 pub struct Positions<'a> {
@@ -91,15 +91,4 @@ pub fn wrongs(shown: &Value, partition: usize) -> Vec<String> {
     let partition = &shown["partitions"][partition];
     let sinks = partition["sinks"].as_object().unwrap().values();
     sinks.chain([&partition["head"]]).filter_map(|of| of["wrong"].as_str().map(str::to_owned)).collect()
-}
-
-/// Both sinks that keep a position of their own have stopped for good, and say what mends it.
-pub fn await_stopped(process: &mut Process) {
-    for sink in ["store", "archive"] {
-        process.await_word(&format!("sink has stopped; the head does not wait for it sink={sink}"));
-    }
-    process.signal("TERM");
-    let (code, said) = process.wait();
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("millrace positions reset"), "{said}");
 }

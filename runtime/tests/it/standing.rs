@@ -56,11 +56,14 @@ impl Watched {
         String::from_utf8(drawn.stdout).unwrap()
     }
 
-    fn delete_requests(&self) {
+    /// The store's position is about another topic: it stops.
+    fn spoil_store(&self) {
         let mut folder = Folder::open(&self.bed.data).unwrap();
-        let topic = folder.topic("flight-delay-ml-request").unwrap().unwrap();
+        let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
         let mut transaction = folder.begin().unwrap();
-        transaction.delete_topic(&topic).unwrap();
+        let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
+        position.topic_uuid = "another".into();
+        transaction.move_position(sink, topic, 0, Some(position.next), &position).unwrap();
         transaction.commit().unwrap();
     }
 
@@ -89,7 +92,7 @@ fn how_far_a_sink_is_behind_is_unknown_where_its_position_is() {
     let mut process = watched.start();
     watched.bed.await_rows(10, &mut process);
     process.drain();
-    watched.delete_requests();
+    watched.spoil_store();
     watched.bed.produce(&flights(20, "b").0);
     let mut process = watched.start();
     watched.bed.await_rows(30, &mut process);
@@ -219,7 +222,7 @@ fn a_required_sink_that_stops_ends_the_pipeline_and_the_log_says_so() {
     let mut process = watched.start();
     watched.bed.await_stored(10, &mut process);
     process.drain();
-    watched.delete_requests();
+    watched.spoil_store();
     watched.bed.produce(&flights(20, "b").0);
     let (code, said) = watched.start().wait();
     assert_eq!(code, Some(1), "{said}");

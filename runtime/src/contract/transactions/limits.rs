@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::logs::kafka::Kafka;
 use super::super::logs::{ALL, ALONE, Logs, member};
 use super::{advance, topic};
+use crate::error::Kind;
 use crate::sink::transaction::TooLarge;
 
 const LITTLE: usize = 5_000;
@@ -40,4 +41,30 @@ fn a_topic_with_a_limit_of_its_own() {
     let sizes: Vec<_> = logs.read(&little).iter().map(|(_, value)| value.len()).collect();
     assert_eq!((sizes.len(), sizes.last()), (1_001, Some(&largest.len())));
     assert_eq!(logs.read(&other).len(), 1);
+}
+
+/// As of a topic whose settings this user may not see: nothing of it is asked here. What is refused is sent again, a record
+/// a batch, and then it is known how large is too large.
+#[test]
+fn a_topic_that_does_not_say_what_it_takes() {
+    let logs = Kafka::fresh();
+    logs.make_topic(&logs.plan().topic, 1, ALL);
+    let silent = topic(&logs, "silent");
+    logs.make_topic_of(&silent, 1, LITTLE);
+    let source = member(&logs);
+    let (small, large) = (vec![b's'; LITTLE / 2], vec![b'l'; LITTLE + 1]);
+    let send = |values: &[&Vec<u8>]| {
+        let mut transactions = logs.ground().transactions(logs.plan(), &BTreeSet::new(), "silent", ALONE).unwrap();
+        let sent = values.iter().map(|value| transactions.send(&silent, None, value, &[]).unwrap().is_ok()).collect();
+        let committed = transactions.commit(&advance(0, None, 1), &source.membership().unwrap());
+        committed.map(|()| sent).map_err(|error| (error.kind, error.to_string()))
+    };
+    // two that fit alone, and not together
+    let (kind, said) = send(&[&small, &small]).unwrap_err();
+    assert!(kind == Kind::Retry && said.contains("right to describe its configuration"), "{said}");
+    let each: Vec<bool> = send(&[&small, &small]).unwrap();
+    assert_eq!(each, [true, true]);
+    assert_eq!(send(&[&small, &large, &small]).unwrap_err().0, Kind::Retry);
+    assert_eq!(send(&[&small, &large, &small]), Ok(vec![true, false, true]));
+    assert_eq!(logs.read(&silent).len(), 4);
 }

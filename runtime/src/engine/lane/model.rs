@@ -228,9 +228,16 @@ fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_success() {
         waits.push((until - world.now).as_millis());
     }
     assert_eq!(waits, [100, 200, 400, 800, 1600, 2000, 2000]);
-    world.lane.took(&[]);
-    world.lane.failed("away".into(), world.now, 0.0);
-    assert_eq!(world.lane.next(world.now), Act::Wait(Some(world.now + Duration::from_millis(50))));
+    let mut waits_after = |durable: i64| {
+        world.lane.opened(Positions::from([(0, 0)]));
+        world.lane.made_durable(&Positions::from([(0, durable)]));
+        world.lane.took(&[Span { partition: 0, from: 0, to: 5 }]);
+        world.lane.failed("away".into(), world.now, 1.0);
+        let Act::Wait(Some(until)) = world.lane.next(world.now) else { panic!("it does not wait") };
+        (until - world.now).as_millis()
+    };
+    // what a file has taken is no success, before it is published
+    assert_eq!([waits_after(0), waits_after(0), waits_after(3), waits_after(3)], [2000, 2000, 100, 200]);
 }
 
 #[test]

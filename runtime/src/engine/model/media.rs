@@ -259,10 +259,12 @@ impl Media {
             let list = History::parse(&metadata).expect("a generation list");
             let needed = SINKS.iter().filter_map(|&sink| self.position(sink, partition)).min().unwrap_or(0);
             let owners = &mut self.owners[partition as usize];
-            owners.extend((owners.len() as i64..to).map(|offset| list.at(offset).clone()));
+            owners.extend(
+                (owners.len() as i64..to).map(|offset| list.at(offset).expect("it covers what is new").clone()),
+            );
             let owns = |offset: i64| &owners[offset as usize];
             let is_right = rows.iter().all(|row| row.generation == *owns(row.offset))
-                && (needed..owners.len() as i64).all(|offset| list.known_at(offset) == Some(owns(offset)));
+                && (needed..owners.len() as i64).all(|offset| list.at(offset) == Some(owns(offset)));
             self.must(is_right, || {
                 format!("generations: {list:?} beside {to} of partition {partition}, and a sink at {needed}")
             });

@@ -1,8 +1,9 @@
-//! How large a record may be: what each topic's brokers say, and what a record weighs.
+//! How large a record may be: what each topic's brokers say, or show by refusing one.
 //!
 //! Invariant: a record that is lighter than its topic's limit is taken, when it is sent alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -10,11 +11,29 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use crate::error::Result;
 use crate::kafka::{self, Brokers, Quiet};
 
+/// What topics refused in this process that do not say how much they take, by brokers and topic: the smallest record that
+/// was refused alone, or none yet.
+static REFUSED: Mutex<BTreeMap<(String, String), Option<usize>>> = Mutex::new(BTreeMap::new());
+
 /// Where nobody says otherwise: brokers take a little more.
 pub const BATCH_BYTES_DEFAULT: usize = 1_000_000;
 const SETTING: &str = "max.message.bytes";
-/// What surrounds the records of a batch.
-const BATCH_BYTES: usize = 61;
+
+/// A topic refused records, of which the smallest is so large; each of them alone, or who knows which of many.
+pub fn refused(brokers: &Brokers, topic: &str, bytes: usize, alone: bool) {
+    let mut refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = refused.entry((brokers.to_string(), topic.to_owned())).or_default();
+    if alone {
+        *known = Some(known.map_or(bytes, |known| known.min(bytes)));
+    }
+}
+
+/// What topics of these brokers take that refused something.
+pub fn learned(brokers: &Brokers) -> Vec<(String, usize)> {
+    let (refused, brokers) = (REFUSED.lock().unwrap_or_else(PoisonError::into_inner), brokers.to_string());
+    let ours = refused.iter().filter(|((at, _), _)| *at == brokers);
+    ours.map(|((_, topic), bytes)| (topic.clone(), bytes.map_or(BATCH_BYTES_DEFAULT, |bytes| bytes - 1))).collect()
+}
 
 /// What each topic takes. One that says nothing (it is not there, or its settings are not for everybody) is left out.
 pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Result<BTreeMap<String, usize>> {
@@ -36,20 +55,4 @@ pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Res
         }
     }
     Ok(limits)
-}
-
-/// Of a record alone, as brokers weigh it.
-pub fn batch_bytes(key: Option<&[u8]>, value: &[u8], headers: &[(String, Vec<u8>)]) -> usize {
-    let sized = |length: usize| varint_bytes(length) + length;
-    let headers_bytes: usize = headers.iter().map(|(name, value)| sized(name.len()) + sized(value.len())).sum();
-    // attributes, and two distances from the batch's first record
-    let record =
-        3 + key.map_or(1, |key| sized(key.len())) + sized(value.len()) + varint_bytes(headers.len()) + headers_bytes;
-    BATCH_BYTES + sized(record)
-}
-
-/// As Kafka writes lengths: seven bits a byte, the lowest for the sign.
-fn varint_bytes(length: usize) -> usize {
-    let bits = usize::BITS - (length << 1).leading_zeros();
-    (bits.max(1) as usize).div_ceil(7)
 }

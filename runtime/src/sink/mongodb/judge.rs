@@ -26,9 +26,22 @@ pub(super) fn reject_code(code: i32) -> Option<&'static str> {
         DUPLICATE_KEY => "duplicate_key",
         // BSONObjectTooLarge, KeyTooLong, and a document that would be too large
         10_334 | 17_280 | 17_419 => TOO_LARGE,
-        // BadValue, a field's name that is empty or has dollars or dots, what is no DBRef, and what an index (of places
-        // on earth, of texts) cannot take
-        2 | 52 | 55 | 56 | 57 | 16_755 | 16_756 | 17_261 | 17_262 => "bad_field",
+        // BadValue, a field's name that is empty or has dollars or dots, what is no DBRef, and what an index (of several
+        // lists, of places on earth or on a plane, of texts, of hashes) cannot take
+        2
+        | 52
+        | 55
+        | 56
+        | 57
+        | 171
+        | 13_022..=13_027
+        | 13_067
+        | 13_068
+        | 16_755
+        | 16_756
+        | 16_766
+        | 17_261
+        | 17_262 => "bad_field",
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use futures::stream::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::ErrorKind;
+use mongodb::options::ReadConcern;
 
 use super::judge::{reason, reject_code};
 use super::{Chunk, DUPLICATE_KEY, Store, error, within};
@@ -117,12 +118,24 @@ impl Store {
             .collect()
     }
 
-    /// What the documents of these rows' keys say of which row they are; of those that are there.
+    /// What the documents of these rows' keys say of which row they are; of those that are there, at a majority.
     async fn marks(&self, chunk: &Chunk, rows: &[usize]) -> Result<HashMap<String, Bson>> {
         let ids: Vec<&str> = rows.iter().map(|&at| chunk.ids[at].as_str()).collect();
+        let there = self.marks_of(&ids, ReadConcern::local()).await?;
+        // what another worker has just written may be lost with its server, and is no reason yet to leave a row out
+        if there.is_empty() || self.marks_of(&ids, ReadConcern::majority()).await? == there {
+            return Ok(there);
+        }
+        Err(Error::retry(format!(
+            "rows of {} are with some of its servers, and not with a majority yet",
+            self.rows_name()
+        )))
+    }
+
+    async fn marks_of(&self, ids: &[&str], concern: ReadConcern) -> Result<HashMap<String, Bson>> {
         let what = || format!("looking for {} rows in {}", ids.len(), self.rows_name());
         let documents = self.rows.clone_with_type::<Document>();
-        let find = documents.find(doc! { "_id": { "$in": &ids } }).projection(doc! { FIELD: 1 });
+        let find = documents.find(doc! { "_id": { "$in": ids } }).projection(doc! { FIELD: 1 }).read_concern(concern);
         let found: Vec<Document> = self.call(what, async { find.await?.try_collect().await }).await?;
         let mark = |mut document: Document| {
             let mark = document.remove(FIELD).unwrap_or(Bson::Null);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Bed, append};
 use crate::flights::flights;
-use crate::positions::{Positions, await_stopped, standing, wrongs};
+use crate::positions::{Positions, standing, wrongs};
 use crate::process::Process;
 
 impl Bed {
@@ -244,9 +244,7 @@ fn after_a_topic_was_made_again_a_reset_lets_it_run() {
     transaction.commit().unwrap();
     let (messages, ids) = flights(20, "b");
     bed.produce(&messages);
-    let mut process = bed.start(&[]);
-    bed.await_rows(30, &mut process);
-    await_stopped(&mut process);
+    assert_eq!(bed.start(&[]).wait().0, Some(1));
     let positions = bed.positions();
     let wrong = wrongs(&positions.show(), 0);
     assert_eq!(
@@ -261,7 +259,7 @@ fn after_a_topic_was_made_again_a_reset_lets_it_run() {
     let done = positions.reset(&["--all", "--to", "earliest", "--yes"]);
     done.assert_done(&["sink `store`: 10 → 0: what is there says nothing of this log; it begins anew"]);
     assert_eq!(wrongs(&positions.show(), 0), Vec::<String>::new());
-    bed.run_until(50);
+    bed.run_until(30);
     assert_eq!(bed.documents().len(), 30);
     assert_eq!(counts(&bed.archived()), (ids.len(), vec![1]));
 }
@@ -277,9 +275,9 @@ fn rows_before_the_generation_list_are_its_first_ones_and_that_is_said() {
     let positions = bed.positions();
     let list = |shown: &Value| shown["partitions"][0]["head"]["generations"].clone();
     let shown = list(&positions.show());
-    // the first generation has left the list: every sink has passed it
-    let generation = shown[0]["generation"].as_str().unwrap();
-    assert_eq!(shown, json!([{ "from": 100, "generation": generation }]));
+    let generation = shown[1]["generation"].as_str().unwrap();
+    forget_before_last(&bed, 200);
+    assert_eq!(list(&positions.show()), json!([{ "from": 100, "generation": generation }]));
     bed.move_files_away();
     let done = positions.reset(&["--all", "--to", "30", "--yes"]);
     done.assert_done(&[&format!(
@@ -291,6 +289,52 @@ fn rows_before_the_generation_list_are_its_first_ones_and_that_is_said() {
     let again = &rows[200..];
     assert!(again.iter().all(|row| row["Generation"] == generation), "{:?}", again[0]);
     assert_eq!(again[0]["UUID"], "old-000030");
+}
+
+/// As after many more generations: only the last is named.
+fn forget_before_last(bed: &Bed, head: i64) {
+    let mut folder = Folder::open(&bed.data).unwrap();
+    let topic = folder.topic("flight-delay-ml-request").unwrap().unwrap();
+    let mut transaction = folder.begin().unwrap();
+    let mut offset = transaction.offset("flight-delay", &topic, 0).unwrap().unwrap();
+    let mut beside: Value = serde_json::from_str(&offset.metadata).unwrap();
+    let generations = beside["generations"].as_array_mut().unwrap();
+    generations.drain(..generations.len() - 1);
+    offset.metadata = beside.to_string();
+    transaction.move_offset("flight-delay", &topic, 0, Some(head), &offset).unwrap();
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_sink_before_the_generation_list_stops_and_goes_on_after_a_reset() {
+    let mut bed = Bed::new("forgotten");
+    let (messages, mut ids) = flights(100, "old");
+    bed.produce(&messages);
+    bed.run_until(100);
+    bed.toml = bed.toml.replace("unknown_category = \"missing\"", "unknown_category = \"reject\"");
+    let (messages, more) = flights(100, "new");
+    ids.extend(more);
+    bed.produce(&messages);
+    bed.run_until(200);
+    forget_before_last(&bed, 200);
+    let mut folder = Folder::open(&bed.data).unwrap();
+    let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
+    let mut transaction = folder.begin().unwrap();
+    let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
+    position.next = 30;
+    transaction.move_position(sink, topic, 0, Some(200), &position).unwrap();
+    transaction.commit().unwrap();
+    let mut process = bed.start(&[]);
+    process.await_word("which generation row 30 of partition 0 is of is not known any more");
+    process.signal("TERM");
+    assert_eq!(process.wait().0, Some(1));
+    let positions = bed.positions();
+    let done = positions.reset(&["--sink", "store", "--to", "0:30", "--yes"]);
+    done.assert_done(&["sink `store`: 30 → 30: it stays, and goes on", "first is not known any more"]);
+    let mut process = bed.start(&[]);
+    await_standing(&bed, &mut process, [Some(200); 3]);
+    process.drain();
+    bed.assert_exactly_once(&ids);
 }
 
 #[test]

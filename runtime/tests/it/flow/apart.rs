@@ -139,6 +139,54 @@ fn what_a_sink_missed_is_there_after_the_next_start() {
     apart.rig.assert_exactly_once(&ids);
 }
 
+/// What the log has dropped meanwhile is told with its exact range: then the sink stops, or goes on, as its file says.
+#[test]
+fn rows_that_are_gone_before_a_sink_had_them() {
+    let mut apart = Apart::new("gap");
+    apart.wire.cut();
+    let mut ids = BTreeSet::new();
+    requests(&apart, 100, "a", &mut ids);
+    let mut process = apart.start();
+    apart.rig.await_records("response", ids.len(), &mut process);
+    process.drain();
+    apart.rig.drop_before(40);
+    apart.wire.mend();
+    let gone = "rows 0 to 39 of partition 0 are gone";
+    let mut process = apart.start();
+    apart.await_state("store", "stopped", &mut process);
+    requests(&apart, 20, "b", &mut ids);
+    apart.rig.await_records("response", ids.len(), &mut process);
+    process.signal("TERM");
+    let (code, said) = process.wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(gone) && said.contains("--sink store --to 0:40`, or `on_gap = \"skip\"`"), "{said}");
+    assert_eq!(apart.rig.documents().len(), 0);
+    apart.rig.edit("[sinks.store]", "[sinks.store]\non_gap = \"skip\"");
+    let mut process = apart.start();
+    apart.await_state("store", "in_step", &mut process);
+    let said = process.drain();
+    assert_eq!(said.matches(gone).count(), 1, "{said}");
+    assert_eq!(apart.rig.documents().len(), 80);
+}
+
+/// The partitions of who waits go to who could take them, long before the group throws him out.
+#[test]
+fn a_worker_whose_head_waits_gives_its_partitions_back() {
+    let mut rig = Rig::new("stuck", 2);
+    rig.edit("[sinks.store.mongodb]", "[sinks.store]\nrequired = true\n\n[sinks.store.mongodb]");
+    rig.edit("[rejects.kafka]", "[batch]\nrows_max = 10\n\n[rejects.kafka]");
+    rig.produce(&flights(500, "a").0);
+    rig.env("MONGODB_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=1000");
+    let mut stuck = rig.start();
+    stuck.await_word("the head waits");
+    rig.env("MONGODB_URI", &super::rig::setting("MONGODB_URI"));
+    let mut healthy = rig.start();
+    rig.await_records("response", 1, &mut healthy);
+    stuck.kill_nine();
+    rig.await_records("response", 500, &mut healthy);
+    healthy.drain();
+}
+
 #[test]
 fn the_pipeline_waits_for_a_required_sink() {
     let mut apart = Apart::new("required");

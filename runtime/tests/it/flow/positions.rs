@@ -17,7 +17,7 @@ use millrace::source::group::{Group, Offsets};
 use serde_json::Value;
 
 use super::rig::{Process, Rig, flights};
-use crate::positions::{Positions, await_stopped, standing, wrongs};
+use crate::positions::{Positions, standing, wrongs};
 
 impl Rig {
     fn positions(&self) -> Positions<'_> {
@@ -34,6 +34,47 @@ impl Rig {
     fn plan(&self) -> Plan {
         config::check(self.file(), &|name| std::env::var(name).ok()).unwrap_or_else(|said| panic!("{said}"))
     }
+}
+
+/// As brokers do it after a week without members.
+#[test]
+fn a_group_that_has_lost_its_offsets_answers_nothing_twice() {
+    let rig = Rig::new("pos-expired", 1);
+    let (messages, mut ids) = flights(60, "a");
+    rig.produce(&messages);
+    rig.run_until(60);
+    let (messages, more) = flights(40, "b");
+    rig.produce(&messages);
+    ids.extend(more);
+    rig.delete_group();
+    let expect = |words: &str| {
+        let (code, said) = rig.start().wait();
+        assert_eq!(code, Some(1), "{said}");
+        let words = [words, "the group's offsets expired, or were deleted", "--head --to 0:60`"];
+        words.iter().for_each(|word| assert!(said.contains(word), "{word:?} is not in: {said}"));
+    };
+    expect("stands at offset 60 of partition 0");
+    std::fs::remove_dir_all(rig.folder.join("state")).unwrap();
+    expect("stands at offset 60 of partition 0");
+    assert_eq!(rig.records("response").len(), 60);
+    rig.positions().reset(&["--head", "--to", "0:60", "--yes"]).assert_done(&[]);
+    rig.run_until(100);
+    rig.assert_exactly_once(&ids);
+}
+
+/// Nothing but the state folder knows of it then.
+#[test]
+fn a_group_that_has_lost_its_offsets_answers_nothing_twice_where_kafka_is_the_only_sink() {
+    let mut rig = Rig::new("pos-alone", 1);
+    let others = rig.toml.find("[sinks.store.mongodb]").unwrap()..rig.toml.find("[rejects.kafka]").unwrap();
+    rig.toml.replace_range(others, "");
+    rig.produce(&flights(60, "a").0);
+    rig.run_until(60);
+    rig.delete_group();
+    let (code, said) = rig.start().wait();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("this pipeline was there before, by its state folder"), "{said}");
+    assert_eq!(rig.records("response").len(), 60);
 }
 
 /// Shows until everything stands there.
@@ -155,10 +196,7 @@ fn after_a_topic_was_made_again_a_reset_lets_it_run() {
     rig.create_topic(&rig.topic("request"), 1);
     let (messages, ids) = flights(20, "b");
     rig.produce(&messages);
-    let mut process = rig.start();
-    // the new topic's rows are answered; the sinks that know the old one have stopped
-    rig.await_records("response", 30, &mut process);
-    await_stopped(&mut process);
+    assert_eq!(rig.start().wait().0, Some(1));
     let positions = rig.positions();
     let wrong = wrongs(&positions.show(), 0);
     let of_another = wrong.iter().filter(|said| said.contains("made again") || said.contains("made anew"));
@@ -167,7 +205,7 @@ fn after_a_topic_was_made_again_a_reset_lets_it_run() {
     rig.move_files_away();
     positions.reset(&["--all", "--to", "earliest", "--yes"]).assert_done(&["it begins anew", "sink `store`: 10 → 0"]);
     assert_eq!(wrongs(&positions.show(), 0), Vec::<String>::new());
-    rig.run_until(50);
+    rig.run_until(30);
     assert_eq!(rig.documents().len(), 30);
     assert_eq!(often(&rig.archived()), BTreeMap::from([(1, ids.len())]));
 }

@@ -110,6 +110,12 @@ impl Rig {
         gone.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
 
+    /// The group, and what it has committed.
+    pub fn delete_group(&self) {
+        let gone = self.runtime.block_on(self.admin().delete_groups(&[&self.name], &AdminOptions::new())).unwrap();
+        gone.into_iter().for_each(|group| drop(group.unwrap()));
+    }
+
     /// The request topic gets more partitions.
     pub fn grow(&self, partitions: usize) {
         let topic = self.topic("request");
