@@ -3,10 +3,13 @@
 
 First docker-compose.yml alone, then docker-compose.hdfs.yml laid over what that left. Flights are posted as the page
 does; each hop is looked at; each container is killed while flights are posted; workers go from one to three and back;
-everything is taken down and up again. Nothing may be lost, and nothing be there twice.
+everything is taken down and up again. Nothing may be lost, and nothing be there twice. What users can get wrong is said in one line, and
+README.md's own commands print what stands there.
 """
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -82,8 +85,8 @@ class Stack:
     def healthy(self):
         until("every container healthy", lambda: all(row == "running healthy" for row in self.states()))
 
-    def states(self):
-        ids = self.compose("ps", "-q").split()
+    def states(self, *services):
+        ids = self.compose("ps", "-q", *services).split()
         return run("docker", "inspect", "-f", "{{.State.Status}} {{.State.Health.Status}}", *ids).splitlines()
 
     def crash(self, service):
@@ -120,6 +123,12 @@ class Stack:
         listed = json.loads(get(f"{NAMENODE}/webhdfs/v1{DIRECTORY}?op=LISTSTATUS"))["FileStatuses"]["FileStatus"]
         files = [entry["pathSuffix"] for entry in listed if entry["type"] == "FILE"]
         return [json.loads(line) for file in files for line in read_hdfs(f"{DIRECTORY}/{file}").splitlines()]
+
+    def cluster(self):
+        """What the cluster page shows of the one application."""
+        told = json.loads(get(f"{PAGE}/cluster/status"))["applications"]
+        assert [application["pipeline"] for application in told] == ["flight-delay"], told
+        return told[0]
 
     def statuses(self):
         return [json.loads(run("docker", "exec", name, "millrace", "status")) for name in self.containers("worker")]
@@ -214,6 +223,60 @@ def each_hop(stack, taken, with_hdfs):
         assert (listed["owner"], listed["permission"]) == ("millrace", "755"), listed
 
 
+def readme():
+    """Commands of the README's section on docker compose, and the lines that each prints."""
+    section = (ROOT / "README.md").read_text().split("## Under docker compose")[1].split("\n## ")[0]
+    commands = []
+    for line in "".join(re.findall(r"```console\n(.*?)```", section, re.S)).splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        else:
+            commands[-1][1].append(line)
+    # `up` is what has happened, and the variable is what Stack says otherwise
+    return [(command, lines) for command, lines in commands if not re.match("export|docker compose up", command)]
+
+
+def prints(command, files, lines):
+    """`…` stands for whatever changes."""
+    environment = {"COMPOSE_FILE": ":".join(files), "COMPOSE_PROJECT_NAME": PROJECT}
+    printed = run("bash", "-c", command.replace("localhost:5001", PAGE.removeprefix("http://")), **environment)
+    left = iter(printed.splitlines())
+    for line in filter(None, lines):
+        like = re.compile(".*".join(re.escape(part) for part in line.split("…")))
+        assert any(like.fullmatch(found.rstrip()) for found in left), f"{line!r} is not in:\n{printed}"
+    return True
+
+
+def as_the_readme_says(files):
+    commands = readme()
+    assert len(commands) > 5, commands
+    for command, lines in commands:
+        until(f"README: {command}", lambda: prints(command, files, lines))
+        say("  README:", shlex.split(command)[-2:], "prints what it says")
+
+
+def mistakes(stack, taken):
+    """Each is one line that says what is wrong, and nothing is lost."""
+    wrong = stack.compose("run", "--rm", "--no-deps", "-e", "KAFKA_BROKERS=nowhere:9092", "topics", check=False)
+    said = [line for line in (wrong.stdout + wrong.stderr).splitlines() if line.startswith("error: ")]
+    assert wrong.returncode == 1 and len(said) == 1 and "nowhere:9092" in said[0], (wrong.returncode, said)
+    read_only = f"{PROJECT}_state:/var/lib/millrace:ro"
+    wrong = stack.compose("run", "--rm", "--no-deps", "-v", read_only, "worker", check=False)
+    said = [line for line in (wrong.stdout + wrong.stderr).splitlines() if line.startswith("error: ")]
+    assert wrong.returncode == 1 and len(said) == 1 and "/var/lib/millrace" in said[0], (wrong.returncode, said)
+    say("a broker's name that is wrong, a state volume that cannot be written: a line each")
+    stack.compose("up", "-d", "--no-build", MONGODB_URI="mongodb://nowhere:27017")
+    until("workers without MongoDB are ready", lambda: all(row == "running healthy" for row in stack.states("worker")))
+    flight = post()
+    taken.append(flight)
+    until("the answer, in the topic", lambda: flight in stack.topic_by_kafka("flight-delay-ml-response"))
+    logs = stack.logs("worker")
+    assert "sink is down; it is tried again, and the head does not wait for it" in logs and "nowhere:27017" in logs, logs
+    stack.up()
+    say("a MongoDB whose name is wrong: answers come all the same, and it has them once its name is right")
+    nothing_lost(stack, taken)
+
+
 def killed(stack, taken, archived_since, services):
     for service in services:
         with Posting(taken) as posting:
@@ -233,6 +296,8 @@ def scaled(stack, taken, archived_since):
             stack.up("--no-recreate", "--scale", f"worker={count}")
             shared = lambda: all(partitions(stack)) and sum(partitions(stack)) == 4 and len(partitions(stack)) == count
             until(f"4 partitions are shared by {count}", shared)
+            works = lambda: sum(bool(worker["partitions"]) for worker in stack.cluster()["workers"]) == count
+            until(f"the cluster page shows {count}", works)
         say(f"workers: {count}, with {partitions(stack)} partitions")
         nothing_lost(stack, taken, archived_since)
 
@@ -257,6 +322,10 @@ def scenario(files, taken):
     archived_since = len(taken) if with_hdfs else None
     each_hop(stack, taken, with_hdfs)
     nothing_lost(stack, taken, archived_since)
+    if with_hdfs:
+        as_the_readme_says(files)
+    else:
+        mistakes(stack, taken)
     killed(stack, taken, archived_since, ["kafka", "mongo", "worker", "web"] + ["namenode", "datanode"] * with_hdfs)
     scaled(stack, taken, archived_since)
     say("down, and up again")

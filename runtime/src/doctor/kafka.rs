@@ -17,7 +17,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::Finding;
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Hears, Quiet};
 use crate::plan::{GroupProtocol, Plan};
 use crate::sink::kafka::Transactions;
 use crate::topics::{self, Role};
@@ -42,8 +42,9 @@ pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
         Ok(reached) => reached,
         Err(error) => {
             let fix = format!(
-                "is the address right, does a broker run at {at}, and does it name an address of itself \
-                 (advertised.listeners) that this host reaches?"
+                "is the address right, does a broker run at {at}, does it name an address of itself \
+                 (advertised.listeners) that this host reaches, and does it know this client by what \
+                 [source.kafka.properties] says (security.protocol, sasl.*, ssl.*)?"
             );
             findings.push(Finding::wrong("Kafka", error.to_string(), fix));
             let topics = topics::roles(plan).into_keys().map(|topic| format!("topic {topic}"));
@@ -74,8 +75,8 @@ impl<'p> Asked<'p> {
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata> {
-        let found = self.admin.inner().fetch_metadata(Some(topic), self.timeout);
-        found.map_err(|cause| kafka::error(format!("asking {} for topic `{topic}`", self.at), cause))
+        let client = self.admin.inner();
+        kafka::ask(self.at, self.timeout, |time| client.fetch_metadata(Some(topic), time), || client.context().why())
     }
 
     fn options(&self) -> AdminOptions {

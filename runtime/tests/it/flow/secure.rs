@@ -47,9 +47,28 @@ fn brokers_are_told_who_it_is_in_every_way() {
         rig.produce(&messages);
         let mut process = rig.start();
         rig.await_records("response", ids.len(), &mut process);
-        process.drain();
+        let said = process.drain();
+        assert!(!said.contains(&setting("KAFKA_SECRET")), "{said}");
         rig.assert_exactly_once(&ids);
+        let doctor = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("doctor").arg(rig.file()).output().unwrap();
+        let table = String::from_utf8(doctor.stdout).unwrap();
+        assert!(table.contains("ok       Kafka") && !table.contains(&setting("KAFKA_SECRET")), "{table}");
     }
+}
+
+/// Of what the client says, and not only that nobody answered.
+#[test]
+fn the_doctor_says_that_a_password_is_wrong() {
+    let file = secret("doctors", "hunter3-and-more");
+    let (_, who) = &mechanisms(&format!("${{file:{}}}", file.display()))[0];
+    let mut rig = secured("doctor", who);
+    rig.edit("[source.kafka]", "[source.kafka]\ntimeout_ms = 4000");
+    rig.write();
+    let doctor = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("doctor").arg(rig.file()).output().unwrap();
+    let table = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(doctor.status.code(), Some(1), "{table}");
+    assert!(table.contains("Authentication failed") && table.contains("sasl.*"), "{table}");
+    assert!(!table.contains("hunter3"), "{table}");
 }
 
 /// Everything that a person or a script can make it say, with a password that is wrong.
@@ -71,13 +90,14 @@ fn a_password_is_in_no_word() {
     }
     said += &process.drain();
     let toml = rig.file().to_str().unwrap();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
         &["check", toml],
         &["graph", toml],
         &["graph", toml, "--format", "json"],
         &["positions", "show", toml],
         &["topics", "create", toml],
         &["explain", toml, "0:0"],
+        &["doctor", toml],
         &["rejects", "show", toml],
     ];
     for arguments in commands {
