@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use millrace_embedded::{Folder, Record as Sent};
 
-use crate::check::{Observed, Record};
+use crate::check::{Observed, Record, of_documents};
 use crate::mount::Disk;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Variant};
 use crate::random::Random;
 use crate::round::{Feed, Timeline, World};
 use crate::worker::{PATIENCE, Worker};
@@ -64,11 +64,11 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    pub fn new(folder: PathBuf) -> Embedded {
+    pub fn new(folder: PathBuf, seed: u64) -> Embedded {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         let disk = Disk::new(&folder.join("disk"), "48m");
-        let pipeline = Pipeline::new("chaos", folder.join("pipeline.toml"));
+        let pipeline = Pipeline::new("chaos", folder.join("pipeline.toml"), Variant::of(seed));
         Embedded { folder, disk, pipeline, workers: 2, worker: None, reader: None }
     }
 
@@ -263,7 +263,11 @@ impl World for Embedded {
             let Some(topic) = folder.topic(topic).unwrap() else { return 0 };
             (0..topic.partitions).map(|partition| folder.extent(&topic, partition).unwrap().end as usize).sum()
         };
-        Some(count(&self.pipeline.topic("response")) + count(&self.pipeline.topic("rejected")))
+        let rejected = match self.pipeline.variant.rejects_are_documents {
+            true => folder.documents(&self.pipeline.rejects()).unwrap().len(),
+            false => count(&self.pipeline.topic("rejected")),
+        };
+        Some(count(&self.pipeline.topic("response")) + rejected)
     }
 
     fn act(&mut self, fault: &Fault, _feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
@@ -328,9 +332,14 @@ impl World for Embedded {
     fn observe(&mut self) -> Option<Observed> {
         let (folder, collection) = (self.open(), self.pipeline.collection());
         let json = |(id, text): (String, String)| (id, serde_json::from_str(&text).unwrap_or_default());
+        let rejects = match self.pipeline.variant.rejects_are_documents {
+            true => of_documents(folder.documents(&self.pipeline.rejects()).unwrap().into_iter().map(json)),
+            false => self.read(&folder, &self.pipeline.topic("rejected")),
+        };
         Some(Observed {
+            is_keyed: self.pipeline.variant.is_keyed,
             responses: self.read(&folder, &self.pipeline.topic("response")),
-            rejects: self.read(&folder, &self.pipeline.topic("rejected")),
+            rejects,
             documents: folder.documents(&collection).unwrap().into_iter().map(json).collect(),
             files: self.files(),
             log: self.read(&folder, &self.topic()),

@@ -123,7 +123,7 @@ fn on_a_folder() {
         let at_once = 2 * std::thread::available_parallelism().map_or(1, usize::from);
         run_all(seeds(1..13), at_once, "", |seed| {
             let folder = folder("embedded", seed);
-            (Embedded::new(folder.clone()), folder)
+            (Embedded::new(folder.clone(), seed), folder)
         });
     });
 }

@@ -6,16 +6,39 @@ use std::path::{Path, PathBuf};
 
 const FIRST_FACTOR: i64 = 2;
 
+const REJECTS_IN_A_TOPIC: &str = r#"[rejects.kafka]
+topic = "NAME-rejected""#;
+const REJECTS_IN_DOCUMENTS: &str = r#"[rejects.mongodb]
+uri = "${MONGODB_URI:-mongodb://localhost:27017}"
+database = "millrace_chaos"
+collection = "NAME-rejected""#;
+
+/// What is another from seed to seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// A document a key: the store refuses a message's further rows.
+    pub is_keyed: bool,
+    pub rejects_are_documents: bool,
+    is_classic: bool,
+}
+
+impl Variant {
+    pub fn of(seed: u64) -> Variant {
+        let is = |bit: u64| seed & bit != 0;
+        Variant { is_keyed: is(1), rejects_are_documents: is(2), is_classic: is(4) }
+    }
+}
+
 pub struct Pipeline {
     name: String,
     pub file: PathBuf,
+    pub variant: Variant,
     factor: i64,
-    group_protocol: &'static str,
 }
 
 impl Pipeline {
-    pub fn new(name: &str, file: PathBuf) -> Pipeline {
-        Pipeline { name: name.to_owned(), file, factor: FIRST_FACTOR, group_protocol: "consumer" }
+    pub fn new(name: &str, file: PathBuf, variant: Variant) -> Pipeline {
+        Pipeline { name: name.to_owned(), file, variant, factor: FIRST_FACTOR }
     }
 
     pub fn topic(&self, role: &str) -> String {
@@ -25,6 +48,11 @@ impl Pipeline {
     /// With its database.
     pub fn collection(&self) -> String {
         format!("millrace_chaos.{}", self.name)
+    }
+
+    /// That of the rejects, where they are documents.
+    pub fn rejects(&self) -> String {
+        format!("{}-rejected", self.collection())
     }
 
     pub fn directory(&self) -> String {
@@ -42,11 +70,14 @@ impl Pipeline {
 
     pub fn write(&self) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let Variant { is_keyed, rejects_are_documents, is_classic } = self.variant;
         let text = include_str!("pipeline.toml")
+            .replace("WRITE", if is_keyed { "write = \"key\"\nkey = \"id\"" } else { "" })
+            .replace("REJECTS", if rejects_are_documents { REJECTS_IN_DOCUMENTS } else { REJECTS_IN_A_TOPIC })
             .replace("NAME", &self.name)
             .replace("ROOT", &root.display().to_string())
             .replace("FACTOR", &self.factor.to_string())
-            .replace("PROTOCOL", self.group_protocol);
+            .replace("PROTOCOL", if is_classic { "classic" } else { "consumer" });
         fs::write(&self.file, text).unwrap();
     }
 }

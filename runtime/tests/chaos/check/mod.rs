@@ -24,6 +24,8 @@ pub struct Record {
 /// Everything that the outside sees. The log is to be read last: no row may be older than its message.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// A document's id is the row's, and `_millrace` its position: of a message the first row alone is taken.
+    pub is_keyed: bool,
     pub log: Vec<Record>,
     pub responses: Vec<Record>,
     pub rejects: Vec<Record>,
@@ -31,6 +33,15 @@ pub struct Observed {
     pub documents: Vec<(String, Value)>,
     /// By name.
     pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// Rejects that are documents, in the order of the log: they have none of their own.
+pub fn of_documents(rejects: impl Iterator<Item = (String, Value)>) -> Vec<Record> {
+    let mut rejects: Vec<Value> = rejects.map(|(_, reject)| reject).collect();
+    rejects.sort_by_key(|reject| (reject["partition"].as_i64(), reject["offset"].as_i64()));
+    let record =
+        |(offset, reject): (i64, Value)| Record { partition: 0, offset, value: reject.to_string().into_bytes() };
+    (0..).zip(rejects).map(record).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,6 +108,7 @@ impl Row {
 
 struct Checker {
     topic: String,
+    is_keyed: bool,
     fates: BTreeMap<Place, Fate>,
     messages: BTreeMap<Place, Vec<u8>>,
     /// Factors that were ever deployed.
@@ -107,6 +119,14 @@ struct Checker {
 }
 
 type Rows = BTreeMap<Key, Row>;
+
+#[derive(Default)]
+struct Rejected {
+    /// As a whole, by the source or a stage.
+    messages: BTreeSet<Place>,
+    /// Of how many rows of a message, by the store.
+    rows: BTreeMap<Place, i64>,
+}
 
 pub const RESPONSES: &str = "responses";
 pub const REJECTS: &str = "rejects";
@@ -119,13 +139,15 @@ pub fn check(topic: &str, observed: &Observed, deployed: &BTreeSet<i64>, when: W
     let messages: BTreeMap<_, _> = observed.log.iter().map(by_place).collect();
     let mut checker = Checker {
         topic: topic.to_owned(),
+        is_keyed: observed.is_keyed,
         fates: messages.iter().map(|(place, value)| (*place, Fate::of(value))).collect(),
         messages,
         deployed: deployed.clone(),
         factors: BTreeMap::new(),
         found: Vec::new(),
     };
-    let (responses, rejects) = (checker.responses(&observed.responses), checker.rejects(&observed.rejects));
+    let (responses, Rejected { messages: rejects, rows }) =
+        (checker.responses(&observed.responses), checker.rejects(&observed.rejects));
     let documents = checker.documents(&observed.documents);
     let (archived, covered) = checker.files(&observed.files);
     let sinks = [(RESPONSES, responses), (STORE, documents), (ARCHIVE, archived)];
@@ -139,7 +161,7 @@ pub fn check(topic: &str, observed: &Observed, deployed: &BTreeSet<i64>, when: W
                 checker.lost(sink, rows, |_| true);
                 checker.balance(sink, rows, &rejects);
             }
-            checker.lost_rejects(&rejects);
+            checker.lost_rejects(&rejects, &rows);
         }
     }
     checker.found.sort();
@@ -224,9 +246,16 @@ impl Checker {
         }
     }
 
-    /// How often each message was rejected.
-    fn rejects(&mut self, records: &[Record]) -> BTreeSet<Place> {
-        let (mut rejected, mut last) = (BTreeSet::new(), BTreeMap::new());
+    /// Rows of a message that the store does not take.
+    fn refused(&self, fate: &Fate) -> i64 {
+        match fate {
+            Fate::Rows { count, .. } if self.is_keyed => count - 1,
+            _ => 0,
+        }
+    }
+
+    fn rejects(&mut self, records: &[Record]) -> Rejected {
+        let (mut rejected, mut last) = (Rejected::default(), BTreeMap::new());
         for record in records {
             let at = format!("offset {} of partition {}", record.offset, record.partition);
             let Ok(reject) = serde_json::from_slice::<Value>(&record.value) else {
@@ -238,36 +267,49 @@ impl Checker {
             // the stages of a batch refuse one after the other
             let lane = (record.partition, place.0, reject["stage"].as_str().map(str::to_owned));
             self.follows(REJECTS, &at, &mut last, lane, (place.0, place.1, 0));
+            let of_store = reject["stage"] == STORE;
             match self.fates.get(&place) {
-                Some(Fate::Rejected(code)) => {
-                    let original = reject["original"].as_str().unwrap_or_default().as_bytes();
-                    if reject["code"] != **code || original != self.messages[&place] {
-                        let code = *code;
-                        self.found(Wrong::Answer, REJECTS, format!("{at}: not {code}, or not the message: {reject}"));
+                Some(fate) if of_store && self.refused(fate) > 0 => {
+                    self.is_about(&at, &reject, place, "duplicate_key");
+                    let count = rejected.rows.entry(place).or_default();
+                    *count += 1;
+                    if *count > self.refused(&self.fates[&place]) {
+                        self.found(Wrong::Twice, REJECTS, format!("{at} has a row of {place:?} again"));
                     }
+                    continue;
                 }
+                Some(&Fate::Rejected(code)) if !of_store => self.is_about(&at, &reject, place, code),
                 fate => {
                     let what = format!("{at} has {place:?}, whose message is {fate:?}: {reject}");
                     self.found(Wrong::Foreign, REJECTS, what);
                 }
             }
-            if !rejected.insert(place) {
+            if !rejected.messages.insert(place) {
                 self.found(Wrong::Twice, REJECTS, format!("{at} has {place:?} again"));
             }
         }
         rejected
     }
 
-    /// A document's id ends with `<partition>/<offset>`, and `/<index>` for the further rows of a message.
+    fn is_about(&mut self, at: &str, reject: &Value, place: Place, code: &str) {
+        let original = reject["original"].as_str().unwrap_or_default().as_bytes();
+        if reject["code"] != *code || original != self.messages[&place] {
+            self.found(Wrong::Answer, REJECTS, format!("{at}: not {code}, or not the message: {reject}"));
+        }
+    }
+
+    /// A document's id, or what it says of its position, ends with `<partition>/<offset>`, and `/<index>` for the further rows of a message.
     fn documents(&mut self, documents: &[(String, Value)]) -> Rows {
         let mut rows = Rows::new();
         for (id, document) in documents {
-            let place = format!("document {id}");
-            let Some(row) = self.parse(STORE, &place, document.clone()) else { continue };
+            let (place, mut document) = (format!("document {id}"), document.clone());
+            let mark = document.as_object_mut().and_then(|fields| fields.remove("_millrace"));
+            let Some(row) = self.parse(STORE, &place, document) else { continue };
             let (partition, offset, index) = row.key();
             let end =
                 if index == 0 { format!("/{partition}/{offset}") } else { format!("/{partition}/{offset}/{index}") };
-            if !id.ends_with(&end) {
+            let stands = if self.is_keyed { mark.as_ref().and_then(Value::as_str) } else { Some(id.as_str()) };
+            if !stands.is_some_and(|stands| stands.ends_with(&end)) || (self.is_keyed && *id != row.id) {
                 self.found(Wrong::Answer, STORE, format!("{place} is about another row: {row:?}"));
             }
             self.add(STORE, &place, &mut rows, row);
@@ -322,15 +364,19 @@ impl Checker {
         let mut lost = Vec::new();
         for (&place, fate) in self.fates.iter().filter(|(place, _)| must_be_there(**place)) {
             if let Fate::Rows { id, count, .. } = fate {
-                let missing = (0..*count).filter(|index| !rows.contains_key(&(place.0, place.1, *index)));
+                let count = if sink == STORE { count - self.refused(fate) } else { *count };
+                let missing = (0..count).filter(|index| !rows.contains_key(&(place.0, place.1, *index)));
                 lost.extend(missing.map(|index| format!("row {index} of {id}, {place:?}")));
             }
         }
         lost.into_iter().for_each(|what| self.found(Wrong::Lost, sink, what));
     }
 
-    fn lost_rejects(&mut self, rejected: &BTreeSet<Place>) {
-        let is_lost = |(place, fate): &(&Place, &Fate)| matches!(fate, Fate::Rejected(_)) && !rejected.contains(place);
+    fn lost_rejects(&mut self, rejected: &BTreeSet<Place>, rows: &BTreeMap<Place, i64>) {
+        let is_lost = |(place, fate): &(&Place, &Fate)| match fate {
+            Fate::Rejected(_) => !rejected.contains(place),
+            fate => rows.get(place).copied().unwrap_or(0) < self.refused(fate),
+        };
         let lost = self.fates.iter().filter(is_lost).map(|(place, fate)| format!("{place:?}, {fate:?}"));
         for what in lost.collect::<Vec<_>>() {
             self.found(Wrong::Lost, REJECTS, what);

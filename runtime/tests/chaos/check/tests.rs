@@ -46,6 +46,7 @@ fn right() -> Observed {
     let rows = rows();
     let rejects = [(1, "plugin_trap"), (3, "plugin_fuel"), (6, "unwelcome")];
     Observed {
+        is_keyed: false,
         log: (0..9).map(|offset| Record { partition: 0, offset, value: message(offset) }).collect(),
         responses: rows.iter().enumerate().map(|(at, (_, row))| record(at, row.clone())).collect(),
         rejects: rejects.iter().enumerate().map(|(at, (offset, code))| record(at, reject(*offset, code))).collect(),
@@ -71,6 +72,40 @@ fn after(plant: impl FnOnce(&mut Observed)) -> BTreeSet<(Wrong, &'static str)> {
 
 fn assert_found(found: BTreeSet<(Wrong, &'static str)>, expected: &[(Wrong, &'static str)]) {
     assert_eq!(found, expected.iter().copied().collect());
+}
+
+/// The same with a document a key: of the message of three rows two are refused.
+fn keyed() -> Observed {
+    let mut observed = right();
+    observed.is_keyed = true;
+    observed.documents.retain(|(id, _)| !["/5/1", "/5/2"].iter().any(|further| id.ends_with(further)));
+    for (id, document) in &mut observed.documents {
+        document["_millrace"] = json!(std::mem::take(id));
+        *id = document["id"].as_str().unwrap().to_owned();
+    }
+    for _ in 0..2 {
+        let mut of_store = reject(5, "duplicate_key");
+        of_store["stage"] = json!(STORE);
+        observed.rejects.push(record(observed.rejects.len(), of_store));
+    }
+    observed
+}
+
+#[test]
+fn rows_that_the_store_refuses_are_there_as_rejects_each_once() {
+    let found = |plant: &dyn Fn(&mut Observed)| {
+        let mut observed = keyed();
+        plant(&mut observed);
+        found(&observed, When::AtTheEnd)
+    };
+    assert_found(found(&|_| {}), &[]);
+    assert_found(found(&|observed| drop(observed.rejects.pop())), &[(Wrong::Lost, REJECTS)]);
+    assert_found(
+        found(&|observed| observed.rejects.push(observed.rejects.last().unwrap().clone())),
+        &[(Wrong::Twice, REJECTS)],
+    );
+    assert_found(found(&|observed| drop(observed.documents.pop())), &[(Wrong::Lost, STORE), (Wrong::Balance, STORE)]);
+    assert_found(found(&|observed| observed.documents[0].1["_millrace"] = json!("p/t/0/7")), &[(Wrong::Answer, STORE)]);
 }
 
 #[test]

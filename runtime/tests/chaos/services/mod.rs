@@ -23,9 +23,9 @@ use tokio::runtime::Runtime;
 
 use self::brokers::Brokers;
 use self::fault::{Fault, Hold, Network, Service, WORKERS_MAX, WORKERS_MIN};
-use crate::check::{Observed, Record};
+use crate::check::{Observed, Record, of_documents};
 use crate::eyes;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Variant};
 use crate::random::Random;
 use crate::round::{Feed, Timeline, World};
 use crate::wire::{State, Wire};
@@ -90,7 +90,7 @@ impl Services {
         brokers.set(State::Flows);
         WIRES.values().for_each(Wire::mend);
         let name = format!("chaos-{seed}-{}", std::process::id());
-        let pipeline = Pipeline::new(&name, folder.join("pipeline.toml"));
+        let pipeline = Pipeline::new(&name, folder.join("pipeline.toml"), Variant::of(seed));
         let runtime = Runtime::new().unwrap();
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &brokers.addresses).set("group.id", &name).set("enable.idempotence", "true");
@@ -260,8 +260,17 @@ impl Services {
         Some(records)
     }
 
-    async fn documents(&self) -> Option<Vec<(String, serde_json::Value)>> {
-        let collection = self.pipeline.collection();
+    fn rejects(&self) -> Option<Vec<Record>> {
+        match self.pipeline.variant.rejects_are_documents {
+            true => {
+                within(&self.runtime, self.documents(self.pipeline.rejects())).map(|it| of_documents(it.into_iter()))
+            }
+            false => self.read(&self.pipeline.topic("rejected")),
+        }
+    }
+
+    /// Of a collection, with its database.
+    async fn documents(&self, collection: String) -> Option<Vec<(String, serde_json::Value)>> {
         let (database, collection) = collection.split_once('.').unwrap();
         let client = mongodb::Client::with_uri_str(setting("MONGODB_URI")).await.ok()?;
         let found = client.database(database).collection::<Document>(collection).find(doc! {}).await.ok()?;
@@ -334,8 +343,7 @@ impl World for Services {
     }
 
     fn records(&mut self) -> Option<usize> {
-        let count = |role| self.read(&self.pipeline.topic(role)).map(|records| records.len());
-        Some(count("response")? + count("rejected")?)
+        Some(self.read(&self.pipeline.topic("response"))?.len() + self.rejects()?.len())
     }
 
     fn act(&mut self, fault: &Fault, feed: &mut Feed, timeline: &mut Timeline) -> Result<(), String> {
@@ -401,10 +409,17 @@ impl World for Services {
     }
 
     fn observe(&mut self) -> Option<Observed> {
-        let (responses, rejects) =
-            (self.read(&self.pipeline.topic("response"))?, self.read(&self.pipeline.topic("rejected"))?);
-        let (documents, files) = (within(&self.runtime, self.documents())?, within(&self.runtime, self.files())?);
-        Some(Observed { responses, rejects, documents, files, log: self.read(&self.topic())? })
+        let (responses, rejects) = (self.read(&self.pipeline.topic("response"))?, self.rejects()?);
+        let documents = within(&self.runtime, self.documents(self.pipeline.collection()))?;
+        let files = within(&self.runtime, self.files())?;
+        Some(Observed {
+            is_keyed: self.pipeline.variant.is_keyed,
+            responses,
+            rejects,
+            documents,
+            files,
+            log: self.read(&self.topic())?,
+        })
     }
 
     fn topic(&self) -> String {
