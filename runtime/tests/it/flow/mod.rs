@@ -5,6 +5,7 @@ mod apart;
 mod crash;
 mod doctor;
 mod eyes;
+mod guarded;
 mod heartbeats;
 mod input;
 mod late;
