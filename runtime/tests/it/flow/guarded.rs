@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use super::rig::{PATIENCE, Rig, flights, setting};
 
 const PASSWORD: &str = "pa$s/word";
+const DATABASE: &str = "agile_data_science";
 const ENCODED: &str = "pa%24s%2Fword";
 
 /// `who`: name and password with `@` behind them, or nothing.
@@ -31,9 +32,12 @@ fn guarded() {
         let started = Command::new(run).args(["start", "guarded"]).arg(setting("MILLRACE_SERVICES")).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         Runtime::new().unwrap().block_on(async {
-            let admin = Client::with_uri_str(trusted("")).await.unwrap().database("admin");
-            for (name, role) in [("millrace", "readWrite"), ("reader", "read")] {
-                let roles = [doc! { "role": role, "db": "agile_data_science" }];
+            let users = [("", "admin", "root", "admin"), ("admin", "millrace", "readWrite", DATABASE)];
+            for (by, name, role, database) in users.into_iter().chain([("admin", "reader", "read", DATABASE)]) {
+                // only the first is made by nobody
+                let by = if by.is_empty() { String::new() } else { format!("{by}:{ENCODED}@") };
+                let admin = Client::with_uri_str(trusted(&by)).await.unwrap().database("admin");
+                let roles = [doc! { "role": role, "db": database }];
                 let made = admin.run_command(doc! { "createUser": name, "pwd": PASSWORD, "roles": &roles[..] }).await;
                 // of a server that stands since another run
                 if let Err(error) = made {
@@ -58,7 +62,7 @@ fn rig(test: &str, uri: &str) -> Rig {
 fn documents(rig: &Rig) -> usize {
     Runtime::new().unwrap().block_on(async {
         let client = Client::with_uri_str(trusted(&format!("millrace:{ENCODED}@"))).await.unwrap();
-        let rows = client.database("agile_data_science").collection::<Document>(&rig.name);
+        let rows = client.database(DATABASE).collection::<Document>(&rig.name);
         rows.find(doc! {}).await.unwrap().try_collect::<Vec<_>>().await.unwrap().len()
     })
 }
