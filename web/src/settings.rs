@@ -39,6 +39,9 @@ pub struct Settings {
     /// MongoDB
     #[arg(long, env = "MONGODB_URI", default_value = "mongodb://localhost:27017", value_name = "URI")]
     pub mongodb_uri: String,
+    /// A file with that address instead, as containers are given secrets
+    #[arg(long, env = "MONGODB_URI_FILE", value_name = "FILE")]
+    pub mongodb_uri_file: Option<PathBuf>,
     /// Database that predictions are stored in
     #[arg(long, default_value = "agile_data_science")]
     pub database: String,
@@ -76,6 +79,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub fn mongodb_uri(&self) -> Result<String> {
+        let Some(file) = &self.mongodb_uri_file else { return Ok(self.mongodb_uri.clone()) };
+        let text = std::fs::read_to_string(file);
+        let text =
+            text.map_err(|cause| Error::new(format!("--mongodb-uri-file {}", file.display())).caused_by(cause))?;
+        Ok(text.trim().to_owned())
+    }
+
     pub fn brokers(&self) -> Result<Brokers> {
         let read = Brokers::with_file(&self.brokers, self.kafka_properties.as_deref());
         read.map_err(|said| Error::new(format!("--kafka-properties: {said}")))

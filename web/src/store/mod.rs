@@ -21,7 +21,7 @@ impl Store {
     pub async fn new(settings: &Settings) -> Result<Store> {
         let Settings { database, collection, .. } = settings;
         Ok(match &settings.embedded {
-            None => Store::Mongodb(Mongodb::new(&settings.mongodb_uri, database, collection).await?),
+            None => Store::Mongodb(Mongodb::new(&settings.mongodb_uri()?, database, collection).await?),
             Some(folder) => Store::Embedded(Embedded::new(folder, database, collection)?),
         })
     }

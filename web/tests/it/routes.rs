@@ -201,15 +201,34 @@ impl Drop for Process {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_serves_before_its_services_are_up_and_ends_well_on_a_signal() {
+    let secret = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("web-mongodb-uri");
+    fs::write(&secret, "mongodb://millrace:hunter2@127.0.0.1:1\n").expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-web"));
-    command.args(["--listen", "127.0.0.1:0", "--brokers", "127.0.0.1:1", "--mongodb-uri", "mongodb://127.0.0.1:1"]);
-    command.args(["--model", &fixture("model"), "--names", &fixture("names.json")]);
+    command.args(["--listen", "127.0.0.1:0", "--brokers", "127.0.0.1:1", "--mongodb-uri-file"]).arg(&secret);
+    command.args(["--model", &fixture("model"), "--names", &fixture("names.json")]).env("MILLRACE_LOG", "debug");
     let mut process = Process(command.stderr(Stdio::piped()).spawn().expect("it starts"));
     let mut lines = BufReader::new(process.0.stderr.take().expect("stderr")).lines();
     let at = lines.find_map(|line| line.ok()?.split_once("http://").map(|(_, at)| at.trim_end_matches('/').to_owned()));
     let address: SocketAddr = at.expect("it says where the page is").parse().expect("an address");
     assert_eq!(http::get(address, "/flights/delays/predict_kafka").await.code, 200);
+    let asked = http::get(address, &response_path("nobody")).await;
+    assert!(asked.code >= 500 && !asked.text.contains("hunter2"), "{}", asked.text);
     assert!(terminate(process.0.id()) && process.0.wait().expect("it ends").success());
+    let said: String = lines.map_while(Result::ok).collect();
+    assert!(said.contains("127.0.0.1:1") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_said_at_once() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace-web"));
+    command.args(["--listen", "127.0.0.1:0", "--mongodb-uri-file", "/nowhere/uri"]);
+    let output =
+        command.args(["--model", &fixture("model"), "--names", &fixture("names.json")]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && said.contains("error: --mongodb-uri-file /nowhere/uri: No such"),
+        "{said}"
+    );
 }
 
 #[test]
