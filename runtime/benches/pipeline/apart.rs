@@ -44,11 +44,8 @@ impl Bench {
         rig.env("MONGODB_URI", &format!("mongodb://{}/?directConnection=true", store.address));
         rig.env("HDFS_URI", &format!("hdfs://{}", archive.address));
         rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
-        for sink in ["store", "archive"] {
-            let kind = if sink == "store" { "mongodb" } else { "hdfs" };
-            let table = format!("[sinks.{sink}.{kind}]");
-            rig.edit(&table, &format!("[sinks.{sink}]\ntimeout_ms = 2000\n\n{table}"));
-        }
+        rig.edit("[sinks.store.mongodb]", "[sinks.store]\ntimeout_ms = 2000\n\n[sinks.store.mongodb]");
+        rig.edit("[sinks.archive]", "[sinks.archive]\ntimeout_ms = 2000");
         Bench { rig, store, archive }
     }
 
@@ -115,7 +112,43 @@ pub fn run(rows: usize, seconds: u64) {
             p99 / p99_alone
         );
     }
+    for (what, kill) in [("another worker comes, this one drains", false), ("another comes, this one is killed", true)]
+    {
+        let mut latencies = hand_over(kill, Duration::from_secs(seconds));
+        latencies.sort_by(f64::total_cmp);
+        let (p50_alone, p99_alone) = alone.unwrap_or((f64::NAN, f64::NAN));
+        let (p50, p99) = (percentile(&latencies, 0.5), percentile(&latencies, 0.99));
+        let longest = latencies.last().copied().unwrap_or(f64::NAN);
+        println!(
+            "{what:<40} p50 {p50:>6.1} ({:.2})  p99 {p99:>6.1} ms ({:.2})  longest {longest:.0} ms",
+            p50 / p50_alone,
+            p99 / p99_alone
+        );
+    }
     catches_up(rows);
+}
+
+/// Milliseconds from produce to response while all that one worker has goes to another.
+fn hand_over(kill: bool, time: Duration) -> Vec<f64> {
+    let bench = Bench::fresh();
+    let mut first = bench.rig.start();
+    first.await_word("sink is in step sink=archive");
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            sleep(time / 4);
+            let second = bench.rig.start();
+            sleep(time / 4);
+            if kill {
+                first.kill_nine()
+            } else {
+                drop(first.drain())
+            }
+            second
+        });
+        let latencies = load::pace(&bench.rig, time);
+        working.join().unwrap().kill_nine();
+        latencies
+    })
 }
 
 /// The store is frozen while the head works through a backlog, then it is not.

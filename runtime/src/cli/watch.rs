@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use millrace::config;
 use millrace::engine::Stop;
@@ -15,6 +15,8 @@ use millrace::plan::Plan;
 use super::{load, out, warn};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// At a pipeline that is not in order: it may lack a file that nobody looks at yet.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 pub struct Watch {
     file: PathBuf,
@@ -47,18 +49,20 @@ impl Watch {
     /// Waits for another pipeline, and asks `running` to end once there is one. None: the end was asked, or came.
     pub fn wait(mut self, end: &Stop, running: &Stop) -> Option<(Plan, Watch)> {
         let _asks = running.ask_when_dropped();
+        let mut wrong: Option<(Instant, String)> = None;
         loop {
             end.wait(LOOK_EVERY);
             if end.asked() || running.asked() {
                 return None;
             }
             let now: Stamps = self.seen.keys().map(|file| (file.clone(), stamp(file))).collect();
-            if now == self.seen {
+            let is_due = wrong.as_ref().is_some_and(|(since, _)| since.elapsed() >= LOOK_AGAIN_AFTER);
+            if now == self.seen && !is_due {
                 continue;
             }
             let text = fs::read(&self.file).ok();
             match config::check(&self.file, &|name| std::env::var(name).ok()) {
-                Ok(plan) if *plan.generation == *self.generation && text == self.text => {}
+                Ok(plan) if *plan.generation == *self.generation && text == self.text => wrong = None,
                 Ok(plan) => {
                     warn(&plan);
                     tracing::info!(was = self.generation, generation = %plan.generation, "its files have changed");
@@ -66,11 +70,15 @@ impl Watch {
                     return Some((plan, watch));
                 }
                 Err(said) => {
-                    out::tell(said.to_string().trim_end());
-                    tracing::warn!(
-                        generation = self.generation,
-                        "what is there now is not in order; it goes on as it was"
-                    );
+                    let said = said.to_string();
+                    if wrong.as_ref().is_none_or(|(_, before)| *before != said) {
+                        out::tell(said.trim_end());
+                        tracing::warn!(
+                            generation = self.generation,
+                            "what is there now is not in order; it goes on as it was"
+                        );
+                    }
+                    wrong = Some((Instant::now(), said));
                 }
             }
             self.seen = now;

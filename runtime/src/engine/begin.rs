@@ -49,7 +49,7 @@ impl Known {
         let again = |was: String| format!("the topic was deleted and made again ({was}). To begin with the new one");
         let said = match (&self.0, furthest(&standing)) {
             (Some(id), _) if !group_is_known && *id != log.topic_id => again(format!("id {id}, now {}", log.topic_id)),
-            (_, Some((sink, _, entry))) if entry.wrong.is_some() => again(format!("sink `{sink}` knows another")),
+            (_, Some((sink, _, Entry { wrong: Some(wrong), .. }))) => again(format!("sink `{sink}`: {}", wrong.said)),
             (_, Some((sink, partition, Entry { next: Some(next), .. }))) => {
                 expired(format!("sink `{sink}` stands at offset {next} of partition {partition}"))
             }

@@ -86,14 +86,25 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     process.await_word(&started(&third));
     stand.produce(&messages("d"));
     stand.await_responses(4 * ROWS, &mut process);
-    process.drain();
+    // one that is built only after the file names it
+    let later = component.with_file_name("later.wasm");
+    stand.edit(&component.display().to_string(), &later.display().to_string());
+    process.await_word("later.wasm does not exist");
+    replace(&later, &another(3));
+    let fourth = generation(&stand);
+    process.await_word(&started(&fourth));
+    stand.produce(&messages("e"));
+    stand.await_responses(5 * ROWS, &mut process);
+    let said = process.drain();
+    assert_eq!(said.matches("later.wasm does not exist").count(), 1, "{said}");
     let responses = generations(&stand.responses());
-    assert_eq!(responses.len(), 4 * ROWS);
+    assert_eq!(responses.len(), 5 * ROWS);
     for (id, generation) in &responses {
         let expected: &[&String] = match id.as_bytes()[0] {
             b'a' => &[&first, &second],
             b'b' | b'c' => &[&second],
-            _ => &[&third],
+            b'd' => &[&third],
+            _ => &[&fourth],
         };
         assert!(expected.contains(&generation), "{id} is of {generation}");
     }
