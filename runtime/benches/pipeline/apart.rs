@@ -85,6 +85,8 @@ pub fn run(rows: usize, seconds: u64) {
     println!("\na sink in trouble: 1,000 rows/s for {seconds} s, produce to response topic");
     let mut alone = None;
     for (sink, what, trouble) in [
+        // what the broker's machine has yet to compile is nobody's trouble
+        ("store", "(the first run, which counts for nothing)", Trouble::Wire(State::Flows)),
         ("store", "nothing is wrong", Trouble::Wire(State::Flows)),
         ("store", "MongoDB frozen", Trouble::Wire(State::Frozen)),
         ("store", "MongoDB 100 ms away, each way", Trouble::Wire(State::Slow(SLOW))),
@@ -105,7 +107,10 @@ pub fn run(rows: usize, seconds: u64) {
         process.kill_nine();
         latencies.sort_by(f64::total_cmp);
         let (p50, p99) = (percentile(&latencies, 0.5), percentile(&latencies, 0.99));
-        let (p50_alone, p99_alone) = *alone.get_or_insert((p50, p99));
+        if what == "nothing is wrong" {
+            alone = Some((p50, p99));
+        }
+        let (p50_alone, p99_alone) = alone.unwrap_or((f64::NAN, f64::NAN));
         println!(
             "{what:<40} p50 {p50:>6.1} ({:.2})  p99 {p99:>6.1} ms ({:.2}){usage}",
             p50 / p50_alone,

@@ -36,6 +36,9 @@ pub struct Create {
     /// Brokers that hold each partition, whatever the file's `create` says; else 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..), conflicts_with = "embedded")]
     replication: Option<i32>,
+    /// How long each keeps messages, whatever the file's `create` says; else as the brokers keep them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "embedded")]
+    retention_ms: Option<u64>,
     /// Print what was made, and what was there, as one JSON object
     #[arg(long)]
     json: bool,
@@ -47,6 +50,7 @@ pub fn create(plan: &Plan, options: &Create) -> Result<(), String> {
         create.replication = options.replication.unwrap_or(create.replication);
         // heartbeats are few: partitions are for those who share the work
         create.partitions = options.partitions.filter(|_| !create.compact).unwrap_or(create.partitions);
+        create.retention_ms = options.retention_ms.filter(|_| !create.compact).or(create.retention_ms);
     }
     let made = match &options.pipeline.embedded {
         None => topics::make(&plan.source.brokers, &topics, TIMEOUT).map_err(|error| format!("error: {error}"))?,

@@ -75,3 +75,14 @@ fn the_command_makes_them_as_the_file_says_too() {
     }
     assert_eq!(partitions(&rig, "response"), 3);
 }
+
+#[test]
+fn the_commands_own_words_go_before_the_files() {
+    let rig = rig("words");
+    rig.write();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    command.args(["topics", "create", "--partitions", "2", "--retention-ms", "86400000"]).arg(rig.file());
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(rig.describe(&rig.topic("response")), (2, "86400000".to_owned()));
+}

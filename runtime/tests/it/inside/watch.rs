@@ -89,6 +89,7 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     // one that is built only after the file names it
     let later = component.with_file_name("later.wasm");
     stand.edit(&component.display().to_string(), &later.display().to_string());
+    stand.file();
     process.await_word("later.wasm does not exist");
     replace(&later, &another(3));
     let fourth = generation(&stand);
