@@ -62,12 +62,9 @@ impl Transactions {
             .set("queue.buffering.max.kbytes", (largest / 1024 + 1).max(QUEUE_KBYTES_MAX).to_string())
             // one record may be as large as its topic takes; a batch of several is never larger than any topic takes
             .set("message.max.bytes", largest.clamp(1_000, 1_000_000_000).to_string())
-            .set("batch.size", smallest.min(limits::BATCH_BYTES_DEFAULT).to_string())
+            .set("batch.size", if alone { 1 } else { smallest.min(limits::BATCH_BYTES_DEFAULT) }.to_string())
             // thousands of reports a transaction that say nothing else
             .set("delivery.report.only.error", "true");
-        if alone {
-            config.set("batch.num.messages", "1");
-        }
         let producer: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries::default())
             .map_err(|cause| kafka::error("the producer's settings", cause))?;
