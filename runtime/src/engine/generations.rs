@@ -39,8 +39,7 @@ impl Generations {
     /// never skipped in silence.
     pub fn sink_since(&self, sink: &str, history: &History) -> i64 {
         history.since(|hash| {
-            *hash == self.running
-                || self.store.sinks(hash).map_or(true, |sinks| sinks.iter().any(|known| known == sink))
+            *hash == self.running || self.store.sinks(hash).is_none_or(|sinks| sinks.iter().any(|known| known == sink))
         })
     }
 }

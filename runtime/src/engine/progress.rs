@@ -359,7 +359,9 @@ mod tests {
     fn the_list_beside_the_offset_keeps_what_the_slowest_sink_needs() {
         let now = Instant::now();
         let mut history = History::new("t", 0, &"a".into());
-        (1..=20).for_each(|n| drop(history.decide(n, &["a", "b"][n as usize % 2].into())));
+        for n in 1..=20 {
+            history.decide(n, &["a", "b"][n as usize % 2].into());
+        }
         let lists = |slowest: i64| {
             let histories = BTreeMap::from([(0, history.clone())]);
             let mut head = Progress::<(), u32>::new(LIMITS, Positions::from([(0, 20)]), histories, 1, now);

@@ -45,13 +45,14 @@ impl Transactions {
     /// Fences whoever had this id, and finishes what it left. `topics`: those that will be written.
     pub fn init(plan: &SourcePlan, transactional_id: &str, topics: &BTreeSet<&str>) -> Result<Transactions> {
         let mut limits = limits::ask(&plan.brokers, topics, plan.timeout)?;
+        let largest = limits.values().copied().max().unwrap_or(limits::BATCH_BYTES_DEFAULT);
+        let smallest = limits.values().copied().min().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let mut alone = false;
+        // of these alone: how large a record of another topic may be they do not say
         for (topic, bytes) in limits::learned(&plan.brokers) {
             alone |= !limits.contains_key(&topic);
             limits.entry(topic).or_insert(bytes);
         }
-        let largest = limits.values().copied().max().unwrap_or(limits::BATCH_BYTES_DEFAULT);
-        let smallest = limits.values().copied().min().unwrap_or(limits::BATCH_BYTES_DEFAULT);
         let (mut config, timeout) = (plan.brokers.client_config(transactional_id), plan.timeout);
         config
             .set("transactional.id", transactional_id)
