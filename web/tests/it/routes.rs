@@ -210,11 +210,13 @@ async fn the_command_serves_before_its_services_are_up_and_ends_well_on_a_signal
     let mut lines = BufReader::new(process.0.stderr.take().expect("stderr")).lines();
     let at = lines.find_map(|line| line.ok()?.split_once("http://").map(|(_, at)| at.trim_end_matches('/').to_owned()));
     let address: SocketAddr = at.expect("it says where the page is").parse().expect("an address");
+    // whoever does not read what it says stops it at last
+    let reading = std::thread::spawn(move || lines.map_while(Result::ok).collect::<String>());
     assert_eq!(http::get(address, "/flights/delays/predict_kafka").await.code, 200);
     let asked = http::get(address, &response_path("nobody")).await;
     assert!(asked.code >= 500 && !asked.text.contains("hunter2"), "{}", asked.text);
     assert!(terminate(process.0.id()) && process.0.wait().expect("it ends").success());
-    let said: String = lines.map_while(Result::ok).collect();
+    let said = reading.join().expect("it is read");
     assert!(said.contains("127.0.0.1:1") && !said.contains("hunter2"), "{said}");
 }
 
