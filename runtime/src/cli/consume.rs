@@ -1,4 +1,5 @@
-//! `millrace consume`: messages of a topic as lines of standard output, each partition's oldest first, committed ones only.
+//! `millrace consume`: messages of a topic as lines of standard output, each partition's oldest first, committed ones
+//! only.
 
 use std::time::Duration;
 

@@ -257,13 +257,10 @@ pub(super) fn computed_by(
     let from = entries.partition_point(|(from, _)| *from <= lowest).saturating_sub(1);
     let said: Vec<_> =
         entries[from..].iter().map(|(from, hash)| format!("from {} {hash}", lowest.max(*from))).collect();
-    let known = partition.head.history.as_ref().filter(|history| history.topic_id == view.log.topic_id);
-    let known = known.and_then(|history| history.entries().first());
-    let beyond = match known {
-        Some((begins, _)) if lowest < *begins && lowest < partition.head.next.unwrap_or(lowest) => {
-            format!("; which generation computed rows before {begins} first is not known any more")
-        }
-        _ => String::new(),
+    let forgotten = forgotten_before(view, partition);
+    let beyond = match lowest < forgotten && lowest < partition.head.next.unwrap_or(lowest) {
+        true => format!("; which generation computed rows before {forgotten} first is not known any more"),
+        false => String::new(),
     };
     Some(format!("rows are computed by generation: {}{beyond}", said.join(", ")))
 }

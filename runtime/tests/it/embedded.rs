@@ -201,16 +201,12 @@ fn a_sink_that_was_off_while_it_was_behind_has_the_answers_that_the_others_have(
     let (messages, more) = flights(100, "new");
     ids.extend(more);
     bed.produce(&messages);
-    let mut process = bed.start(&[]);
-    bed.await_rows(200, &mut process);
-    process.drain();
+    bed.run_until(200);
     // a commit that forgets what nobody lacks, as far as it knows
     let (messages, more) = flights(20, "newer");
     ids.extend(more);
     bed.produce(&messages);
-    let mut process = bed.start(&[]);
-    bed.await_rows(220, &mut process);
-    process.drain();
+    bed.run_until(220);
     bed.toml = on.replace("roll_seconds_max = 60", "roll_seconds_max = 1");
     let mut process = bed.start(&[]);
     bed.await_stored(220, &mut process);

@@ -58,13 +58,7 @@ impl Watched {
 
     /// The store's position is about another topic: it stops.
     fn spoil_store(&self) {
-        let mut folder = Folder::open(&self.bed.data).unwrap();
-        let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
-        let mut transaction = folder.begin().unwrap();
-        let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
-        position.topic_uuid = "another".into();
-        transaction.move_position(sink, topic, 0, Some(position.next), &position).unwrap();
-        transaction.commit().unwrap();
+        self.bed.spoil_store(|position| position.topic_uuid = "another".into());
     }
 
     /// A file where the archive's directory belongs: the sink cannot be opened until it is gone.

@@ -1,7 +1,7 @@
 // The cluster page: who works, and how each sink is, as the processes say themselves. It asks while somebody looks.
 
 import { byId, element, sentence, whileSeen } from "./elements.js";
-import { KINDS, count, duration, plain, sinkSays } from "./words.js";
+import { KINDS, count, duration, openFile, plain, sinkSays } from "./words.js";
 
 const PATH = "/cluster/status";
 const ASK_MS = 1_000;
@@ -85,8 +85,8 @@ function sinkRow(sink) {
   if (inHead) row.dataset.state = "in_step";
   const words = inHead ? SINKS.in_step : SINKS[sink.state] ?? "Unknown";
   const notes = ["down", "stopped", "catching_up"].includes(sink.state) ? [small(sentence(sinkSays(sink)), "why")] : [];
-  const inFile = sink.state === "in_step" && sink.behind > 0 && Number.isInteger(sink.publishes_within_seconds);
-  const behind = inFile ? [small(`in an open file for at most ${duration(sink.publishes_within_seconds)}`)] : [];
+  const open = openFile(sink);
+  const behind = open ? [small(open)] : [];
   const positions = sink.positions.map(([partition, next]) => `${partition}: ${next.toLocaleString("en")}`);
   if (sink.positions_left_out) positions.push(`and ${sink.positions_left_out.toLocaleString("en")} more`);
   row.append(

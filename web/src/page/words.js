@@ -14,18 +14,24 @@ export function duration(seconds) {
   return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
 }
 
-export function sinkSays({ state, behind, why, seconds_left: left, publishes_within_seconds: within }) {
+/// What a sink in step is behind, it has taken: it is not to be seen yet. Null where that is not so.
+export function openFile({ state, behind, publishes_within_seconds: within }) {
+  const isOpen = state === "in_step" && behind > 0 && Number.isInteger(within);
+  return isOpen ? `in an open file for at most ${duration(within)}` : null;
+}
+
+export function sinkSays(sink) {
+  const { state, behind, why, seconds_left: left } = sink;
   const number = behind === null ? "unknown how far behind" : `${behind.toLocaleString("en")} behind`;
   switch (state) {
     case "down": return `away, ${number}${why ? `: ${plain(why)}` : ""}`;
     case "stopped": return `stopped, ${number}${why ? `: ${plain(why)}` : ""}`;
     case "opening": return "opening";
     case "catching_up": return `catching up, ${number}${left === null ? "" : `, about ${duration(left)} left`}`;
-    default:
+    default: {
+      const open = openFile(sink);
       if (behind === 0) return "in step";
-      // what a sink in step has taken, and is not to be seen yet
-      return state === "in_step" && behind > 0 && Number.isInteger(within)
-        ? `in step, ${behind.toLocaleString("en")} in an open file for at most ${duration(within)}`
-        : number;
+      return open ? `in step, ${behind.toLocaleString("en")} ${open}` : number;
+    }
   }
 }

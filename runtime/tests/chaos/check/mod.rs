@@ -298,7 +298,8 @@ impl Checker {
         }
     }
 
-    /// A document's id, or what it says of its position, ends with `<partition>/<offset>`, and `/<index>` for the further rows of a message.
+    /// A document's id, or what it says of its position, ends with `<partition>/<offset>`, and `/<index>` for the further
+    /// rows of a message.
     fn documents(&mut self, documents: &[(String, Value)]) -> Rows {
         let mut rows = Rows::new();
         for (id, document) in documents {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use millrace_embedded::{Folder, Record};
+use millrace_embedded::{Folder, Position, Record};
 use serde_json::Value;
 
 use crate::flights::repository;
@@ -143,6 +143,25 @@ impl Bed {
 
     pub fn archived(&self) -> Vec<Value> {
         lines(&self.published())
+    }
+
+    /// Runs until as many rows are in the response topic, and everything is drained.
+    pub fn run_until(&self, rows: usize) -> String {
+        let mut process = self.start(&[]);
+        self.await_rows(rows, &mut process);
+        process.drain()
+    }
+
+    /// Somebody changes the store's position by hand.
+    pub fn spoil_store(&self, change: impl FnOnce(&mut Position)) {
+        let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
+        let mut folder = Folder::open(&self.data).unwrap();
+        let mut transaction = folder.begin().unwrap();
+        let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
+        let from = position.next;
+        change(&mut position);
+        transaction.move_position(sink, topic, 0, Some(from), &position).unwrap();
+        transaction.commit().unwrap();
     }
 
     pub fn await_rows(&self, count: usize, process: &mut Process) {

@@ -20,13 +20,6 @@ impl Bed {
         Positions { file: &self.file, ground, state: Vec::new() }
     }
 
-    /// Runs until as many rows are in the response topic, and everything is drained.
-    fn run_until(&self, rows: usize) -> String {
-        let mut process = self.start(&[]);
-        self.await_rows(rows, &mut process);
-        process.drain()
-    }
-
     /// As a person who rewinds has to.
     fn move_files_away(&self) {
         let directory = self.data.join("hdfs/user/flight_predictions");
@@ -317,13 +310,7 @@ fn a_sink_before_the_generation_list_stops_and_goes_on_after_a_reset() {
     bed.produce(&messages);
     bed.run_until(200);
     forget_before_last(&bed, 200);
-    let mut folder = Folder::open(&bed.data).unwrap();
-    let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
-    let mut transaction = folder.begin().unwrap();
-    let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
-    position.next = 30;
-    transaction.move_position(sink, topic, 0, Some(200), &position).unwrap();
-    transaction.commit().unwrap();
+    bed.spoil_store(|position| position.next = 30);
     let mut process = bed.start(&[]);
     process.await_word("which generation row 30 of partition 0 is of is not known any more");
     process.signal("TERM");
@@ -349,19 +336,13 @@ fn what_moved_between_the_question_and_the_answer_is_not_moved_again() {
     let request = |to| Request { target: Target::Sink("store".into()), to, partition: None };
     let proposal = reset.propose(request(To::Offset(4))).unwrap();
     // somebody else, by hand
-    let mut folder = Folder::open(&bed.data).unwrap();
-    let (sink, topic) = ("flight-delay/store", "flight-delay-ml-request");
-    let mut transaction = folder.begin().unwrap();
-    let mut position = transaction.position(sink, topic, 0).unwrap().unwrap();
-    position.next = 7;
-    transaction.move_position(sink, topic, 0, Some(10), &position).unwrap();
-    transaction.commit().unwrap();
+    bed.spoil_store(|position| position.next = 7);
     let error = reset.run(&proposal).unwrap_err().to_string();
     assert!(error.contains("positions have moved since they were shown, and nothing was reset"), "{error}");
     assert_eq!((standing(&bed.positions().show(), 0)[1], bed.resets()), (Some(7), Vec::new()));
     // a log that only grows meanwhile is none of its concern
     let proposal = reset.propose(request(To::Latest)).unwrap();
-    append(&mut folder, 0, &flights(5, "b").0);
+    append(&mut Folder::open(&bed.data).unwrap(), 0, &flights(5, "b").0);
     reset.run(&proposal).unwrap();
     assert_eq!(standing(&bed.positions().show(), 0)[1], Some(10));
 }
