@@ -49,6 +49,14 @@ impl Arena {
         self.ends.is_empty()
     }
 
+    fn cut(&self, at: usize) -> (Arena, Arena) {
+        let middle = if at == 0 { 0 } else { self.ends[at - 1] };
+        let (ends, ends_of_rest) = self.ends.split_at(at);
+        let (bytes, bytes_of_rest) = self.bytes.split_at(middle);
+        let rest = ends_of_rest.iter().map(|end| end - middle).collect();
+        (Arena { ends: ends.to_vec(), bytes: bytes.to_vec() }, Arena { ends: rest, bytes: bytes_of_rest.to_vec() })
+    }
+
     pub fn bytes_total(&self) -> usize {
         self.bytes.len()
     }
@@ -78,6 +86,36 @@ impl Origins {
 
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
+    }
+
+    /// The first `at` messages, and the others.
+    fn cut(&self, at: usize) -> (Origins, Origins) {
+        let (keys, keys_of_rest) = self.keys.cut(at);
+        let (values, values_of_rest) = self.values.cut(at);
+        let mut resent_from = self.resent_from.clone();
+        let resent_of_rest = resent_from.split_off(&(at as u32)).into_iter();
+        let (traces, traces_of_rest) = self.traces.cut(at as u32);
+        let first = Origins {
+            partitions: self.partitions[..at].to_vec(),
+            offsets: self.offsets[..at].to_vec(),
+            timestamps_ms: self.timestamps_ms[..at].to_vec(),
+            keys,
+            has_key: self.has_key[..at].to_vec(),
+            values,
+            resent_from,
+            traces,
+        };
+        let rest = Origins {
+            partitions: self.partitions[at..].to_vec(),
+            offsets: self.offsets[at..].to_vec(),
+            timestamps_ms: self.timestamps_ms[at..].to_vec(),
+            keys: keys_of_rest,
+            has_key: self.has_key[at..].to_vec(),
+            values: values_of_rest,
+            resent_from: resent_of_rest.map(|(message, from)| (message - at as u32, from)).collect(),
+            traces: traces_of_rest,
+        };
+        (first, rest)
     }
 
     /// A message's key, where it has one.
@@ -140,6 +178,32 @@ impl Batch {
         Ok(Batch { columns, lineage: lineage.collect(), origins, spans, rejects })
     }
 
+    /// Is the row the first of its message?
+    pub fn begins_message(&self, row: usize) -> bool {
+        row == 0 || self.lineage[row] != self.lineage[row - 1]
+    }
+
+    /// The messages before that of `row`, which begins it, and the others: two batches, as if they had been read so.
+    pub fn cut(self, row: usize) -> (Batch, Batch) {
+        let message = self.lineage[row];
+        let (origins, origins_of_rest) = self.origins.cut(message as usize);
+        let (spans, spans_of_rest) = cut_spans(self.spans, &origins_of_rest);
+        let (rejects, rejects_of_rest): (Vec<_>, Vec<_>) =
+            self.rejects.into_iter().partition(|reject| reject.origin < message);
+        let rest = Batch {
+            columns: self.columns.slice(row, self.columns.num_rows() - row),
+            lineage: self.lineage[row..].iter().map(|origin| origin - message).collect(),
+            origins: Arc::new(origins_of_rest),
+            spans: spans_of_rest,
+            rejects: rejects_of_rest
+                .into_iter()
+                .map(|reject| Reject { origin: reject.origin - message, ..reject })
+                .collect(),
+        };
+        let (columns, lineage) = (self.columns.slice(0, row), self.lineage[..row].to_vec());
+        (Batch { columns, lineage, origins: Arc::new(origins), spans, rejects }, rest)
+    }
+
     /// Of the columns, in memory: what of their buffers is this batch's.
     pub fn bytes(&self) -> usize {
         let of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_default();
@@ -160,5 +224,70 @@ impl Batch {
             last = (origin, index);
             (self.origins.partitions[origin as usize], self.origins.offsets[origin as usize], index)
         })
+    }
+}
+
+/// Each in two, where the first message of its partition among `rest` is; what would be empty is left out.
+fn cut_spans(spans: Vec<Span>, rest: &Origins) -> (Vec<Span>, Vec<Span>) {
+    let (mut first, mut then) = (Vec::new(), Vec::new());
+    for Span { partition, from, to } in spans {
+        let next = rest.partitions.iter().position(|&other| other == partition).map(|message| rest.offsets[message]);
+        let middle = next.map_or(to, |offset| offset.max(from));
+        first.extend((from < middle).then_some(Span { partition, from, to: middle }));
+        then.extend((middle < to).then_some(Span { partition, from: middle, to }));
+    }
+    (first, then)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn span(partition: i32, from: i64, to: i64) -> Span {
+        Span { partition, from, to }
+    }
+
+    /// Messages at 5 and 7 of partition 0, and 3 of partition 1, of which the second gives two rows.
+    fn batch() -> Batch {
+        let mut origins = Origins {
+            partitions: vec![0, 1, 0],
+            offsets: vec![5, 3, 7],
+            timestamps_ms: vec![50, 30, 70],
+            has_key: vec![true, false, true],
+            ..Origins::default()
+        };
+        ["a", "", "cc"].into_iter().for_each(|key| origins.keys.push(key.as_bytes()));
+        ["one", "two", "three"].into_iter().for_each(|value| origins.values.push(value.as_bytes()));
+        origins.resent_from = BTreeMap::from([(2, "elsewhere".into())]);
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let columns = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2, 3, 4]))]).unwrap();
+        let reject = |origin| Reject { origin, stage: "s".into(), code: "c".into(), reason: String::new() };
+        let (lineage, spans) = (vec![0, 1, 1, 2], vec![span(0, 4, 9), span(1, 3, 4), span(2, 0, 6)]);
+        Batch { columns, lineage, origins: Arc::new(origins), spans, rejects: vec![reject(0), reject(2)] }
+    }
+
+    #[test]
+    fn two_parts_are_what_two_readings_would_be() {
+        let (first, rest) = batch().cut(3);
+        assert_eq!(first.positions().collect::<Vec<_>>(), [(0, 5, 0), (1, 3, 0), (1, 3, 1)]);
+        assert_eq!(rest.positions().collect::<Vec<_>>(), [(0, 7, 0)]);
+        // an offset without a message goes with those before it
+        assert_eq!(first.spans, [span(0, 4, 7), span(1, 3, 4), span(2, 0, 6)]);
+        assert_eq!(rest.spans, [span(0, 7, 9)]);
+        assert_eq!((first.rejects.len(), rest.rejects[0].origin), (1, 0));
+        assert_eq!((first.origins.len(), rest.origins.len()), (2, 1));
+        assert_eq!((first.origins.key(1), rest.origins.key(0)), (None, Some(&b"cc"[..])));
+        assert_eq!((first.origins.values.get(1), rest.origins.values.get(0)), (&b"two"[..], &b"three"[..]));
+        assert_eq!(rest.origins.resent_from, BTreeMap::from([(0, "elsewhere".to_owned())]));
+        assert!(first.origins.resent_from.is_empty());
+    }
+
+    #[test]
+    fn a_message_begins_with_its_first_row() {
+        let batch = batch();
+        assert_eq!([0, 1, 2, 3].map(|row| batch.begins_message(row)), [true, true, false, true]);
     }
 }

@@ -62,7 +62,7 @@ impl<'a> Probe<'a> {
                 break;
             }
             let rejects_before = batch.rejects.len();
-            batch = stage.process(batch)?;
+            batch = stage.process(batch)?.whole();
             steps.push(step(encoder, &batch, rejects_before)?);
         }
         Ok((steps, batch))

@@ -12,8 +12,8 @@ use crate::json::encode::Encoder;
 use crate::json::lines::Line;
 use crate::plan::Plan;
 use crate::probe;
-use crate::stage::Stage;
 use crate::stage::plugin::Program;
+use crate::stage::{Piece, Stage, through};
 
 /// Messages that are also asked alone: enough to find what depends on its neighbours.
 const ALONE_MAX: usize = 1_000;
@@ -38,19 +38,24 @@ impl Trial {
     /// Messages with their numbers, in one batch; a message that is no row is a reject of the source.
     pub fn run(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Outcome> {
         let batch = self.decode(messages)?;
-        let batch = self.process(batch)?;
-        let schema = batch.columns.schema_ref();
-        let encoder = Encoder::of_names(schema.fields().iter().map(|field| field.name().as_str()));
-        let rows = probe::lines(&encoder, &batch)?;
-        let refused = |reject: &crate::batch::Reject| Refused {
-            line: batch.origins.offsets[reject.origin as usize] as usize,
-            stage: reject.stage.to_string(),
-            code: reject.code.to_string(),
-            reason: reject.reason.clone(),
-        };
-        let mut rejects: Vec<_> = batch.rejects.iter().map(refused).collect();
-        rejects.sort_by_key(|refused| refused.line);
-        Ok(Outcome { rows, rejects })
+        let mut outcome = Outcome::default();
+        self.process(batch, |batch| {
+            let schema = batch.columns.schema_ref();
+            let encoder = Encoder::of_names(schema.fields().iter().map(|field| field.name().as_str()));
+            outcome.rows.extend(probe::lines(&encoder, &batch)?);
+            let line = |origin: u32| batch.origins.offsets[origin as usize] as usize;
+            outcome.lines.extend(batch.lineage.iter().map(|&origin| line(origin)));
+            let refused = |reject: &crate::batch::Reject| Refused {
+                line: line(reject.origin),
+                stage: reject.stage.to_string(),
+                code: reject.code.to_string(),
+                reason: reject.reason.clone(),
+            };
+            outcome.rejects.extend(batch.rejects.iter().map(refused));
+            Ok(())
+        })?;
+        outcome.rejects.sort_by_key(|refused| refused.line);
+        Ok(outcome)
     }
 
     /// Has each message alone, the last one first, the outcome that it had in company? Else the first that has not.
@@ -59,21 +64,24 @@ impl Trial {
         let alone = messages.iter().rev().map(|message| self.run(std::slice::from_ref(message)));
         let mut alone = alone.collect::<Result<Vec<_>>>()?;
         alone.reverse();
-        let (mut rows, mut rejects) = (together.rows.iter(), together.rejects.iter());
+        let mut rows = together.lines.iter().zip(&together.rows).peekable();
+        let mut rejects = together.rejects.iter().peekable();
         for (outcome, (line, _)) in alone.iter().zip(messages) {
-            let same = outcome.rows.iter().all(|row| rows.next() == Some(row))
-                && outcome.rejects.iter().all(|refused| rejects.next() == Some(refused));
-            if !same {
+            let rows = std::iter::from_fn(|| rows.next_if(|(of, _)| *of == line)).map(|(_, row)| row);
+            let rejects = std::iter::from_fn(|| rejects.next_if(|refused| refused.line == *line));
+            if !(rows.eq(&outcome.rows) && rejects.eq(&outcome.rejects)) {
                 return Ok(Some(*line));
             }
         }
         Ok(None)
     }
 
-    fn process(&mut self, batch: Batch) -> Result<Batch> {
-        self.stages
-            .iter_mut()
-            .try_fold(batch, |batch, stage| if batch.rows() == 0 { Ok(batch) } else { stage.process(batch) })
+    fn process(&mut self, batch: Batch, mut each: impl FnMut(Batch) -> Result<()>) -> Result<()> {
+        let process = |stage: &mut Stage, _at: usize, batch: Batch| {
+            if batch.rows() == 0 { Ok(Piece::all(batch)) } else { stage.process(batch) }
+        };
+        through(&mut self.stages, batch, process, |batch, _is_last| each(batch).map(|()| true))?;
+        Ok(())
     }
 
     pub fn decode(&mut self, messages: &[(usize, Vec<u8>)]) -> Result<Batch> {
@@ -87,7 +95,7 @@ impl Trial {
         for _ in 0..tries {
             let (started, mut calls) = (Instant::now(), 0_u32);
             while calls == 0 || started.elapsed() < each {
-                self.process(batch.clone())?;
+                self.process(batch.clone(), |_| Ok(()))?;
                 calls += 1;
             }
             let ns = started.elapsed().as_nanos() as f64;

@@ -93,6 +93,9 @@ impl Plugin for TestGuest {
                 drops: vec!["n".into(), "s".into()],
                 ..Signature::NONE
             },
+            "large-text" | "large-dict" => {
+                Signature { reads: vec![int64("n")], adds: vec![text("large")], ..Signature::NONE }
+            }
             _ => Signature { reads: vec![int64("n")], adds: vec![int64("y")], ..Signature::NONE },
         }
     }
@@ -116,9 +119,10 @@ impl Plugin for TestGuest {
             "trap-all" => core::panic!("always"),
             "memory" if unlucky => hoard(),
             "leak" => std::mem::forget(vec![1_u8; 1 << 20]),
+            "calls" if unlucky => assert!(call(1) > 0),
             "stack" if unlucky => assert!(dig(1) > 0),
             "error" if unlucky => return Err("thirteen is not\nwelcome".into()),
-            "flood" => (0..100_000).for_each(|_| log(Level::Debug, "water")),
+            "flood" => (0..100_000).for_each(|_| log(Level::Info, "water")),
             "big-log" if unlucky => (0..3).for_each(|_| log(Level::Info, &"x".repeat(1 << 20))),
             "count" => count_all(numbers),
             "burn" => burn(numbers),
@@ -142,11 +146,39 @@ impl Plugin for TestGuest {
             "refuse" => refused(numbers),
             "keep-back" => keep_back(numbers),
             "fickle" => fickle(numbers),
+            "shy" if numbers.len() < 2 => pick(numbers, |_| 0),
             "fates" => self.fates(numbers),
             "replace" => replace(numbers),
+            "large-text" => large_text(numbers),
+            "large-dict" => large_dict(numbers),
             _ => Output::of(vec![Column::ints(doubled(numbers))]),
         })
     }
+}
+
+/// So many KiB of nothing, which costs next to no fuel: memory that is new is zero.
+fn large_text(kib: &[i64]) -> Output {
+    let ends = kib.iter().scan(0, |end, kib| {
+        *end += (*kib as u32) << 10;
+        Some(*end)
+    });
+    let offsets: Vec<u32> = [0].into_iter().chain(ends).collect();
+    let bytes = vec![0; offsets.last().copied().unwrap_or_default() as usize];
+    Output::of(vec![flat(Scalars::Texts(Varlen { offsets, bytes }))])
+}
+
+/// A row for every 64 KiB, each of which is the same text.
+fn large_dict(kib: &[i64]) -> Output {
+    let rows: Vec<u32> =
+        (0_u32..).zip(kib).flat_map(|(row, kib)| (0..(*kib as u32).div_ceil(64)).map(move |_| row)).collect();
+    let values = varlen(&[0, 1 << 16], &[b'x'; 1 << 16]);
+    let dict = flat(Scalars::DictTexts(millrace_plugin::Dict { keys: vec![0; rows.len()], values }));
+    Output { lineage: Some(rows), columns: vec![dict], refused: Vec::new() }
+}
+
+/// No frame of it needs memory: the engine's own stack ends.
+fn call(depth: i64) -> i64 {
+    if STUCK.load(Ordering::Relaxed) { depth } else { call(depth + 1).rotate_left(1) ^ depth }
 }
 
 fn doubled(numbers: &[i64]) -> Vec<i64> {

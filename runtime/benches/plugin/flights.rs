@@ -40,7 +40,7 @@ pub fn main() {
 fn same(worker: &mut Worker) {
     let batch = batch(1_000);
     let native = native(&batch.columns);
-    let plugin = worker.process(batch).expect("features");
+    let plugin = worker.process(batch).expect("features").whole();
     assert_eq!(plugin.rejects.len(), 0);
     assert_eq!(plugin.columns.columns()[6..], native);
 }

@@ -26,6 +26,6 @@ pub fn main() {
 fn measured(mode: &str, numbers: impl IntoIterator<Item = i64>, refused: usize) -> f64 {
     let mut worker = load("test-guest", mode).worker().expect("a worker");
     let batch: Batch = batch(vec![("n".to_owned(), Arc::new(Int64Array::from_iter_values(numbers)))]);
-    assert_eq!(worker.process(batch.clone()).expect("a batch").rejects.len(), refused, "{mode}");
+    assert_eq!(worker.process(batch.clone()).expect("a batch").whole().rejects.len(), refused, "{mode}");
     best(ROWS, || drop(black_box(worker.process(black_box(batch.clone())).expect("a batch"))))
 }

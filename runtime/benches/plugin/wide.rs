@@ -19,7 +19,7 @@ pub fn main() {
         let mut worker = load("test-guest", &format!("wide {columns}")).worker().expect("a worker");
         for rows in ROWS {
             let batch = batch(rows, columns);
-            let sums = worker.process(batch.clone()).expect("sums");
+            let sums = worker.process(batch.clone()).expect("sums").whole();
             assert_eq!(sums.columns.column(columns), &native(&batch));
             let plain = best(rows, || drop(black_box(native(black_box(&batch)))));
             let plugin = best(rows, || drop(black_box(worker.process(black_box(batch.clone())).expect("sums"))));

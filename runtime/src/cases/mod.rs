@@ -47,6 +47,8 @@ pub struct Case {
 pub struct Outcome {
     /// JSON objects.
     pub rows: Vec<String>,
+    /// Of each row, the line of its message; nobody knows them of what was read from files.
+    pub lines: Vec<usize>,
     pub rejects: Vec<Refused>,
 }
 
@@ -78,7 +80,11 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, String> {
 
 impl Case {
     fn read(folder: &Path) -> Result<Case, String> {
-        let messages = messages(&folder.join(IN), LINES_MAX)?;
+        let file = folder.join(IN);
+        let messages = messages(&file, LINES_MAX + 1)?;
+        if messages.len() > LINES_MAX {
+            return Err(format!("{}: a case has {LINES_MAX} messages at most: make several of it", file.display()));
+        }
         let rows = text(&folder.join(OUT))?;
         let rejects = text(&folder.join(REJECTS))?.unwrap_or_default();
         let config = text(&folder.join(CONFIG))?.unwrap_or_else(|| "{}".to_owned());
@@ -138,7 +144,8 @@ impl Outcome {
         let rejects = lines(rejects).into_iter().map(|(number, line)| {
             serde_json::from_str::<Refused>(&line).map_err(|error| wrong(REJECTS, number, error))
         });
-        Ok(Outcome { rows: rows.collect::<Result<_, _>>()?, rejects: rejects.collect::<Result<_, _>>()? })
+        let (rows, rejects) = (rows.collect::<Result<_, _>>()?, rejects.collect::<Result<_, _>>()?);
+        Ok(Outcome { rows, lines: Vec::new(), rejects })
     }
 }
 
@@ -194,6 +201,7 @@ mod tests {
         Outcome {
             rows: rows.iter().map(|row| row.to_string()).collect(),
             rejects: rejects.iter().map(refused).collect(),
+            ..Outcome::default()
         }
     }
 

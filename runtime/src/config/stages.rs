@@ -249,7 +249,7 @@ fn unfilled(cx: &Context, flow: &mut Flow, stage: &Stage) {
 fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Read<Loaded> {
     let written = plugin.component.as_ref().map_err(|reported| *reported)?;
     let who = At::new(format!("plugin `{name}`"), written.span.clone());
-    let mut file = Artifact::read(&component(cx, written, &who)?).map_err(|error| cannot_load(cx, &who, &error))?;
+    let path = component(cx, written, &who)?;
     let config = plugin.config.as_ref().map_err(|reported| *reported)?;
     let settings = plugin::Settings {
         stage: Arc::from(name),
@@ -257,11 +257,12 @@ fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Re
         fuel_per_row_max: plugin.fuel_per_row_max?,
         config: config.value.to_string(),
     };
-    let program = plugin::Program::load(&file.path, settings).map_err(|error| match error {
+    let program = plugin::Program::load(&path, settings).map_err(|error| match error {
         plugin::CannotLoad::Component(error) => cannot_load(cx, &who, &error),
         plugin::CannotLoad::Config { faults, .. } => wrong_config(cx, &who, plugin, &faults, config),
     })?;
-    file.version = Some(program.version().to_owned());
+    // of the bytes that run: the file may be another one by now
+    let file = Artifact { path, sha256: program.sha256().to_owned(), version: Some(program.version().to_owned()) };
     let types = program.types();
     flow.stage(cx, &types, &who);
     let settings = json!({

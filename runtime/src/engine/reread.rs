@@ -192,7 +192,7 @@ impl<'a> Pass<'a> {
         let Some(spans) = self.passage.take() else { return Ok(true) };
         let batch = self.decoder.take(spans)?;
         // what stages take for rows that are read again is in no metric: those are the head's
-        let outbound = stages.process(&self.plan, batch, None)?;
-        Ok(self.giver.blocking_send(Ok(Given::Batch(outbound))).is_ok())
+        let give = |outbound, _is_last| self.giver.blocking_send(Ok(Given::Batch(outbound))).is_ok();
+        stages.process(&self.plan, batch, None, give)
     }
 }

@@ -187,7 +187,7 @@ fn mill(context: &Context<'_>, ended: &Ended, source: &Source, mut reader: Reade
         let computing = scope.spawn(move || {
             let _named = named.entered();
             let _alive = ended.when_dropped();
-            compute::run(context.metrics, &to_compute, &computed)
+            compute::run(context.metrics, ended, &to_compute, &computed)
         });
         let heading = scope.spawn(move || {
             let _named = of_head.entered();

@@ -33,13 +33,57 @@ impl Stage {
         })
     }
 
-    pub fn process(&mut self, batch: Batch) -> Result<Batch> {
+    pub fn process(&mut self, batch: Batch) -> Result<Piece> {
         match self {
-            Stage::Lookup(lookup) => lookup.process(batch),
+            Stage::Lookup(lookup) => lookup.process(batch).map(Piece::all),
             Stage::Plugin(worker) => worker.process(batch),
-            Stage::Model(scorer) => scorer.process(batch),
+            Stage::Model(scorer) => scorer.process(batch).map(Piece::all),
         }
     }
+}
+
+/// What a stage made of a batch: of its first messages alone, where all of it at once would be too much to hold, or to
+/// wait for. What is left is to be given again.
+#[derive(Debug)]
+pub struct Piece {
+    pub done: Batch,
+    pub rest: Option<Batch>,
+}
+
+impl Piece {
+    pub fn all(done: Batch) -> Piece {
+        Piece { done, rest: None }
+    }
+
+    /// Of a batch that is known to be small.
+    pub fn whole(self) -> Batch {
+        assert!(self.rest.is_none(), "the batch goes on in pieces");
+        self.done
+    }
+}
+
+/// A batch through `stages`, by `process`; what comes out goes to `give`, piece by piece, in order, each before the next is
+/// made, and with whether it is the last. False: `give` wanted no more.
+pub fn through(
+    stages: &mut [Stage],
+    batch: Batch,
+    mut process: impl FnMut(&mut Stage, usize, Batch) -> Result<Piece>,
+    mut give: impl FnMut(Batch, bool) -> Result<bool>,
+) -> Result<bool> {
+    // the next is the last: what a stage has left waits until what it has done is given
+    let mut waiting = vec![(0, batch)];
+    while let Some((at, batch)) = waiting.pop() {
+        let Some(stage) = stages.get_mut(at) else {
+            if !give(batch, waiting.is_empty())? {
+                return Ok(false);
+            }
+            continue;
+        };
+        let Piece { done, rest } = process(stage, at, batch)?;
+        waiting.extend(rest.map(|rest| (at, rest)));
+        waiting.push((at + 1, done));
+    }
+    Ok(true)
 }
 
 /// A file that a stage is made of cannot be used: where, and why.

@@ -20,8 +20,8 @@ use crate::json::decode::Decoder;
 use crate::json::lines::Lines;
 use crate::plan::{TrainPlan, Training};
 use crate::schema::{Kind, Type};
-use crate::stage::Stage;
 use crate::stage::model::Feature;
+use crate::stage::{Stage, through};
 
 /// All of them are held in memory.
 const ROWS_MAX: usize = 20_000_000;
@@ -190,13 +190,19 @@ impl<'a> Reader<'a> {
 
     /// What the decoder holds, through the stages, to the data.
     fn take(&mut self) -> Result<()> {
-        let mut batch = self.decoder.take(Vec::new())?;
-        for (stage, plan) in self.stages.iter_mut().zip(&self.training.stages) {
-            batch = stage.process(batch).map_err(|error| error.at(format_args!("stage `{}`", plan.name)))?;
-        }
-        self.count(&batch);
-        self.keep(&batch)?;
-        self.classes.clear();
+        let batch = self.decoder.take(Vec::new())?;
+        let mut stages = std::mem::take(&mut self.stages);
+        let plans = &self.training.stages;
+        let process = |stage: &mut Stage, at: usize, batch: Batch| {
+            stage.process(batch).map_err(|error| error.at(format_args!("stage `{}`", plans[at].name)))
+        };
+        through(&mut stages, batch, process, |batch, _is_last| {
+            self.count(&batch);
+            self.keep(&batch)?;
+            self.classes.drain(..batch.origins.len());
+            Ok(true)
+        })?;
+        self.stages = stages;
         Ok(())
     }
 

@@ -189,7 +189,7 @@ fn running_way(file: &Path, lines: &[String], batch_rows: usize) -> Vec<(usize, 
         lines.iter().for_each(|(index, line)| decoder.push(&Line { number: index + 1, value: line.as_bytes() }));
         let mut batch = decoder.take(Vec::new()).expect("a batch");
         for stage in &mut stages {
-            batch = stage.process(batch).expect("a batch");
+            batch = stage.process(batch).expect("a batch").whole();
         }
         assert_eq!(batch.rejects, []);
         encoder.encode(&batch.columns, &mut values).expect("features");

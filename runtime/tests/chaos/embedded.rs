@@ -337,7 +337,7 @@ impl World for Embedded {
             false => self.read(&folder, &self.pipeline.topic("rejected")),
         };
         Some(Observed {
-            is_keyed: self.pipeline.variant.is_keyed,
+            documents_of: self.pipeline.variant.documents_of,
             responses: self.read(&folder, &self.pipeline.topic("response")),
             rejects,
             documents: folder.documents(&collection).unwrap().into_iter().map(json).collect(),

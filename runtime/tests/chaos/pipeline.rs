@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::check::DocumentsOf;
+
 const FIRST_FACTOR: i64 = 2;
 
 const REJECTS_IN_A_TOPIC: &str = r#"[rejects.kafka]
@@ -16,8 +18,7 @@ collection = "NAME-rejected""#;
 /// What is another from seed to seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
-    /// A document a key: the store refuses a message's further rows.
-    pub is_keyed: bool,
+    pub documents_of: DocumentsOf,
     pub rejects_are_documents: bool,
     is_classic: bool,
 }
@@ -25,7 +26,12 @@ pub struct Variant {
 impl Variant {
     pub fn of(seed: u64) -> Variant {
         let is = |bit: u64| seed & bit != 0;
-        Variant { is_keyed: is(1), rejects_are_documents: is(2), is_classic: is(4) }
+        let documents_of = match (is(1), is(8)) {
+            (false, _) => DocumentsOf::Rows,
+            (true, false) => DocumentsOf::FirstRows,
+            (true, true) => DocumentsOf::LastRows,
+        };
+        Variant { documents_of, rejects_are_documents: is(2), is_classic: is(4) }
     }
 }
 
@@ -70,9 +76,14 @@ impl Pipeline {
 
     pub fn write(&self) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let Variant { is_keyed, rejects_are_documents, is_classic } = self.variant;
+        let Variant { documents_of, rejects_are_documents, is_classic } = self.variant;
+        let write = match documents_of {
+            DocumentsOf::Rows => "",
+            DocumentsOf::FirstRows => "write = \"key\"\nkey = \"id\"",
+            DocumentsOf::LastRows => "write = \"replace\"\nkey = \"id\"",
+        };
         let text = include_str!("pipeline.toml")
-            .replace("WRITE", if is_keyed { "write = \"key\"\nkey = \"id\"" } else { "" })
+            .replace("WRITE", write)
             .replace("REJECTS", if rejects_are_documents { REJECTS_IN_DOCUMENTS } else { REJECTS_IN_A_TOPIC })
             .replace("NAME", &self.name)
             .replace("ROOT", &root.display().to_string())

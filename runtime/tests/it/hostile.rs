@@ -1,6 +1,8 @@
 //! Plugins that mean harm, each in a pipeline of its own on a folder: the bad row is a reject with the reason, its
 //! neighbours are answered, and `/status` says how the plugin fares.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::embedded::Bed;
@@ -56,11 +58,15 @@ const ROLES: [(&str, &str, &str); 15] = [
     ("lie text:utf-8", "plugin_invalid_output", "texts that are not UTF-8 in `y`"),
 ];
 
-fn start(role: &str) -> (Bed, Process, String) {
+fn bed(test: &str, role: &str) -> Bed {
     let name: String = role.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-    let mut bed = Bed::new(&format!("hostile-{name}"));
+    let mut bed = Bed::new(&format!("hostile-{test}-{name}"));
     bed.toml = PIPELINE.replace("ROOT", &repository().display().to_string()).replace("MODE", role);
-    let address = free_address();
+    bed
+}
+
+fn start(test: &str, role: &str) -> (Bed, Process, String) {
+    let (bed, address) = (bed(test, role), free_address());
     let process = bed.start(&["--listen", &address]);
     (bed, process, address)
 }
@@ -77,7 +83,7 @@ fn rows(numbers: impl IntoIterator<Item = i64>) -> Vec<Vec<u8>> {
 #[test]
 fn a_hostile_row_is_a_reject_with_its_reason_and_costs_no_other() {
     for (role, code, reason) in ROLES {
-        let (bed, mut process, address) = start(role);
+        let (bed, mut process, address) = start("rows", role);
         bed.produce(&rows([1, 13, 2]));
         bed.await_rows(2, &mut process);
         bed.await_records("flight-delay-ml-rejected", 1, &mut process);
@@ -96,7 +102,7 @@ fn a_hostile_row_is_a_reject_with_its_reason_and_costs_no_other() {
 
 #[test]
 fn a_plugin_that_keeps_failing_is_a_state_until_it_answers() {
-    let (bed, mut process, address) = start("panic");
+    let (bed, mut process, address) = start("failing", "panic");
     process.await_word("positions read");
     assert_eq!(health(&address)["state"], "unused");
     bed.produce(&rows([1]));
@@ -114,10 +120,45 @@ fn a_plugin_that_keeps_failing_is_a_state_until_it_answers() {
     assert!(said.contains("the plugin answers again"), "{said}");
 }
 
+/// However much it says: some lines, and how many were left out.
+#[test]
+fn a_flood_of_lines_is_left_out_and_counted() {
+    let mut bed = bed("flood", "flood");
+    bed.toml = bed.toml.replace("fuel_per_row_max = 1_000_000", "fuel_per_row_max = 1_000_000_000");
+    let began = Instant::now();
+    let mut process = bed.start(&[]);
+    bed.produce(&rows([1]));
+    bed.await_rows(1, &mut process);
+    let said = process.drain();
+    let lines = said.lines().filter(|line| line.ends_with("water")).count();
+    assert!((1..=10 * (began.elapsed().as_secs() as usize + 1)).contains(&lines), "{lines} lines");
+    let left_out = said.lines().filter(|line| line.contains("lines of the plugin were left out"));
+    let counted = left_out.filter_map(|line| line.split("left_out=").nth(1)?.split(' ').next()?.parse::<usize>().ok());
+    assert_eq!(counted.sum::<usize>() + lines, 100_000, "{said}");
+}
+
+/// 61 messages in a batch, of which one becomes 17 MiB, and the others 9 each: the one is a reject, and of the others not
+/// all are held at once.
+#[test]
+fn what_is_made_of_a_batch_is_not_held_all_at_once() {
+    let mut bed = bed("large", "large-text");
+    bed.toml = bed.toml.replace("memory_mib_max = 16", "memory_mib_max = 64").replace(r#"["n", "y"]"#, r#"["n"]"#);
+    bed.produce(&rows((0..61).map(|at| if at == 30 { 17 * 1_024 } else { 9 * 1_024 })));
+    let mut process = bed.start(&[]);
+    bed.await_rows(60, &mut process);
+    bed.await_records("flight-delay-ml-rejected", 1, &mut process);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(peak.parse::<u64>().unwrap() < 512 << 10, "{peak} kB at most");
+    process.drain();
+    let [reject] = &bed.consume("flight-delay-ml-rejected")[..] else { panic!() };
+    assert_eq!((&reject["code"], &reject["offset"]), (&"plugin_invalid_output".into(), &30.into()), "{reject}");
+}
+
 /// What `check` cannot know: the columns that come are not those that were declared.
 #[test]
 fn other_columns_than_declared_are_found_with_the_first_row() {
-    let (bed, mut process, address) = start("lie int64:kind");
+    let (bed, mut process, address) = start("columns", "lie int64:kind");
     bed.produce(&rows([13, 13]));
     bed.await_records("flight-delay-ml-rejected", 2, &mut process);
     assert_eq!(health(&address)["state"], "failing");

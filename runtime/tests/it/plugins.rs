@@ -106,11 +106,15 @@ fn a_case_that_fails_says_what_differs_until_it_is_blessed() {
 
 #[test]
 fn a_plugin_whose_answers_depend_on_other_rows_fails_its_cases() {
-    let folder = guest("guest-fickle", "{\"mode\":\"fickle\"}", "{\"n\":1}\n{\"n\":2}\n");
-    let (code, out, _) = test(&folder, &["--bless"]);
-    assert_eq!(code, Some(1));
-    assert!(out.contains("line 1 of in.jsonl has another outcome alone than among the others"), "{out}");
-    assert!(!folder.join("cases/one/out.jsonl").exists(), "nothing is blessed that is not steady");
+    // another answer with each call; no answer alone
+    for mode in ["fickle", "shy"] {
+        let config = format!("{{\"mode\":\"{mode}\"}}");
+        let folder = guest(&format!("guest-{mode}"), &config, "{\"n\":1}\n{\"n\":2}\n");
+        let (code, out, _) = test(&folder, &["--bless"]);
+        assert_eq!(code, Some(1));
+        assert!(out.contains("line 1 of in.jsonl has another outcome alone than among the others"), "{out}");
+        assert!(!folder.join("cases/one/out.jsonl").exists(), "nothing is blessed that is not steady");
+    }
 }
 
 #[test]

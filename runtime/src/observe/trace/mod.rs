@@ -150,6 +150,13 @@ impl Traces {
         self.0.push((origin, trace));
     }
 
+    /// Those of the first `at` messages, and of the others.
+    pub fn cut(&self, at: u32) -> (Traces, Traces) {
+        let (first, rest) = self.0.split_at(self.0.partition_point(|(origin, _)| *origin < at));
+        let rest = rest.iter().map(|(origin, trace)| (origin - at, trace.clone()));
+        (Traces(first.to_vec()), Traces(rest.collect()))
+    }
+
     fn of(&self, origin: u32) -> Option<&Trace> {
         let found = self.0.binary_search_by_key(&origin, |(known, _)| *known).ok()?;
         Some(&self.0[found].1)

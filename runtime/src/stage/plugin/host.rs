@@ -83,6 +83,16 @@ impl Console {
     }
 }
 
+/// A flood that nothing followed.
+impl Drop for Console {
+    fn drop(&mut self) {
+        let left_out = self.rate.get_mut().unwrap_or_else(PoisonError::into_inner).left_out;
+        if left_out > 0 {
+            tracing::warn!(stage = &*self.stage, left_out, "lines of the plugin were left out");
+        }
+    }
+}
+
 impl Rate {
     /// None: this line is left out; else how many were since the last.
     fn turn(&mut self, now: Instant) -> Option<u64> {

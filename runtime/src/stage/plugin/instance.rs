@@ -15,6 +15,7 @@ use super::bindings::{Plugin, PluginPre};
 use super::cache;
 use super::figures::Meter;
 use super::host::{Flood, Host};
+use super::lift::Lie;
 use crate::words;
 
 /// Compiled JavaScript and Python guests bring a dozen; a Rust guest one or two.
@@ -132,8 +133,16 @@ pub enum Failure {
     Fuel,
     /// What came back is not what was agreed on.
     Invalid(String),
+    /// What came back is more than the host holds for a message.
+    TooMuch(String),
     /// The guest's own words.
     Error(String),
+}
+
+impl From<Lie> for Failure {
+    fn from(lie: Lie) -> Failure {
+        if lie.is_too_much { Failure::TooMuch(lie.to_string()) } else { Failure::Invalid(lie.to_string()) }
+    }
 }
 
 pub struct Instance {
@@ -148,14 +157,14 @@ impl Instance {
         host: Host,
         meter: Arc<Meter>,
         memory_bytes_max: usize,
-    ) -> wasmtime::Result<Instance> {
+    ) -> Result<Instance, NotStarted> {
         let memory = Memory { bytes: 0, bytes_max: memory_bytes_max, table_elements: 0, exhausted: None, meter };
         let mut store = Store::new(program.engine(), State { host, memory });
         store.limiter(|state| &mut state.memory);
-        store.set_fuel(OPEN_FUEL)?;
+        store.set_fuel(OPEN_FUEL).map_err(NotStarted::Shape)?;
         let plugin = match program.instantiate(&mut store) {
             Ok(plugin) => plugin,
-            Err(error) => return Err(start_failure(error, &store.data().memory)),
+            Err(error) => return Err(NotStarted::of(error, &store.data().memory)),
         };
         // the host never holds more of a guest's answer than the guest itself may hold
         Ok(Instance { store, plugin, hostcall_bytes_max: memory_bytes_max })
@@ -214,11 +223,23 @@ fn failure(error: &wasmtime::Error, state: &State) -> Failure {
 }
 
 /// Why there is no instance.
-fn start_failure(error: wasmtime::Error, memory: &Memory) -> wasmtime::Error {
-    match (memory.exhausted(), error.downcast_ref::<Trap>()) {
-        (Some(exhausted), _) => wasmtime::Error::msg(exhausted),
-        (None, Some(Trap::OutOfFuel)) => wasmtime::Error::msg("its start does not come to an end"),
-        (None, _) => error,
+#[derive(Debug)]
+pub enum NotStarted {
+    Memory(String),
+    Endless,
+    Trap(String),
+    /// It is not what the contract says.
+    Shape(wasmtime::Error),
+}
+
+impl NotStarted {
+    fn of(error: wasmtime::Error, memory: &Memory) -> NotStarted {
+        match (memory.exhausted(), error.downcast_ref::<Trap>()) {
+            (Some(exhausted), _) => NotStarted::Memory(exhausted),
+            (None, Some(Trap::OutOfFuel)) => NotStarted::Endless,
+            (None, Some(trap)) => NotStarted::Trap(trap.to_string()),
+            (None, None) => NotStarted::Shape(error),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::words;
 
 /// Of one input row: bounds what a guest can blow up, and by the row alone.
 pub const ROWS_PER_ROW_MAX: usize = 1_024;
+/// What the rows of one message may become at a stage, by `size`.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const CODE_BYTES_MAX: usize = 64;
 /// Codes of the host's own begin like this.
 const RESERVED: &str = "plugin_";
@@ -44,18 +46,22 @@ pub struct Refused {
 
 /// What the guest got wrong, as the end of "it returned …".
 #[derive(Debug, PartialEq, Eq)]
-pub struct Lie(String);
+pub struct Lie {
+    what: String,
+    /// It may be right of fewer rows.
+    pub is_too_much: bool,
+}
 
 impl fmt::Display for Lie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.what)
     }
 }
 
 type Verified<T> = Result<T, Lie>;
 
 fn lie<T>(what: impl Into<String>) -> Verified<T> {
-    Err(Lie(what.into()))
+    Err(Lie { what: what.into(), is_too_much: false })
 }
 
 /// A guest's answer to a call of `rows`.
@@ -70,7 +76,7 @@ pub fn verify(output: Output, rows: u32, adds: &[Field]) -> Verified<Answer> {
         return lie(format!("{} columns where its signature adds {}", columns.len(), adds.len()));
     }
     let lifted = columns.into_iter().zip(adds).map(|(column, field)| {
-        lift(column, field.ty, rows_out).map_err(|Lie(what)| Lie(format!("{what} in `{}`", field.name)))
+        lift(column, field.ty, rows_out).map_err(|lie| Lie { what: format!("{} in `{}`", lie.what, field.name), ..lie })
     });
     Ok(Answer { lineage, columns: lifted.collect::<Verified<_>>()?, refused })
 }
@@ -220,6 +226,13 @@ fn dict_texts(DictResult { keys, values }: DictResult, rows: usize, nulls: Optio
     let wild = keys.iter().enumerate().find(|&(row, &key)| key as usize >= values.len() && there(row));
     if let Some((_, key)) = wild {
         return lie(format!("the key {key} into a dictionary of {}", values.len()));
+    }
+    // a small answer may spread out to any size
+    let length = |row: usize| if there(row) { values.value_length(keys[row] as usize) as usize } else { 0 };
+    let bytes: usize = (0..rows).map(length).sum();
+    if bytes > MESSAGE_BYTES_MAX {
+        let what = format!("a dictionary that spreads out to {bytes} bytes, where {MESSAGE_BYTES_MAX} are the most,");
+        return Err(Lie { what, is_too_much: true });
     }
     let keys = UInt32Array::new(keys.into(), nulls);
     take(&values, &keys, None).or_else(|error| lie(format!("a dictionary that does not spread out ({error})")))

@@ -11,15 +11,16 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::Component;
 
 use super::bindings::millrace::plugin::types;
 use super::config::{self, Fault};
 use super::figures::Meter;
 use super::host::{Console, Host};
-use super::instance::{Failure, Instance, OPEN_FUEL, engine, link};
+use super::instance::{Failure, Instance, NotStarted, OPEN_FUEL, engine, link};
 use super::{Loaded, Settings};
+use crate::hash::sha256;
 use crate::schema::{Field, Kind, Type};
 use crate::stage::LoadError;
 use crate::words;
@@ -77,6 +78,7 @@ impl fmt::Display for CannotLoad {
 pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     let error = |message: String| LoadError::new(file, message);
     let bytes = read(file).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+    let sha256 = sha256(&bytes);
     let component = compile(bytes).map_err(error)?;
     world(&component).map_err(error)?;
     let component = link(&component).map_err(|cause| error(other_shape(&cause)))?;
@@ -86,7 +88,7 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     let instance = || {
         let host = Host::new(console.clone());
         let instance = Instance::new(&component, host, meter.clone(), settings.memory_bytes_max());
-        instance.map_err(|cause| error(other_shape(&cause)))
+        instance.map_err(|cause| error(not_started(&cause)))
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let manifest = Manifest::new(manifest);
@@ -102,7 +104,8 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     let fault = |error: &types::ConfigError| Fault::new(&error.path, &error.message);
     let signature = opened.map_err(|errors| refused(errors.iter().take(config::FAULTS_MAX).map(fault).collect()))?;
     let signature = Signature::new(signature).map_err(|wrong| error(format!("its signature is wrong: {wrong}")))?;
-    Ok(Loaded { file: file.to_owned(), manifest, open_fuel, settings, component, signature, console, meter })
+    let file = file.to_owned();
+    Ok(Loaded { file, sha256, manifest, open_fuel, settings, component, signature, console, meter })
 }
 
 /// The file, or of one that is too large a byte more than may be.
@@ -122,6 +125,11 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     if bytes.len() > COMPONENT_MIB_MAX << 20 {
         return Err(format!("is larger than {COMPONENT_MIB_MAX} MiB: build it without debug information"));
     }
+    if is_composed(&bytes) {
+        return Err(
+            "is composed of several components: what they hand to each other takes no fuel. Make one of them".into()
+        );
+    }
     if let Some(function) = functions(&bytes).find(|function_bytes| *function_bytes > FUNCTION_KIB_MAX << 10) {
         let kib = function >> 10;
         return Err(format!("has a function of {kib} KiB, and {FUNCTION_KIB_MAX} is the most: cut it in parts"));
@@ -131,7 +139,25 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     let compiled = compiled.ok_or_else(|| {
         format!("takes more than {} s of a core to compile: make it smaller", COMPILE_TIME_MAX.as_secs())
     })?;
-    compiled.map_err(|error| format!("is not a valid component: {}", text(&error)))
+    compiled
+        .map_err(|error| format!("is not a valid component: {}. Build it again: `millrace plugin build`", text(&error)))
+}
+
+/// Is there code in a component within the component? What a tool adds by itself has types alone.
+fn is_composed(bytes: &[u8]) -> bool {
+    // of each that is open: is it a component?
+    let mut open = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        match payload {
+            Payload::Version { encoding, .. } => open.push(encoding == Encoding::Component),
+            Payload::ModuleSection { .. } if open.iter().filter(|is_component| **is_component).count() > 1 => {
+                return true;
+            }
+            Payload::End(_) => drop(open.pop()),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Sizes of all functions, as far as the component can be read: what cannot is found by compiling.
@@ -211,6 +237,20 @@ fn other_shape(cause: &wasmtime::Error) -> String {
     format!("does not fit the contract: {}. Build it again with the plugins/wit of this millrace", text(cause))
 }
 
+/// Why there is no instance, and what to do.
+pub fn not_started(cause: &NotStarted) -> String {
+    match cause {
+        NotStarted::Memory(bound) => format!("does not start: {bound}; raise the stage's `memory_mib_max`"),
+        NotStarted::Endless => format!("does not start: {}", endless()),
+        NotStarted::Trap(reason) => format!("does not start: {reason}"),
+        NotStarted::Shape(cause) => other_shape(cause),
+    }
+}
+
+fn endless() -> String {
+    format!("it took more than the {OPEN_FUEL} units of fuel that there are to start with: do less there")
+}
+
 fn text(error: &wasmtime::Error) -> String {
     words::sentence(&format!("{error:#}"), MESSAGE_BYTES_MAX)
 }
@@ -218,8 +258,10 @@ fn text(error: &wasmtime::Error) -> String {
 fn failed(function: &str, failure: &Failure) -> String {
     match failure {
         Failure::Trap(reason) => format!("`{function}` failed: {reason}"),
-        Failure::Fuel => format!("`{function}` does not come to an end"),
-        Failure::Invalid(reason) => format!("`{function}` returned what the contract does not allow: {reason}"),
+        Failure::Fuel => format!("`{function}` does not come to an end: {}", endless()),
+        Failure::Invalid(reason) | Failure::TooMuch(reason) => {
+            format!("`{function}` returned what the contract does not allow: {reason}")
+        }
         Failure::Error(reason) => format!("`{function}` failed: {reason}"),
     }
 }

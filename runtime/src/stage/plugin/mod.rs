@@ -22,6 +22,7 @@ mod layout;
 mod lift;
 mod load;
 mod lower;
+mod size;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub struct Program {
 
 struct Loaded {
     file: PathBuf,
+    /// Of the bytes that were loaded, whatever the file holds by now.
+    sha256: String,
     manifest: Manifest,
     /// What `open` took.
     open_fuel: u64,
@@ -86,6 +89,10 @@ impl Program {
 
     pub fn file(&self) -> &Path {
         &self.loaded.file
+    }
+
+    pub fn sha256(&self) -> &str {
+        &self.loaded.sha256
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -144,7 +151,7 @@ impl Loaded {
         let host = Host::new(self.console.clone());
         let instance = Instance::new(&self.component, host, self.meter.clone(), self.settings.memory_bytes_max());
         let mut instance = instance.map_err(|cause| {
-            Error::retry("no instance of the plugin").caused_by(format!("{cause:#}")).at(self.place())
+            Error::retry("no instance of the plugin").caused_by(load::not_started(&cause)).at(self.place())
         })?;
         let opened = instance.open(&self.settings.config);
         let signature = opened.ok().and_then(Result::ok).and_then(|signature| Signature::new(signature).ok());

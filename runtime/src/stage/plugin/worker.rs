@@ -2,21 +2,25 @@
 //!
 //! A call is given the fuel of one row, however many rows it carries. Thus rows that went through together would have
 //! gone through alone, a call that fails is short, and where calls are cut changes nothing. A call that fails is cut in
-//! halves; a row that fails alone is tried once more in a fresh instance, and that is the verdict on it.
+//! halves; a row that fails alone is tried once more in a fresh instance, and that is the verdict on it. The same holds
+//! for what rows become: those of a call may be as large together as those of one message.
 //!
-//! Invariant: an instance whose call failed is thrown away. What failing calls of a batch may cost is bounded; the
-//! rows that are left then are refused unseen.
+//! Invariant: an instance whose call failed is thrown away. A batch whose failing calls cost much, or that becomes large,
+//! goes on in pieces, each of whole messages: nobody waits long for one, and what is held is bounded.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
+
+use arrow_array::ArrayRef;
 
 use super::Loaded;
 use super::answers::Answers;
 use super::instance::{Failure, Instance};
 use super::layout::Layout;
-use super::lift::{self, Answer};
+use super::lift::{self, Answer, MESSAGE_BYTES_MAX};
 use crate::batch::Batch;
 use crate::error::Result;
+use crate::stage::Piece;
 
 /// Beyond it a call's own cost no longer shows.
 const ROWS_PER_CALL_MAX: usize = 8_192;
@@ -27,16 +31,17 @@ const CALL_FUEL_OF_OPEN: u64 = 2;
 /// A first call may set up what later ones find. It is given more, so that no row that passed in company fails alone.
 const FRESH_FUEL: RangeInclusive<u64> = 1_000_000..=100_000_000;
 const FRESH_FUEL_OF_OPEN: u64 = 10;
-/// What the failing calls of one batch may cost.
+/// What is enough for one piece of a batch.
 #[derive(Clone, Copy)]
 pub struct Bounds {
     pub failed_calls_max: u32,
     pub failed_fuel_max: u64,
+    pub bytes_max: usize,
 }
 
-/// A batch of 8,000 rows that all trap stays below the number of calls; the fuel is some ten seconds of computing. Both
-/// are far from the time after which a consumer loses its partitions.
-const BOUNDS: Bounds = Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000 };
+/// A batch of 8,000 rows that all trap stays below the number of calls; the fuel is some ten seconds of computing.
+const BOUNDS: Bounds =
+    Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000, bytes_max: 2 * MESSAGE_BYTES_MAX };
 
 pub struct Worker {
     program: Arc<Loaded>,
@@ -50,15 +55,53 @@ pub struct Worker {
 struct Pass<'a> {
     batch: &'a Batch,
     layout: &'a Layout,
+    /// Columns that stay.
+    kept: Vec<&'a ArrayRef>,
     answers: Answers,
-    bounds: Bounds,
     failed_calls: u32,
     failed_fuel: u64,
+    /// Of all answers.
+    bytes: usize,
+    /// A message whose rows go on beyond a call, and what those up to there became.
+    begun: Option<(u32, usize)>,
 }
 
-impl Pass<'_> {
-    fn is_spent(&self) -> bool {
-        self.failed_calls >= self.bounds.failed_calls_max || self.failed_fuel >= self.bounds.failed_fuel_max
+impl<'a> Pass<'a> {
+    fn new(batch: &'a Batch, layout: &'a Layout) -> Pass<'a> {
+        let kept = layout.kept(batch.columns.columns()).collect();
+        let answers = Answers::default();
+        Pass { batch, layout, kept, answers, failed_calls: 0, failed_fuel: 0, bytes: 0, begun: None }
+    }
+
+    fn is_enough(&self, bounds: Bounds) -> bool {
+        self.failed_calls >= bounds.failed_calls_max
+            || self.failed_fuel >= bounds.failed_fuel_max
+            || self.bytes >= bounds.bytes_max
+    }
+
+    /// What these rows become; too much for their messages: perhaps not, if they were fewer.
+    fn measure(&self, rows: &Range<usize>, answer: &Answer) -> Result<usize, Failure> {
+        let bytes = answer.bytes(0, &self.kept, rows.start);
+        let begun = self.begun.filter(|(message, _)| *message == self.batch.lineage[rows.start]);
+        let whole = begun.map_or(0, |(_, bytes)| bytes) + bytes;
+        match whole <= MESSAGE_BYTES_MAX {
+            true => Ok(bytes),
+            false => Err(Failure::TooMuch(format!(
+                "rows of a message that are {whole} bytes, where {MESSAGE_BYTES_MAX} are the most"
+            ))),
+        }
+    }
+
+    fn push(&mut self, rows: Range<usize>, answer: Answer, bytes: usize) {
+        let lineage = &self.batch.lineage;
+        let last = lineage[rows.end - 1];
+        if lineage.get(rows.end) == Some(&last) {
+            let first = lineage[rows.clone()].partition_point(|message| *message < last);
+            let before = self.begun.filter(|(message, _)| *message == last && first == 0).map_or(0, |(_, bytes)| bytes);
+            self.begun = Some((last, before + answer.bytes(first as u32, &self.kept, rows.start)));
+        }
+        self.bytes += bytes;
+        self.answers.push(rows.len() as u32, answer);
     }
 }
 
@@ -68,20 +111,44 @@ impl Worker {
         Ok(Worker { program, instance, layout: None, rows_per_call: ROWS_PER_CALL_MAX, bounds: BOUNDS })
     }
 
-    pub fn process(&mut self, batch: Batch) -> Result<Batch> {
+    pub fn process(&mut self, batch: Batch) -> Result<Piece> {
         let layout = self.layout(&batch)?;
-        let (answers, bounds) = (Answers::default(), self.bounds);
-        let mut pass = Pass { batch: &batch, layout: &layout, answers, bounds, failed_calls: 0, failed_fuel: 0 };
-        let mut from = 0;
-        while from < batch.rows() {
-            let rows = self.rows_per_call.min(batch.rows() - from);
-            self.answer(&mut pass, from..from + rows)?;
-            from += rows;
+        let mut pass = Pass::new(&batch, &layout);
+        let answered = self.answer(&mut pass)?;
+        let answers = pass.answers;
+        let (batch, rest) = match answered < batch.rows() {
+            true => {
+                let (first, rest) = batch.cut(answered);
+                (first, Some(rest))
+            }
+            false => (batch, None),
+        };
+        let rejects = batch.rejects.len();
+        let done = answers.into_batch(batch, &layout, &self.program.settings.stage)?;
+        self.program.meter.refused(done.rejects.len() - rejects);
+        Ok(Piece { done, rest })
+    }
+
+    /// The first rows, as many as make a piece: how many.
+    fn answer(&mut self, pass: &mut Pass<'_>) -> Result<usize> {
+        let rows = pass.batch.rows();
+        // the next is the last
+        let mut waiting = vec![0..rows];
+        while let Some(mut rows) = waiting.pop().filter(|rows| !rows.is_empty()) {
+            // a message at least: it goes on
+            if rows.start > 0 && pass.is_enough(self.bounds) && pass.batch.begins_message(rows.start) {
+                return Ok(rows.start);
+            }
+            if rows.len() > self.rows_per_call {
+                let end = std::mem::replace(&mut rows.end, rows.start + self.rows_per_call);
+                waiting.push(rows.end..end);
+            }
+            if !self.ask(pass, rows.clone())? {
+                let middle = rows.start + rows.len() / 2;
+                waiting.extend([middle..rows.end, rows.start..middle]);
+            }
         }
-        let (answers, rejects) = (pass.answers, batch.rejects.len());
-        let batch = answers.into_batch(batch, &layout, &self.program.settings.stage)?;
-        self.program.meter.refused(batch.rejects.len() - rejects);
-        Ok(batch)
+        Ok(rows)
     }
 
     fn layout(&mut self, batch: &Batch) -> Result<Arc<Layout>> {
@@ -96,27 +163,23 @@ impl Worker {
         }
     }
 
-    /// Answers these rows, by one call where that succeeds.
-    fn answer(&mut self, pass: &mut Pass<'_>, rows: Range<usize>) -> Result<()> {
-        if pass.is_spent() {
-            rows.for_each(|_| pass.answers.refuse("plugin_budget", "other rows of its batch failed too often".into()));
-            return Ok(());
-        }
+    /// By one call. False: fewer rows are to be asked for.
+    fn ask(&mut self, pass: &mut Pass<'_>, rows: Range<usize>) -> Result<bool> {
         // one row without an instance would get a fresh one: that is the verdict at once
         if rows.len() > 1 || self.instance.is_some() {
             let answered = self.call(pass, rows.clone(), self.fuel())?;
-            self.adapt(rows.len(), answered.as_ref().err());
-            if let Ok(answer) = answered {
-                pass.answers.push(rows.len() as u32, answer);
-                return Ok(());
+            self.adapt(rows.len(), answered.as_ref().map(|(_, bytes)| *bytes));
+            match answered {
+                Ok((answer, bytes)) => {
+                    pass.push(rows, answer, bytes);
+                    return Ok(true);
+                }
+                Err(_) if rows.len() > 1 => return Ok(false),
+                Err(_) => {}
             }
         }
-        if rows.len() == 1 {
-            return self.verdict(pass, rows);
-        }
-        let middle = rows.start + rows.len() / 2;
-        self.answer(pass, rows.start..middle)?;
-        self.answer(pass, middle..rows.end)
+        self.verdict(pass, rows)?;
+        Ok(true)
     }
 
     fn fuel(&self) -> u64 {
@@ -128,8 +191,8 @@ impl Worker {
     fn verdict(&mut self, pass: &mut Pass<'_>, row: Range<usize>) -> Result<()> {
         let fresh = within(self.program.open_fuel * FRESH_FUEL_OF_OPEN, FRESH_FUEL);
         let fuel = self.fuel().saturating_add(fresh);
-        match self.call(pass, row, fuel)? {
-            Ok(answer) => pass.answers.push(1, answer),
+        match self.call(pass, row.clone(), fuel)? {
+            Ok((answer, bytes)) => pass.push(row, answer, bytes),
             Err(failure) => {
                 let (code, reason) = self.reject(failure);
                 self.program.failed(code, &reason);
@@ -146,17 +209,21 @@ impl Worker {
                 let fuel = self.program.settings.fuel_per_row_max;
                 ("plugin_fuel", format!("it took more than the {fuel} units of fuel of `fuel_per_row_max`"))
             }
-            Failure::Invalid(reason) => ("plugin_invalid_output", format!("it returned {reason}")),
+            Failure::Invalid(reason) | Failure::TooMuch(reason) => {
+                ("plugin_invalid_output", format!("it returned {reason}"))
+            }
             Failure::Error(reason) => ("plugin_error", reason),
         }
     }
 
-    /// An instance is kept only if its answer is good.
-    fn call(&mut self, pass: &mut Pass<'_>, rows: Range<usize>, fuel: u64) -> Result<Result<Answer, Failure>> {
+    /// An instance is kept only if its answer is good. With what the rows become, in bytes.
+    fn call(&mut self, pass: &mut Pass<'_>, rows: Range<usize>, fuel: u64) -> Result<Result<(Answer, usize), Failure>> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => {
                 self.program.meter.renewed();
+                // what opening takes is a part of what the failure before took
+                pass.failed_fuel = pass.failed_fuel.saturating_add(self.program.open_fuel);
                 self.program.instance()?
             }
         };
@@ -166,8 +233,9 @@ impl Worker {
         let fuel_used = fuel - instance.fuel_left().min(fuel);
         self.program.meter.called(fuel_used);
         let answer = output.and_then(|output| {
-            lift::verify(output, rows.len() as u32, &self.program.signature.adds)
-                .map_err(|lie| Failure::Invalid(lie.to_string()))
+            let answer = lift::verify(output, rows.len() as u32, &self.program.signature.adds)?;
+            let bytes = pass.measure(&rows, &answer)?;
+            Ok((answer, bytes))
         });
         if answer.is_ok() {
             instance.keep_counts();
@@ -180,13 +248,13 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Fewer rows a call where the fuel ran out, more again where it did not: a plugin whose rows cost much is not
-    /// made to fail with every batch.
-    fn adapt(&mut self, rows: usize, failure: Option<&Failure>) {
+    /// Fewer rows a call where they were too much for one, more again where they were not: a plugin whose rows cost
+    /// much, or are large, is not made to fail with every batch.
+    fn adapt(&mut self, rows: usize, answered: Result<usize, &Failure>) {
         let used = self.instance.as_ref().map_or(0, |instance| self.fuel() - instance.fuel_left().min(self.fuel()));
-        match failure {
-            Some(Failure::Fuel) => self.rows_per_call = (rows / 2).max(1),
-            None if rows == self.rows_per_call && used < self.fuel() / 4 => {
+        match answered {
+            Err(Failure::Fuel | Failure::TooMuch(_)) => self.rows_per_call = (rows / 2).max(1),
+            Ok(bytes) if rows == self.rows_per_call && used < self.fuel() / 4 && bytes < MESSAGE_BYTES_MAX / 4 => {
                 self.rows_per_call = (rows * 2).min(ROWS_PER_CALL_MAX);
             }
             _ => {}

@@ -21,11 +21,22 @@ pub struct Record {
     pub value: Vec<u8>,
 }
 
+/// What a document of the store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DocumentsOf {
+    /// Its id is the row's position.
+    #[default]
+    Rows,
+    /// Its id is the message's, and `_millrace` the row's position: the store refuses the message's further rows.
+    FirstRows,
+    /// Its id is the message's, and `_millrace` has the row's place in its partition: the rows before it are replaced.
+    LastRows,
+}
+
 /// Everything that the outside sees. The log is to be read last: no row may be older than its message.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// A document's id is the row's, and `_millrace` its position: of a message the first row alone is taken.
-    pub is_keyed: bool,
+    pub documents_of: DocumentsOf,
     pub log: Vec<Record>,
     pub responses: Vec<Record>,
     pub rejects: Vec<Record>,
@@ -108,7 +119,7 @@ impl Row {
 
 struct Checker {
     topic: String,
-    is_keyed: bool,
+    documents_of: DocumentsOf,
     fates: BTreeMap<Place, Fate>,
     messages: BTreeMap<Place, Vec<u8>>,
     /// Factors that were ever deployed.
@@ -139,7 +150,7 @@ pub fn check(topic: &str, observed: &Observed, deployed: &BTreeSet<i64>, when: W
     let messages: BTreeMap<_, _> = observed.log.iter().map(by_place).collect();
     let mut checker = Checker {
         topic: topic.to_owned(),
-        is_keyed: observed.is_keyed,
+        documents_of: observed.documents_of,
         fates: messages.iter().map(|(place, value)| (*place, Fate::of(value))).collect(),
         messages,
         deployed: deployed.clone(),
@@ -249,7 +260,7 @@ impl Checker {
     /// Rows of a message that the store does not take.
     fn refused(&self, fate: &Fate) -> i64 {
         match fate {
-            Fate::Rows { count, .. } if self.is_keyed => count - 1,
+            Fate::Rows { count, .. } if self.documents_of == DocumentsOf::FirstRows => count - 1,
             _ => 0,
         }
     }
@@ -298,8 +309,6 @@ impl Checker {
         }
     }
 
-    /// A document's id, or what it says of its position, ends with `<partition>/<offset>`, and `/<index>` for the further
-    /// rows of a message.
     fn documents(&mut self, documents: &[(String, Value)]) -> Rows {
         let mut rows = Rows::new();
         for (id, document) in documents {
@@ -307,10 +316,14 @@ impl Checker {
             let mark = document.as_object_mut().and_then(|fields| fields.remove("_millrace"));
             let Some(row) = self.parse(STORE, &place, document) else { continue };
             let (partition, offset, index) = row.key();
-            let end =
-                if index == 0 { format!("/{partition}/{offset}") } else { format!("/{partition}/{offset}/{index}") };
-            let stands = if self.is_keyed { mark.as_ref().and_then(Value::as_str) } else { Some(id.as_str()) };
-            if !stands.is_some_and(|stands| stands.ends_with(&end)) || (self.is_keyed && *id != row.id) {
+            let further = if index == 0 { String::new() } else { format!("/{index}") };
+            let end = format!("/{partition}/{offset}{further}");
+            let stands = match self.documents_of {
+                DocumentsOf::Rows => id.ends_with(&end),
+                DocumentsOf::FirstRows => *id == row.id && text(&mark).is_some_and(|mark| mark.ends_with(&end)),
+                DocumentsOf::LastRows => *id == row.id && is_place_of_one(&mark, (partition, offset, index)),
+            };
+            if !stands {
                 self.found(Wrong::Answer, STORE, format!("{place} is about another row: {row:?}"));
             }
             self.add(STORE, &place, &mut rows, row);
@@ -365,8 +378,12 @@ impl Checker {
         let mut lost = Vec::new();
         for (&place, fate) in self.fates.iter().filter(|(place, _)| must_be_there(**place)) {
             if let Fate::Rows { id, count, .. } = fate {
-                let count = if sink == STORE { count - self.refused(fate) } else { *count };
-                let missing = (0..count).filter(|index| !rows.contains_key(&(place.0, place.1, *index)));
+                let indexes = match (sink, self.documents_of) {
+                    (STORE, DocumentsOf::FirstRows) => 0..1,
+                    (STORE, DocumentsOf::LastRows) => count - 1..*count,
+                    _ => 0..*count,
+                };
+                let missing = indexes.filter(|index| !rows.contains_key(&(place.0, place.1, *index)));
                 lost.extend(missing.map(|index| format!("row {index} of {id}, {place:?}")));
             }
         }
@@ -400,6 +417,19 @@ impl Checker {
             }
         }
     }
+}
+
+fn text(mark: &Option<Value>) -> Option<&str> {
+    mark.as_ref()?.as_str()
+}
+
+/// A field for the one partition, whose name ends with it: offset and index, with zeros before them.
+fn is_place_of_one(mark: &Option<Value>, (partition, offset, index): Key) -> bool {
+    let Some(Value::Object(fields)) = mark else { return false };
+    let is_it = |(name, place): (&String, &Value)| {
+        name.ends_with(&format!("/{partition}")) && *place == format!("{offset:019}/{index:010}")
+    };
+    fields.len() == 1 && fields.iter().all(is_it)
 }
 
 /// Partition, first and last offset of `<topic>-<partition>-<first>-<last>.jsonl`.

@@ -46,7 +46,7 @@ fn right() -> Observed {
     let rows = rows();
     let rejects = [(1, "plugin_trap"), (3, "plugin_fuel"), (6, "unwelcome")];
     Observed {
-        is_keyed: false,
+        documents_of: DocumentsOf::Rows,
         log: (0..9).map(|offset| Record { partition: 0, offset, value: message(offset) }).collect(),
         responses: rows.iter().enumerate().map(|(at, (_, row))| record(at, row.clone())).collect(),
         rejects: rejects.iter().enumerate().map(|(at, (offset, code))| record(at, reject(*offset, code))).collect(),
@@ -77,7 +77,7 @@ fn assert_found(found: BTreeSet<(Wrong, &'static str)>, expected: &[(Wrong, &'st
 /// The same with a document a key: of the message of three rows two are refused.
 fn keyed() -> Observed {
     let mut observed = right();
-    observed.is_keyed = true;
+    observed.documents_of = DocumentsOf::FirstRows;
     observed.documents.retain(|(id, _)| !["/5/1", "/5/2"].iter().any(|further| id.ends_with(further)));
     for (id, document) in &mut observed.documents {
         document["_millrace"] = json!(std::mem::take(id));
@@ -106,6 +106,39 @@ fn rows_that_the_store_refuses_are_there_as_rejects_each_once() {
     );
     assert_found(found(&|observed| drop(observed.documents.pop())), &[(Wrong::Lost, STORE), (Wrong::Balance, STORE)]);
     assert_found(found(&|observed| observed.documents[0].1["_millrace"] = json!("p/t/0/7")), &[(Wrong::Answer, STORE)]);
+}
+
+/// The same with the last row of a key: of the message of three rows the first two are replaced.
+fn replaced() -> Observed {
+    let mut observed = right();
+    observed.documents_of = DocumentsOf::LastRows;
+    let (offsets, indexes) = ([0, 2, 5, 7, 8], [0, 0, 2, 0, 0]);
+    observed.documents.retain(|(id, _)| !["/5", "/5/1"].iter().any(|earlier| id.ends_with(earlier)));
+    for ((id, document), (offset, index)) in observed.documents.iter_mut().zip(offsets.into_iter().zip(indexes)) {
+        document["_millrace"] = json!({ "p/t/0": format!("{offset:019}/{index:010}") });
+        *id = document["id"].as_str().unwrap().to_owned();
+    }
+    observed
+}
+
+#[test]
+fn the_last_row_of_a_message_stays_where_rows_are_replaced() {
+    let found = |plant: &dyn Fn(&mut Observed)| {
+        let mut observed = replaced();
+        plant(&mut observed);
+        found(&observed, When::AtTheEnd)
+    };
+    assert_found(found(&|_| {}), &[]);
+    assert_found(found(&|it| drop(it.documents.remove(0))), &[(Wrong::Lost, STORE), (Wrong::Balance, STORE)]);
+    // an earlier row came late, and took the last one's place
+    let late = |it: &mut Observed| {
+        it.documents[2].1 = row(5, 1, 4);
+        it.documents[2].1["_millrace"] = json!({ "p/t/0": format!("{:019}/{:010}", 5, 1) });
+    };
+    assert_found(found(&late), &[(Wrong::Lost, STORE)]);
+    // the mark is another row's
+    let torn = |it: &mut Observed| it.documents[2].1["_millrace"] = json!({ "p/t/0": format!("{:019}/{:010}", 5, 1) });
+    assert_found(found(&torn), &[(Wrong::Answer, STORE)]);
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub enum Request {
     Documents,
     Cursor,
     Rename,
+    Block,
 }
 
 impl Request {
@@ -55,6 +56,7 @@ impl Request {
             Request::EndTransaction | Request::OffsetsOfTransaction => Service::Kafka,
             Request::Documents | Request::Cursor => Service::Mongodb,
             Request::Rename => Service::NameNode,
+            Request::Block => Service::DataNode,
         }
     }
 
@@ -65,9 +67,13 @@ impl Request {
             Request::Documents => |bytes| holds(bytes, b"\x02insert\0"),
             Request::Cursor => |bytes| holds(bytes, b"$max\0"),
             Request::Rename => |bytes| holds(bytes, b"rename2"),
+            Request::Block => |bytes| bytes.starts_with(&WRITE_BLOCK),
         }
     }
 }
+
+/// Version and kind of what is asked of a DataNode.
+const WRITE_BLOCK: [u8; 3] = [0, 28, 80];
 
 /// The key of a request's kind: after its length.
 fn kafka_request(bytes: &[u8]) -> Option<u16> {
@@ -109,7 +115,9 @@ pub enum Fault {
         worker: usize,
     },
     /// One worker after the other.
-    Redeploy,
+    Redeploy {
+        kill: bool,
+    },
     Network {
         service: Service,
         how: Network,
@@ -132,8 +140,8 @@ pub enum Fault {
 impl Fault {
     pub fn draw(random: &mut Random, brokers: usize) -> Fault {
         let worker = random.below(WORKERS_MAX as u64) as usize;
-        let wired = [Service::Kafka, Service::Mongodb, Service::NameNode];
-        let service = wired[random.below(3) as usize];
+        let all = [Service::Kafka, Service::Mongodb, Service::NameNode, Service::DataNode];
+        let service = all[random.below(4) as usize];
         let broker = random.below(brokers as u64) as usize;
         // with several brokers, one of them is what most schedules are about
         match random.below(if brokers == 1 { 24 } else { 30 }) {
@@ -142,7 +150,7 @@ impl Fault {
             7 => Fault::Terminate { worker },
             8 => Fault::Join,
             9 => Fault::Leave { worker },
-            10..=11 => Fault::Redeploy,
+            10..=11 => Fault::Redeploy { kill: random.below(2) == 0 },
             12..=14 => {
                 let slow = random.within(5, 200);
                 let how = [Network::Cut, Network::Frozen, Network::Slow(slow), Network::HalfOpen];
@@ -155,16 +163,16 @@ impl Fault {
                     Request::Documents,
                     Request::Cursor,
                     Request::Rename,
+                    Request::Block,
                 ];
                 let kill = (random.below(2) == 0).then_some(worker);
-                let request = requests[random.below(5) as usize];
+                let request = requests[random.below(6) as usize];
                 let arrives = random.below(2) == 0;
                 Fault::Hold(Hold { request, arrives, ms: random.within(500, HELD_MS_MAX), kill })
             }
             19..=20 => Fault::Replace { in_buffers: random.below(2) == 0 },
             kind => {
-                let of_any = [service, Service::DataNode][random.below(2) as usize];
-                let service = if kind < 24 { of_any } else { Service::Kafka };
+                let service = if kind < 24 { service } else { Service::Kafka };
                 let ms = random.within(200, HELD_MS_MAX / 2);
                 match kind % 3 {
                     0 => Fault::ServiceFrozen { service, broker, ms },
@@ -182,7 +190,8 @@ impl Fault {
             Fault::Terminate { .. } => "SIGTERM",
             Fault::Join => "a worker joins",
             Fault::Leave { .. } => "a worker leaves",
-            Fault::Redeploy => "rolling redeploy",
+            Fault::Redeploy { kill: false } => "rolling redeploy",
+            Fault::Redeploy { kill: true } => "rolling redeploy by kill -9",
             Fault::Network { how, .. } => match how {
                 Network::Cut => "network cut",
                 Network::Frozen => "network frozen",
@@ -200,6 +209,8 @@ impl Fault {
                 (Request::Cursor, true) => "cursor's answer held",
                 (Request::Rename, false) => "rename held",
                 (Request::Rename, true) => "rename's answer held",
+                (Request::Block, false) => "block of a file held",
+                (Request::Block, true) => "block's answer held",
             },
             Fault::ServiceKilled { service, .. } => match service {
                 Service::Kafka if brokers > 1 => "one of three brokers killed",

@@ -5,6 +5,7 @@ mod fault;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -50,9 +51,12 @@ pub fn setting(name: &str) -> String {
 /// They stand as long as the process does; brokers have theirs.
 static WIRES: LazyLock<HashMap<Service, Wire>> = LazyLock::new(|| {
     let wire = |name: &str, scheme: &str| Wire::to(setting(name).trim_start_matches(scheme).to_owned());
+    let said =
+        TcpListener::bind(setting("DATANODE_WIRED")).expect("the address that a NameNode tells those who ask by name");
     HashMap::from([
         (Service::Mongodb, wire("MONGODB_URI", "mongodb://")),
         (Service::NameNode, wire("HDFS_URI", "hdfs://")),
+        (Service::DataNode, Wire::on(said, setting("DATANODE"))),
     ])
 });
 
@@ -375,10 +379,13 @@ impl World for Services {
                 self.workers.swap_remove(worker).terminate(1, &[0])?;
             }
             Fault::Join | Fault::Leave { .. } => timeline.note("as many workers as may be"),
-            Fault::Redeploy => {
+            Fault::Redeploy { kill } => {
                 self.pipeline.redeploy();
                 for worker in 0..self.workers.len() {
-                    self.workers[worker].terminate(1, &[0])?;
+                    match kill {
+                        true => self.workers[worker].kill_nine(),
+                        false => self.workers[worker].terminate(1, &[0])?,
+                    }
                     self.restart(worker);
                 }
             }
@@ -413,7 +420,7 @@ impl World for Services {
         let documents = within(&self.runtime, self.documents(self.pipeline.collection()))?;
         let files = within(&self.runtime, self.files())?;
         Some(Observed {
-            is_keyed: self.pipeline.variant.is_keyed,
+            documents_of: self.pipeline.variant.documents_of,
             responses,
             rejects,
             documents,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use millrace_embedded::{Folder, Position, Record};
@@ -15,6 +16,9 @@ use crate::process::{PATIENCE, Process};
 
 /// A message, and the `traceparent` that it comes with.
 pub type Sent = (Vec<u8>, Option<String>);
+
+/// Tests run side by side: two that are called alike would delete each other's folder.
+static TAKEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// A pipeline of its own in a folder of its own.
 pub struct Bed {
@@ -34,6 +38,7 @@ impl Bed {
     }
 
     pub fn of(test: &str, toml: String) -> Bed {
+        assert!(TAKEN.lock().unwrap().insert(test.to_owned()), "two tests have the folder `{test}`");
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("embedded-{test}"));
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();

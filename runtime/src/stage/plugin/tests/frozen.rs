@@ -25,7 +25,7 @@ fn a_component_of_contract_1_0_0_says_what_it_said() {
 #[test]
 fn a_component_of_contract_1_0_0_fails_and_refuses_as_it_did() {
     let mut worker = frozen("test-guest", "panic").worker().expect("a worker");
-    let done = worker.process(numbers(0..20)).expect("a batch");
+    let done = worker.process(numbers(0..20)).expect("a batch").whole();
     assert_eq!(done.rows(), 19, "the row on which it traps is alone");
     assert_eq!((done.rejects[0].origin, &*done.rejects[0].code), (13, "plugin_trap"));
 }

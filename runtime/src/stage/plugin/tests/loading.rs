@@ -84,6 +84,17 @@ fn what_has_another_shape() {
     assert!(log.starts_with("does not fit the contract: ") && log.contains("host@1.0.0"), "{log}");
 }
 
+/// What one hands to another is copied by the host, for no fuel.
+#[test]
+fn what_is_composed_of_several() {
+    let inner = r#"(component (core module) (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
+    let composed = refused_text("composed", &format!("(component {inner})"));
+    assert!(composed.starts_with("is composed of several components"), "{composed}");
+    // one that holds types alone, as tools make it
+    let shim = refused_text("shim", "(component (component (type (func))) (core module))");
+    assert_eq!(shim, "exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`");
+}
+
 #[test]
 fn what_does_not_open() {
     let file = component("test-guest");
@@ -94,6 +105,9 @@ fn what_does_not_open() {
     assert_eq!(refused("bad-config"), "does not accept its config: `/limit`: is not a number; no good ");
     assert_eq!(refused("twice-named"), "its signature is wrong: it adds `y` twice");
     assert_eq!(refused("nameless"), "its signature is wrong: it reads a column with a name of 0 bytes");
+    assert!(
+        refused("open-loop").starts_with("`open` does not come to an end: it took more than the 10000000000 units")
+    );
     let panicked = refused("open-panic");
     assert!(panicked.starts_with("`open` failed: ") && panicked.contains("no way to open"), "{panicked}");
 }
@@ -103,5 +117,6 @@ fn memory_bounds_the_instance_from_the_start() {
     let small = Settings { memory_mib_max: 1, ..settings("double") };
     let message =
         Program::load(&component("test-guest"), small).expect_err("a Rust guest has a stack of 1 MiB").to_string();
-    assert!(message.contains("it wanted more than its 1 MiB of memory"), "{message}");
+    let expected = "does not start: it wanted more than its 1 MiB of memory; raise the stage's `memory_mib_max`";
+    assert!(message.ends_with(expected), "{message}");
 }

@@ -6,6 +6,7 @@ mod frozen;
 mod lies;
 mod loading;
 mod rows;
+mod too_much;
 mod types;
 
 use arrow_array::cast::AsArray;
@@ -41,7 +42,14 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> Batch {
     });
     let columns = RecordBatch::try_from_iter_with_nullable(nullable).expect("columns of one length");
     let rows = columns.num_rows();
-    let origins = Origins { partitions: vec![0; rows], offsets: (0..rows as i64).collect(), ..Origins::default() };
+    let mut origins = Origins {
+        partitions: vec![0; rows],
+        offsets: (0..rows as i64).collect(),
+        timestamps_ms: vec![0; rows],
+        has_key: vec![false; rows],
+        ..Origins::default()
+    };
+    (0..rows).for_each(|_| [&mut origins.keys, &mut origins.values].into_iter().for_each(|arena| arena.push(b"")));
     Batch {
         columns,
         lineage: (0..rows as u32).collect(),
@@ -64,6 +72,17 @@ fn rejects(batch: &Batch) -> Vec<(&str, &str, u32)> {
     batch.rejects.iter().map(|reject| (&*reject.code, &*reject.reason, reject.origin)).collect()
 }
 
+/// All that a batch becomes.
+fn pieces(worker: &mut Worker, batch: Batch) -> Vec<Batch> {
+    let mut rest = Some(batch);
+    let piece = || {
+        let piece = worker.process(rest.take()?).expect("a piece");
+        rest = piece.rest;
+        Some(piece.done)
+    };
+    std::iter::from_fn(piece).collect()
+}
+
 fn run(program: &Program, batch: Batch) -> Batch {
-    program.worker().expect("a worker").process(batch).expect("a batch")
+    program.worker().expect("a worker").process(batch).expect("a batch").whole()
 }

@@ -82,7 +82,7 @@ proptest! {
         let program = guest(mode);
         let mut worker = program.worker().expect("a worker");
         worker.rows_per_call = rows_per_call;
-        let done = worker.process(numbers(rows.iter().copied())).expect("a batch");
+        let done = worker.process(numbers(rows.iter().copied())).expect("a batch").whole();
         let refused = |n: i64| match mode {
             "panic" | "error" | "loop" => n == 13,
             "refuse" => n % 3 == 0,
