@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers};
@@ -16,11 +16,11 @@ use rdkafka::producer::ProducerContext;
 
 use crate::error::{Error, Kind};
 
-pub use millrace_brokers::Brokers;
+pub use millrace_brokers::{Brokers, Config, Kept, Properties};
 
 /// Of a producer that is in no transaction: each message is in the log once, in the order in which it was sent, or its
 /// delivery fails. Without idempotence what librdkafka sends again may come after what it sent later, or twice.
-pub fn producer_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
+pub fn producer_config(brokers: &Brokers, client_id: &str) -> Config {
     let mut config = brokers.client_config(client_id);
     config.set("acks", "all").set("enable.idempotence", "true");
     config
@@ -36,7 +36,7 @@ const QUEUED_MESSAGES_MAX: usize = 50_000;
 const FETCH_BYTES_MAX: usize = 8 << 20;
 
 /// What a consumer holds that is not polled: it asks for no more once it has this much of all partitions together.
-pub fn bound_reading_ahead(config: &mut ClientConfig, queued_bytes_max: usize) {
+pub fn bound_reading_ahead(config: &mut Config, queued_bytes_max: usize) {
     config
         .set("queued.max.messages.kbytes", (queued_bytes_max >> 10).to_string())
         .set("queued.min.messages", QUEUED_MESSAGES_MAX.to_string())
@@ -90,8 +90,13 @@ impl Hears for Quiet {
 }
 
 /// What the client says of the brokers' silence, in brackets. It polls: not for a consumer that gets messages.
-pub fn why<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> String {
-    because(said(|| heard(consumer)))
+pub fn why<C: ConsumerContext + Hears>(brokers: &Brokers, consumer: &BaseConsumer<C>) -> String {
+    because(known(brokers, || heard(consumer)))
+}
+
+/// Without a token no client gets as far as to say anything.
+fn known(brokers: &Brokers, poll: impl Fn() -> Option<String>) -> Option<String> {
+    brokers.trouble().or_else(|| said(poll).map(|why| brokers.refused(&why).unwrap_or(why)))
 }
 
 /// After one event more: not for a consumer that gets messages.
@@ -127,14 +132,15 @@ pub fn ask<T>(
             let left = timeout - first;
             tracing::warn!(
                 "no answer from the brokers at {brokers} yet{}: waiting {left:?} more",
-                because(said(&poll))
+                because(known(brokers, &poll))
             );
             ask(left)
         }
         answer => answer,
     };
     answer.map_err(|cause| {
-        let why = said(&poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
+        let why =
+            known(brokers, &poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
         error(format!("the brokers at {brokers} did not answer ({why})"), cause)
     })
 }
@@ -346,6 +352,7 @@ pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::Top
 #[cfg(test)]
 mod tests {
     use RDKafkaErrorCode::*;
+    use rdkafka::ClientConfig;
 
     use super::*;
 

@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::error::{Error, Result};
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 use crate::plan::{Create, Plan};
 
 /// Where a file does not say how a topic is made.
@@ -81,7 +81,7 @@ pub type Made = Vec<(String, Result<bool>)>;
 pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
     let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
     let config = brokers.client_config("millrace-topics");
-    let admin: AdminClient<Quiet> = config.create_with_context(Quiet::default()).map_err(failed)?;
+    let admin: Kept<AdminClient<Quiet>> = config.create_with_context(Quiet::default()).map_err(failed)?;
     let mut made = Made::new();
     let mut missing = Vec::new();
     for (topic, create) in topics {

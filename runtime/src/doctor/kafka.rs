@@ -17,7 +17,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::Finding;
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Hears, Quiet};
+use crate::kafka::{self, Brokers, Hears, Kept, Quiet};
 use crate::plan::{GroupProtocol, Plan};
 use crate::sink::kafka::Transactions;
 use crate::topics::{self, Role};
@@ -31,7 +31,7 @@ const MADE_LOOK_AGAIN: Duration = Duration::from_millis(100);
 struct Asked<'p> {
     plan: &'p Plan,
     at: &'p Brokers,
-    admin: AdminClient<Quiet>,
+    admin: Kept<AdminClient<Quiet>>,
     timeout: Duration,
 }
 

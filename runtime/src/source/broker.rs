@@ -23,7 +23,7 @@ pub fn partitions<C: ConsumerContext + Hears>(
     timeout: Duration,
 ) -> Result<i32> {
     let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(|cause| {
-        let why = kafka::why(consumer);
+        let why = kafka::why(brokers, consumer);
         kafka::error(format!("asking {brokers} for topic `{topic}`{why}"), cause)
     })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);

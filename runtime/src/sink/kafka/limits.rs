@@ -9,7 +9,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 
 /// What topics refused in this process that do not say how much they take, by brokers and topic: the smallest record that
 /// was refused alone, or none yet.
@@ -41,7 +41,7 @@ pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Res
         return Ok(BTreeMap::new());
     }
     let what = || format!("asking {brokers} how large a record may be");
-    let admin: AdminClient<Quiet> = brokers
+    let admin: Kept<AdminClient<Quiet>> = brokers
         .client_config("millrace-limits")
         .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error(what(), cause))?;

@@ -20,9 +20,13 @@ fn mechanisms(password: &str) -> [(&'static str, String); 3] {
 
 /// The pipeline on the brokers' secure listener.
 fn secured(test: &str, who: &str) -> Rig {
+    secured_at("KAFKA_SECURE", test, who)
+}
+
+pub fn secured_at(listener: &str, test: &str, who: &str) -> Rig {
     let mut rig = Rig::new(&format!("secure-{test}"), 1);
     let topic = format!("topic = \"{}\"", rig.topic("request"));
-    rig.edit("${KAFKA_BROKERS:-localhost:9092}", "${KAFKA_SECURE}");
+    rig.edit("${KAFKA_BROKERS:-localhost:9092}", &format!("${{{listener}}}"));
     let table = format!(
         "[source.kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\nssl.ca.location = \"${{KAFKA_CA}}\"\n{who}\n\n"
     );
@@ -32,7 +36,7 @@ fn secured(test: &str, who: &str) -> Rig {
 }
 
 /// A file of its own with a secret, as containers have them.
-fn secret(test: &str, text: &str) -> PathBuf {
+pub fn secret(test: &str, text: &str) -> PathBuf {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("secret-{test}"));
     fs::write(&file, format!("{text}\n")).unwrap();
     file
