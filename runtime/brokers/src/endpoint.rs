@@ -220,7 +220,7 @@ fn later(than: SystemTime, seconds: f64) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
-    use std::net::TcpListener;
+    use std::net::{Shutdown, TcpListener};
     use std::thread;
 
     use super::*;
@@ -240,8 +240,10 @@ mod tests {
             let (mut stream, _) = listener.accept().expect("a client");
             let head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
             assert!(head.count() > 1);
-            // who reads no further has gone
+            // who reads no further has gone; what was not read would end the connection before the answer is
             drop(stream.write_all(answer.as_bytes()));
+            drop(stream.shutdown(Shutdown::Write));
+            drop(std::io::copy(&mut stream, &mut std::io::sink()));
         });
         let told = ask(&Place::Endpoint(endpoint));
         server.join().expect("served");

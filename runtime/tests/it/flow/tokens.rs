@@ -1,5 +1,6 @@
 //! Brokers that take signed tokens, an endpoint that gives them, and all that can go wrong between the two.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +35,22 @@ fn toml(settings: &[(&str, String)]) -> String {
 
 fn rig(test: &str, url: &str, secret_file: &Path) -> Rig {
     let secret = format!("${{file:{}}}", secret_file.display());
-    secured_at("KAFKA_SIGNED", test, toml(&settings(url, &secret, "${KAFKA_CA}")).trim_end())
+    told(test, &settings(url, &secret, "${KAFKA_CA}"))
+}
+
+/// Kafka alone: the other sinks know nothing of tokens.
+fn told(test: &str, settings: &[(&str, String)]) -> Rig {
+    let mut rig = secured_at("KAFKA_SIGNED", test, toml(settings).trim_end());
+    rig.edit("[sinks.store.mongodb]", "[sinks.store]\nenabled = false\n[sinks.store.mongodb]");
+    rig.edit("\"${HDFS_SINK:-true}\"", "false");
+    rig
+}
+
+/// Every request has one answer, in a transaction that was committed.
+fn assert_answered(rig: &Rig, ids: &BTreeSet<String>) {
+    let answers = rig.responses();
+    let found: BTreeSet<_> = answers.iter().map(|answer| answer["UUID"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((answers.len(), &found), (ids.len(), ids));
 }
 
 fn url(scheme: &str, address: impl std::fmt::Display) -> String {
@@ -80,7 +96,7 @@ fn tokens_are_renewed_while_the_pipeline_runs() {
     let said = process.drain() + &table;
     assert!(!said.contains("Authentication failed") && !said.contains("not running"), "{said}");
     assert_no_secret(&said, &issuer);
-    rig.assert_exactly_once(&ids);
+    assert_answered(&rig, &ids);
 }
 
 #[test]
@@ -109,7 +125,7 @@ fn what_is_wrong_with_an_endpoint_is_said_and_once_mended_it_goes_on() {
     rig.await_records("response", ids.len(), &mut process);
     let said = process.drain() + &status + &table;
     assert_no_secret(&said, &issuer);
-    rig.assert_exactly_once(&ids);
+    assert_answered(&rig, &ids);
 }
 
 fn await_status(listen: &str, process: &mut Process, word: &str) -> String {
@@ -172,7 +188,7 @@ fn a_token_that_somebody_else_renews_is_read_from_its_file() {
         ("sasl.oauthbearer.method", "oidc".to_owned()),
         ("sasl.oauthbearer.token.endpoint.url", format!("file://{}", file.display())),
     ];
-    let rig = secured_at("KAFKA_SIGNED", "token", toml(&who).trim_end());
+    let rig = told("token", &who);
     let mut process = rig.start();
     process.await_word("gives a token that has expired");
     // as a volume's files are renewed
@@ -183,5 +199,5 @@ fn a_token_that_somebody_else_renews_is_read_from_its_file() {
     rig.await_records("response", ids.len(), &mut process);
     process.await_word("gives tokens again");
     process.drain();
-    rig.assert_exactly_once(&ids);
+    assert_answered(&rig, &ids);
 }
