@@ -89,14 +89,20 @@ impl Hears for Quiet {
     }
 }
 
-/// What the client says of the brokers' silence, in brackets. It polls: not for a consumer that gets messages.
-pub fn why<C: ConsumerContext + Hears>(brokers: &Brokers, consumer: &BaseConsumer<C>) -> String {
-    because(known(brokers, || heard(consumer)))
+/// Of a question that has no answer, with what the client says of the brokers. It polls: not for a consumer that gets
+/// messages.
+pub fn unanswered<C: ConsumerContext + Hears>(
+    brokers: &Brokers,
+    consumer: &BaseConsumer<C>,
+    what: String,
+    cause: KafkaError,
+) -> Error {
+    tokenless(brokers).unwrap_or_else(|| error(what + &because(said(brokers, || heard(consumer))), cause))
 }
 
-/// Without a token no client gets as far as to say anything.
-fn known(brokers: &Brokers, poll: impl Fn() -> Option<String>) -> Option<String> {
-    brokers.trouble().or_else(|| said(poll).map(|why| brokers.refused(&why).unwrap_or(why)))
+/// A client without a token does not get as far as to ask, and says nothing of it.
+pub fn tokenless(brokers: &Brokers) -> Option<Error> {
+    brokers.trouble().map(|trouble| Error::retry(format!("no token for the brokers at {brokers}: {trouble}")))
 }
 
 /// After one event more: not for a consumer that gets messages.
@@ -105,8 +111,9 @@ pub fn heard<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> Option<S
     consumer.context().why()
 }
 
-fn said(poll: impl Fn() -> Option<String>) -> Option<String> {
-    (0..EVENTS_MAX).find_map(|_| poll())
+fn said(brokers: &Brokers, poll: impl Fn() -> Option<String>) -> Option<String> {
+    let why = (0..EVENTS_MAX).find_map(|_| poll())?;
+    Some(brokers.refused(&why).unwrap_or(why))
 }
 
 fn because(why: Option<String>) -> String {
@@ -132,17 +139,17 @@ pub fn ask<T>(
             let left = timeout - first;
             tracing::warn!(
                 "no answer from the brokers at {brokers} yet{}: waiting {left:?} more",
-                because(known(brokers, &poll))
+                because(said(brokers, &poll))
             );
             ask(left)
         }
         answer => answer,
     };
-    answer.map_err(|cause| {
-        let why =
-            known(brokers, &poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
+    let unanswered = |cause| {
+        let why = said(brokers, &poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
         error(format!("the brokers at {brokers} did not answer ({why})"), cause)
-    })
+    };
+    answer.map_err(|cause| tokenless(brokers).unwrap_or_else(|| unanswered(cause)))
 }
 
 /// A producer's context: remembers the first delivery that failed, for `flush` answers Ok even then.

@@ -280,7 +280,7 @@ impl Source {
     /// The next message, if one comes in time. Brokers that are away for a while are no error.
     pub fn poll(&self, timeout: Duration) -> Result<Option<Record<'_>>> {
         match self.consumer.poll(timeout) {
-            None => self.brokers.trouble().map_or(Ok(None), |why| Err(Error::retry(why))),
+            None => kafka::tokenless(&self.brokers).map_or(Ok(None), Err),
             Some(Ok(message)) => Ok(Some(Record(message))),
             Some(Err(error)) if kafka::is_away(&error) => {
                 tracing::debug!(%error, "the brokers are away");

@@ -52,7 +52,7 @@ impl Reader {
         let metadata = match manner.is_awaited {
             true => kafka::ask(brokers, timeout, ask, || kafka::heard(&consumer)),
             false => ask(timeout).map_err(|cause| {
-                kafka::error(format!("the brokers at {brokers} did not answer{}", kafka::why(brokers, &consumer)), cause)
+                kafka::unanswered(brokers, &consumer, format!("the brokers at {brokers} did not answer"), cause)
             }),
         }?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);

@@ -48,7 +48,8 @@ pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Res
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let answers = kafka::topic_settings(&admin, topics, SETTING, &options);
     let mut limits = BTreeMap::new();
-    for answer in answers.map_err(|cause| kafka::error(what(), cause))? {
+    let failed = |cause| kafka::tokenless(brokers).unwrap_or_else(|| kafka::error(what(), cause));
+    for answer in answers.map_err(failed)? {
         match answer {
             Ok((topic, limit)) => limits.extend(limit.and_then(|limit| Some((topic, limit.parse().ok()?)))),
             Err(cause) => tracing::debug!(%cause, "a topic does not say how large a record may be"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::free_address;
 use super::rig::{PATIENCE, Rig, flights, setting};
-use super::secure::{secret, secured_at};
+use super::secure::{said_by_commands, secret, secured_at};
 use crate::figures::get;
 use crate::issuer::{Answers, CLIENT, Issuer, signed};
 use crate::process::Process;
@@ -112,8 +112,8 @@ fn what_is_wrong_with_an_endpoint_is_said_and_once_mended_it_goes_on() {
     let status = await_status(&listen, &mut process, &place);
     let issuer = Issuer::plain(&address, "another", 600);
     process.await_word(&format!("{place} refuses client `{CLIENT}` (401 Unauthorized, invalid_client, who?)"));
-    let table = doctor(&rig);
-    assert!(table.contains("refuses client `flights`"), "{table}");
+    let commands = said_by_commands(&rig, "mongodb://127.0.0.1:1");
+    assert!(commands.contains(&format!("no token for the brokers at {}: {place} refuses", setting("KAFKA_SIGNED"))));
     issuer.know(SECRET);
     issuer.answer(Answers::Silence);
     process.await_word(&format!("{place} does not answer within 10s"));
@@ -123,8 +123,10 @@ fn what_is_wrong_with_an_endpoint_is_said_and_once_mended_it_goes_on() {
     process.await_word(&format!("they refuse the token of {place}"));
     issuer.answer(Answers::Tokens);
     rig.await_records("response", ids.len(), &mut process);
-    let said = process.drain() + &status + &table;
+    let said = process.drain() + &status + &commands + &said_by_commands(&rig, "mongodb://127.0.0.1:1");
     assert_no_secret(&said, &issuer);
+    let kept = Command::new("grep").args(["-r", SECRET]).arg(&rig.folder).output().unwrap();
+    assert_eq!(kept.status.code(), Some(1), "{}", String::from_utf8_lossy(&kept.stdout));
     assert_answered(&rig, &ids);
 }
 
