@@ -52,7 +52,8 @@ impl Follower {
             .set("isolation.level", "read_committed")
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer = config.create_with_context(Quiet)
+        let consumer = config
+            .create_with_context(Quiet)
             .map_err(|cause| Error::new("the consumer's settings").caused_by(cause))?;
         Ok(Follower {
             told,

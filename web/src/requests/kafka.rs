@@ -28,7 +28,8 @@ impl Kafka {
             .set("linger.ms", "0")
             .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string())
             .set("queue.buffering.max.messages", QUEUE_MESSAGES_MAX.to_string());
-        let producer = config.create_with_context(Quiet)
+        let producer = config
+            .create_with_context(Quiet)
             .map_err(|cause| Error::new("the producer's settings").caused_by(cause))?;
         Ok(Kafka { producer, topic: topic.into() })
     }
