@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers};
@@ -16,11 +16,11 @@ use rdkafka::producer::ProducerContext;
 
 use crate::error::{Error, Kind};
 
-pub use millrace_brokers::Brokers;
+pub use millrace_brokers::{Brokers, Config, Kept, Properties};
 
 /// Of a producer that is in no transaction: each message is in the log once, in the order in which it was sent, or its
 /// delivery fails. Without idempotence what librdkafka sends again may come after what it sent later, or twice.
-pub fn producer_config(brokers: &Brokers, client_id: &str) -> ClientConfig {
+pub fn producer_config(brokers: &Brokers, client_id: &str) -> Config {
     let mut config = brokers.client_config(client_id);
     config.set("acks", "all").set("enable.idempotence", "true");
     config
@@ -36,7 +36,7 @@ const QUEUED_MESSAGES_MAX: usize = 50_000;
 const FETCH_BYTES_MAX: usize = 8 << 20;
 
 /// What a consumer holds that is not polled: it asks for no more once it has this much of all partitions together.
-pub fn bound_reading_ahead(config: &mut ClientConfig, queued_bytes_max: usize) {
+pub fn bound_reading_ahead(config: &mut Config, queued_bytes_max: usize) {
     config
         .set("queued.max.messages.kbytes", (queued_bytes_max >> 10).to_string())
         .set("queued.min.messages", QUEUED_MESSAGES_MAX.to_string())
@@ -89,9 +89,20 @@ impl Hears for Quiet {
     }
 }
 
-/// What the client says of the brokers' silence, in brackets. It polls: not for a consumer that gets messages.
-pub fn why<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> String {
-    because(said(|| heard(consumer)))
+/// Of a question that has no answer, with what the client says of the brokers. It polls: not for a consumer that gets
+/// messages.
+pub fn unanswered<C: ConsumerContext + Hears>(
+    brokers: &Brokers,
+    consumer: &BaseConsumer<C>,
+    what: String,
+    cause: KafkaError,
+) -> Error {
+    tokenless(brokers).unwrap_or_else(|| error(what + &because(said(brokers, || heard(consumer))), cause))
+}
+
+/// A client without a token does not get as far as to ask, and says nothing of it.
+pub fn tokenless(brokers: &Brokers) -> Option<Error> {
+    brokers.trouble().map(|trouble| Error::retry(format!("no token for the brokers at {brokers}: {trouble}")))
 }
 
 /// After one event more: not for a consumer that gets messages.
@@ -100,8 +111,9 @@ pub fn heard<C: ConsumerContext + Hears>(consumer: &BaseConsumer<C>) -> Option<S
     consumer.context().why()
 }
 
-fn said(poll: impl Fn() -> Option<String>) -> Option<String> {
-    (0..EVENTS_MAX).find_map(|_| poll())
+fn said(brokers: &Brokers, poll: impl Fn() -> Option<String>) -> Option<String> {
+    let why = (0..EVENTS_MAX).find_map(|_| poll())?;
+    Some(brokers.refused(&why).unwrap_or(why))
 }
 
 fn because(why: Option<String>) -> String {
@@ -127,16 +139,17 @@ pub fn ask<T>(
             let left = timeout - first;
             tracing::warn!(
                 "no answer from the brokers at {brokers} yet{}: waiting {left:?} more",
-                because(said(&poll))
+                because(said(brokers, &poll))
             );
             ask(left)
         }
         answer => answer,
     };
-    answer.map_err(|cause| {
-        let why = said(&poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
+    let unanswered = |cause| {
+        let why = said(brokers, &poll).unwrap_or_else(|| "if they are there, `security.protocol` is not theirs".into());
         error(format!("the brokers at {brokers} did not answer ({why})"), cause)
-    })
+    };
+    answer.map_err(|cause| tokenless(brokers).unwrap_or_else(|| unanswered(cause)))
 }
 
 /// A producer's context: remembers the first delivery that failed, for `flush` answers Ok even then.
@@ -346,6 +359,7 @@ pub fn offsets(topic: &str, offsets: &BTreeMap<i32, i64>) -> Result<rdkafka::Top
 #[cfg(test)]
 mod tests {
     use RDKafkaErrorCode::*;
+    use rdkafka::ClientConfig;
 
     use super::*;
 

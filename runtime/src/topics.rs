@@ -11,11 +11,12 @@ use std::time::Duration;
 use futures::executor::block_on;
 use millrace_embedded::{Folder, TOPIC_ROWS_MAX};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::error::{Error, Result};
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 use crate::plan::{Create, Plan};
 
 /// Where a file does not say how a topic is made.
@@ -81,11 +82,14 @@ pub type Made = Vec<(String, Result<bool>)>;
 pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Duration) -> Result<Made> {
     let failed = |cause| kafka::error(format!("creating topics at {brokers}"), cause);
     let config = brokers.client_config("millrace-topics");
-    let admin: AdminClient<Quiet> = config.create_with_context(Quiet::default()).map_err(failed)?;
+    // an admin client does not say why brokers are silent
+    let consumer: Kept<BaseConsumer<Quiet>> = config.create_with_context(Quiet::default()).map_err(failed)?;
     let mut made = Made::new();
     let mut missing = Vec::new();
     for (topic, create) in topics {
-        let found = admin.inner().fetch_metadata(Some(topic), timeout).map_err(failed)?;
+        let found = consumer.fetch_metadata(Some(topic), timeout);
+        let what = || format!("creating topics at {brokers}");
+        let found = found.map_err(|cause| kafka::unanswered(brokers, &consumer, what(), cause))?;
         let unknown = Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
         match found.topics().iter().find(|found| found.name() == topic) {
             Some(found) if found.error() != unknown => made.push((topic.clone(), Ok(false))),
@@ -100,6 +104,7 @@ pub fn make(brokers: &Brokers, topics: &BTreeMap<String, Create>, timeout: Durat
         settings(create, retention_ms).into_iter().fold(new, |new, (name, value)| new.set(name, value))
     });
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+    let admin: Kept<AdminClient<Quiet>> = config.create_with_context(Quiet::default()).map_err(failed)?;
     let answers = block_on(admin.create_topics(&new.collect::<Vec<_>>(), &options)).map_err(failed)?;
     made.extend(answers.into_iter().map(|answer| match answer {
         Ok(topic) => (topic, Ok(true)),

@@ -290,6 +290,7 @@ impl Scratch {
             "KAFKA_WIRE_PORT",
             "KAFKA_WIRED_PORT",
             "KAFKA_SECURE_PORT",
+            "KAFKA_SIGNED_PORT",
             "MONGODB_PORT",
             "NN_PORT",
             "NN_HTTP",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use millrace::kafka::Kept;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
@@ -56,7 +57,7 @@ pub fn pace(rig: &Rig, time: Duration) -> Vec<f64> {
     let count = messages.len();
     let (request, response) = (rig.topic("request"), rig.topic("response"));
     let reader = thread::spawn(move || arrivals(&response, count));
-    let producer: BaseProducer = producer_config().set("linger.ms", "0").create().unwrap();
+    let producer: Kept<BaseProducer> = producer_config().set("linger.ms", "0").create().unwrap();
     let (start, mut sent) = (Instant::now(), HashMap::new());
     let warm = start + WARM_UP;
     for (index, message) in messages.iter().enumerate() {

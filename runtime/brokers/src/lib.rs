@@ -1,34 +1,68 @@
 //! A Kafka cluster as clients are told of it. What `runtime` and `web` share.
 //!
+//! Every client is made of its [`Config`], and gets tokens by it where the cluster wants them.
+//!
 //! Invariant: for people a cluster is its addresses; the values of its settings, which may be secrets, are in no text that
 //! is made here.
+
+mod client;
+mod endpoint;
+// what rdkafka does not do: see there
+#[allow(unsafe_code)]
+mod give;
+mod oidc;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+pub use client::{Client, Config, Kept};
+pub use oidc::{Wrong, is_ours};
+use tokens::Tokens;
+
+/// In librdkafka's words.
+const REFUSALS: [&str; 2] = ["SASL OAUTHBEARER authentication failed", "SASL authentication error"];
 
 /// `host:port,…`, and librdkafka's own settings for the cluster, by its names: `sasl.password`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Brokers {
     addresses: String,
-    properties: BTreeMap<String, String>,
+    properties: Properties,
+}
+
+/// A cluster's settings, of which those about tokens are whole. Clones get the same tokens.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    librdkafkas: BTreeMap<String, String>,
+    tokens: Option<Arc<Tokens>>,
+}
+
+impl Properties {
+    pub fn new(properties: BTreeMap<String, String>) -> Result<Properties, Wrong> {
+        let (librdkafkas, settings) = oidc::split(properties)?;
+        Ok(Properties { librdkafkas, tokens: settings.map(|settings| Arc::new(Tokens::new(settings))) })
+    }
 }
 
 impl Brokers {
-    pub fn new(addresses: impl Into<String>, properties: BTreeMap<String, String>) -> Brokers {
+    pub fn new(addresses: impl Into<String>, properties: Properties) -> Brokers {
         Brokers { addresses: addresses.into(), properties }
     }
 
     /// With the settings of a file, if there is one: [`properties`].
     pub fn with_file(addresses: impl Into<String>, file: Option<&Path>) -> Result<Brokers, String> {
-        Ok(Brokers::new(addresses, file.map(properties).transpose()?.unwrap_or_default()))
+        let Some(file) = file else { return Ok(Brokers::new(addresses, Properties::default())) };
+        let properties = Properties::new(properties(file)?);
+        Ok(Brokers::new(addresses, properties.map_err(|wrong| format!("{}: {wrong}", file.display()))?))
     }
 
-    /// librdkafka's settings for a client of these brokers; a lost broker is tried again within half a second.
-    pub fn client_config(&self, client_id: &str) -> ClientConfig {
+    /// Settings for a client of these brokers; a lost broker is tried again within half a second.
+    pub fn client_config(&self, client_id: &str) -> Config {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.addresses)
@@ -36,10 +70,27 @@ impl Brokers {
             .set("reconnect.backoff.max.ms", "500")
             .set("allow.auto.create.topics", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
-        for (name, value) in &self.properties {
+        for (name, value) in &self.properties.librdkafkas {
             config.set(name, value);
         }
-        config
+        Config::new(config, self.properties.tokens.clone())
+    }
+
+    /// Why clients have no token to show to the brokers, where they need one.
+    pub fn trouble(&self) -> Option<String> {
+        self.properties.tokens.as_ref()?.trouble()
+    }
+
+    /// A sentence of librdkafka's that says that the brokers refuse a token, made whole; another token is asked for then.
+    pub fn refused(&self, said: &str) -> Option<String> {
+        let tokens = self.properties.tokens.as_ref()?;
+        if !REFUSALS.iter().any(|refusal| said.contains(refusal)) {
+            return None;
+        }
+        tokens.doubt();
+        Some(format!(
+            "they refuse the token of {tokens} ({said}): do they trust who signs it, and want another audience or scope?"
+        ))
     }
 }
 
@@ -58,7 +109,7 @@ pub fn properties(file: &Path) -> Result<BTreeMap<String, String>, String> {
 
 impl From<&str> for Brokers {
     fn from(addresses: &str) -> Brokers {
-        Brokers::new(addresses, BTreeMap::new())
+        Brokers::new(addresses, Properties::default())
     }
 }
 
@@ -70,8 +121,13 @@ impl fmt::Display for Brokers {
 
 impl fmt::Debug for Brokers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.properties.keys().collect();
-        f.debug_struct("Brokers").field("addresses", &self.addresses).field("properties", &names).finish()
+        f.debug_struct("Brokers").field("addresses", &self.addresses).field("properties", &self.properties).finish()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.librdkafkas.keys()).finish()
     }
 }
 

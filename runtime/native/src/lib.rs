@@ -1,4 +1,4 @@
-//! The only unsafe code of millrace, behind safe types: what librdkafka knows of topics and groups, and XGBoost.
+//! Unsafe code of millrace, behind safe types: what librdkafka knows of topics and groups, and XGBoost.
 
 pub mod members;
 mod owned;

@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_embedded::{Folder, Record, now_ms};
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::embedded::error;
 use crate::error::Result;
 use crate::ground::Ground;
-use crate::kafka::{self, Brokers, Deliveries};
+use crate::kafka::{self, Brokers, Deliveries, Kept};
 use crate::plan::{SourcePlan, StatusPlan};
 use crate::topics;
 
@@ -38,7 +37,7 @@ pub struct Embedded {
 pub struct Kafka {
     brokers: Brokers,
     plan: StatusPlan,
-    producer: Option<BaseProducer<Deliveries>>,
+    producer: Option<Kept<BaseProducer<Deliveries>>>,
 }
 
 impl Voice {
@@ -89,7 +88,7 @@ impl Kafka {
         producer.context().failure()
     }
 
-    fn producer(&mut self) -> Result<&BaseProducer<Deliveries>> {
+    fn producer(&mut self) -> Result<&Kept<BaseProducer<Deliveries>>> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.open()?,
@@ -97,14 +96,14 @@ impl Kafka {
         Ok(self.producer.insert(producer))
     }
 
-    fn open(&self) -> Result<BaseProducer<Deliveries>> {
+    fn open(&self) -> Result<Kept<BaseProducer<Deliveries>>> {
         let StatusPlan { topic, create } = &self.plan;
         let creates: BTreeMap<_, _> = create.iter().map(|create| (topic.clone(), *create)).collect();
         topics::make_all(&self.brokers, &creates, SAY_MAX)?;
         let mut config = self.brokers.client_config("millrace-status");
         config.set("message.timeout.ms", kafka::milliseconds(SAY_MAX)).set("linger.ms", "0").set("acks", "1");
         let failed = |cause| kafka::error(format!("a producer for topic `{topic}`"), cause);
-        BaseProducer::from_config_and_context(&config, Deliveries::default()).map_err(failed)
+        config.create_with_context(Deliveries::default()).map_err(failed)
     }
 }
 

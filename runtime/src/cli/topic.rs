@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use millrace::kafka::{self, Brokers, Hears};
+use millrace::kafka::{self, Brokers, Hears, Kept};
 use millrace::sink::embedded::RECORD_BYTES_MAX;
 use millrace::topic::Place;
 use millrace_embedded::{Folder, Record, TOPIC_ROWS_MAX, now_ms};
@@ -23,7 +23,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub enum Topic {
     Kafka {
-        producer: BaseProducer<Receipts>,
+        producer: Kept<BaseProducer<Receipts>>,
         topic: String,
     },
     Embedded {
@@ -61,7 +61,7 @@ impl Topic {
                 let brokers = ground.brokers()?;
                 let mut config = kafka::producer_config(&brokers, "millrace-produce");
                 config.set("message.timeout.ms", kafka::milliseconds(TIMEOUT));
-                let producer: BaseProducer<Receipts> = config
+                let producer: Kept<BaseProducer<Receipts>> = config
                     .create_with_context(Receipts::new(positions))
                     .map_err(|cause| format!("error: {}", kafka::error("the producer's settings", cause)))?;
                 must_be_there(&producer, &brokers, &topic).map_err(|error| format!("error: {error}"))?;

@@ -14,6 +14,7 @@ use super::json::{json, places};
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
 use super::train;
 use super::{names, properties};
+use crate::kafka::Properties;
 use crate::plan::{BatchLimits, CommitLimits, Create, GroupProtocol, Metadata, OnGap, SinkStart, Start};
 use crate::rejects;
 use crate::schema::Type;
@@ -113,7 +114,7 @@ pub struct Kafka {
     pub group_protocol: Read<GroupProtocol>,
     pub start: Read<Start>,
     pub timeout: Read<Duration>,
-    pub properties: Read<BTreeMap<String, String>>,
+    pub properties: Read<Properties>,
 }
 
 pub struct Status {

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::diagnostics::Diagnostic;
 use super::reader::{At, Context, Read, Table, Value, in_file_order};
-use crate::kafka;
+use crate::kafka::{self, Properties};
 
 /// What exactly once, the bounds and the rest of the file rest on. Some are librdkafka's other names of one.
 const OURS: &[&str] = &[
@@ -58,12 +58,23 @@ const OURS: &[&str] = &[
 ];
 
 /// Of librdkafka.
-pub fn of_kafka(table: &Table) -> Read<BTreeMap<String, String>> {
-    let (all, mut result) = written(table);
-    for (name, value) in &all {
+pub fn of_kafka(table: &Table) -> Read<Properties> {
+    let (all, whole) = written(table);
+    let mut result = whole;
+    for (name, value) in all.iter().filter(|(name, _)| !millrace_brokers::is_ours(&name.value)) {
         result = result.and(kafka_takes(table.cx, name, value));
     }
-    result.map(|()| map(all))
+    // one that could not be read is not one that is missing
+    whole.and_then(|()| properties(table.cx, all)).and_then(|properties| result.map(|()| properties))
+}
+
+fn properties(cx: &Context, all: Vec<(At<String>, String)>) -> Read<Properties> {
+    let spans: BTreeMap<_, _> = all.iter().map(|(name, _)| (name.value.clone(), name.span.clone())).collect();
+    Properties::new(map(all)).map_err(|wrong| {
+        let said = Diagnostic::error(wrong.to_string()).hiding_values();
+        // what is there may be librdkafka's other name of it
+        cx.error(if let Some(span) = spans.get(wrong.name) { said.at(span) } else { said })
+    })
 }
 
 /// Of Hadoop: hdfs-native takes any name, as Hadoop does.

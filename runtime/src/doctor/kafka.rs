@@ -12,12 +12,13 @@ use millrace_native::Rights;
 use millrace_native::members::group_rights;
 use millrace_native::topic_id::topic_rights;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::{Metadata, MetadataTopic};
 
 use super::Finding;
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Hears, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 use crate::plan::{GroupProtocol, Plan};
 use crate::sink::kafka::Transactions;
 use crate::topics::{self, Role};
@@ -31,7 +32,9 @@ const MADE_LOOK_AGAIN: Duration = Duration::from_millis(100);
 struct Asked<'p> {
     plan: &'p Plan,
     at: &'p Brokers,
-    admin: AdminClient<Quiet>,
+    /// Says why brokers are silent, which the other does not.
+    consumer: Kept<BaseConsumer<Quiet>>,
+    admin: Kept<AdminClient<Quiet>>,
     timeout: Duration,
 }
 
@@ -41,11 +44,13 @@ pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
     let (metadata, brokers) = match reached {
         Ok(reached) => reached,
         Err(error) => {
-            let fix = format!(
+            let reach = format!(
                 "is the address right, does a broker run at {at}, does it name an address of itself \
                  (advertised.listeners) that this host reaches, and does it know this client by what \
                  [source.kafka.properties] says (security.protocol, sasl.*, ssl.*)?"
             );
+            let of_tokens = |_| "docs/security.md has each of these sentences, under Tokens of an endpoint".to_owned();
+            let fix = at.trouble().map_or(reach, of_tokens);
             findings.push(Finding::wrong("Kafka", error.to_string(), fix));
             let topics = topics::roles(plan).into_keys().map(|topic| format!("topic {topic}"));
             let rest = [format!("group {}, rights", plan.source.group), "transactions, rights".to_owned()];
@@ -69,14 +74,15 @@ pub fn look(plan: &Plan, create: bool, findings: &mut Vec<Finding>) {
 impl<'p> Asked<'p> {
     fn new(plan: &'p Plan) -> Result<Asked<'p>> {
         let config = plan.source.brokers.client_config("millrace-doctor");
-        let admin = config.create_with_context(Quiet::default());
-        let admin = admin.map_err(|cause| kafka::error("the client's settings", cause))?;
-        Ok(Asked { plan, at: &plan.source.brokers, admin, timeout: plan.source.timeout })
+        let failed = |cause| kafka::error("the client's settings", cause);
+        let consumer = config.create_with_context(Quiet::default()).map_err(failed)?;
+        let admin = config.create_with_context(Quiet::default()).map_err(failed)?;
+        Ok(Asked { plan, at: &plan.source.brokers, consumer, admin, timeout: plan.source.timeout })
     }
 
     fn metadata(&self, topic: &str) -> Result<Metadata> {
-        let client = self.admin.inner();
-        kafka::ask(self.at, self.timeout, |time| client.fetch_metadata(Some(topic), time), || client.context().why())
+        let ask = |time| self.consumer.fetch_metadata(Some(topic), time);
+        kafka::ask(self.at, self.timeout, ask, || kafka::heard(&self.consumer))
     }
 
     fn options(&self) -> AdminOptions {

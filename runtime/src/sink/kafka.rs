@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::{Error, Result};
-use crate::kafka::{self, Brokers, Deliveries};
+use crate::kafka::{self, Brokers, Deliveries, Kept};
 use crate::plan::SourcePlan;
 use crate::sink::transaction::{Advance, TooLarge};
 
@@ -33,7 +33,7 @@ pub struct Transactions {
     limits: BTreeMap<String, usize>,
     /// A record a batch, so that one which is refused is known.
     alone: bool,
-    producer: BaseProducer<Deliveries>,
+    producer: Kept<BaseProducer<Deliveries>>,
     brokers: Brokers,
     /// The topic that the offsets are about.
     source: String,
@@ -66,7 +66,7 @@ impl Transactions {
             .set("batch.size", if alone { 1 } else { smallest.min(limits::BATCH_BYTES_DEFAULT) }.to_string())
             // thousands of reports a transaction that say nothing else
             .set("delivery.report.only.error", "true");
-        let producer: BaseProducer<Deliveries> = config
+        let producer: Kept<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::default())
             .map_err(|cause| kafka::error("the producer's settings", cause))?;
         producer.init_transactions(timeout).map_err(|cause| {

@@ -22,9 +22,9 @@ pub fn partitions<C: ConsumerContext + Hears>(
     topic: &str,
     timeout: Duration,
 ) -> Result<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), timeout).map_err(|cause| {
-        let why = kafka::why(consumer);
-        kafka::error(format!("asking {brokers} for topic `{topic}`{why}"), cause)
+    let metadata = consumer.fetch_metadata(Some(topic), timeout);
+    let metadata = metadata.map_err(|cause| {
+        kafka::unanswered(brokers, consumer, format!("asking {brokers} for topic `{topic}`"), cause)
     })?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     match found {

@@ -21,7 +21,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
-use crate::kafka::{self, Brokers, Hears, Quiet};
+use crate::kafka::{self, Brokers, Hears, Kept, Quiet};
 use crate::plan::{GroupProtocol, SourcePlan};
 use crate::sink::Log;
 
@@ -102,7 +102,7 @@ impl ConsumerContext for Group {
 }
 
 pub struct Source {
-    consumer: Arc<BaseConsumer<Group>>,
+    consumer: Kept<BaseConsumer<Group>>,
     brokers: Brokers,
     topic: String,
     timeout: Duration,
@@ -112,7 +112,7 @@ pub struct Source {
     fresh: BTreeSet<i32>,
 }
 
-fn config(plan: &SourcePlan, client_id: &str) -> rdkafka::ClientConfig {
+fn config(plan: &SourcePlan, client_id: &str) -> kafka::Config {
     let mut config = plan.brokers.client_config(client_id);
     config
         .set("group.id", &plan.group)
@@ -154,7 +154,7 @@ impl Source {
             .create_with_context(group)
             .map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Source {
-            consumer: Arc::new(consumer),
+            consumer,
             brokers: plan.brokers.clone(),
             topic: plan.topic.clone(),
             timeout: plan.timeout,
@@ -280,7 +280,7 @@ impl Source {
     /// The next message, if one comes in time. Brokers that are away for a while are no error.
     pub fn poll(&self, timeout: Duration) -> Result<Option<Record<'_>>> {
         match self.consumer.poll(timeout) {
-            None => Ok(None),
+            None => kafka::tokenless(&self.brokers).map_or(Ok(None), Err),
             Some(Ok(message)) => Ok(Some(Record(message))),
             Some(Err(error)) if kafka::is_away(&error) => {
                 tracing::debug!(%error, "the brokers are away");
@@ -341,7 +341,7 @@ impl Drop for Source {
             if started.elapsed() > CLOSE_MAX {
                 tracing::warn!(topic = self.topic, "the group did not let this member go within {CLOSE_MAX:?}");
                 // its own end would wait for that without a bound
-                std::mem::forget(self.consumer.clone());
+                self.consumer.leak();
                 return;
             }
             drop(self.consumer.poll(IDLE_POLL));

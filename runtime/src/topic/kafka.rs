@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Dropped, Event, Manner};
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 use crate::sink::Log;
 use crate::source::{Committed, Extent, Record, broker, kafka as source};
 
@@ -17,7 +17,7 @@ use crate::source::{Committed, Extent, Record, broker, kafka as source};
 const QUEUED_BYTES_MAX: usize = 8 << 20;
 
 pub struct Reader {
-    consumer: BaseConsumer<Quiet>,
+    consumer: Kept<BaseConsumer<Quiet>>,
     brokers: Brokers,
     topic: String,
     partitions: i32,
@@ -25,7 +25,7 @@ pub struct Reader {
 }
 
 /// A consumer that joins no group: `group` is only asked about.
-fn consumer(brokers: &Brokers, group: &str, dropped: Dropped) -> Result<BaseConsumer<Quiet>> {
+fn consumer(brokers: &Brokers, group: &str, dropped: Dropped) -> Result<Kept<BaseConsumer<Quiet>>> {
     let reset = match dropped {
         Dropped::PassedOver => "earliest",
         Dropped::AnError => "error",
@@ -52,7 +52,7 @@ impl Reader {
         let metadata = match manner.is_awaited {
             true => kafka::ask(brokers, timeout, ask, || kafka::heard(&consumer)),
             false => ask(timeout).map_err(|cause| {
-                kafka::error(format!("the brokers at {brokers} did not answer{}", kafka::why(&consumer)), cause)
+                kafka::unanswered(brokers, &consumer, format!("the brokers at {brokers} did not answer"), cause)
             }),
         }?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);

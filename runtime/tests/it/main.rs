@@ -14,6 +14,7 @@ mod flow;
 mod folder;
 mod hostile;
 mod inside;
+mod issuer;
 mod logs;
 mod mount;
 mod parity;

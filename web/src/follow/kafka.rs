@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use millrace_brokers::Brokers;
-use rdkafka::config::FromClientConfigAndContext;
+use millrace_brokers::{Brokers, Kept};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -30,7 +29,7 @@ pub struct Follower {
     told: Told,
     topic: String,
     look_back: i64,
-    consumer: BaseConsumer<Quiet>,
+    consumer: Kept<BaseConsumer<Quiet>>,
     reading: watch::Sender<Reading>,
     assigned: BTreeSet<i32>,
     /// Of these, the ones whose end has not been seen.
@@ -53,7 +52,8 @@ impl Follower {
             .set("isolation.level", "read_committed")
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", "16384");
-        let consumer = BaseConsumer::from_config_and_context(&config, Quiet)
+        let consumer = config
+            .create_with_context(Quiet)
             .map_err(|cause| Error::new("the consumer's settings").caused_by(cause))?;
         Ok(Follower {
             told,

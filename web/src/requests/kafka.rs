@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_brokers::Brokers;
-use rdkafka::config::FromClientConfigAndContext;
+use millrace_brokers::{Brokers, Kept};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -15,7 +14,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const QUEUE_MESSAGES_MAX: usize = 10_000;
 
 pub struct Kafka {
-    producer: FutureProducer<Quiet>,
+    producer: Kept<FutureProducer<Quiet>>,
     topic: String,
 }
 
@@ -29,7 +28,8 @@ impl Kafka {
             .set("linger.ms", "0")
             .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string())
             .set("queue.buffering.max.messages", QUEUE_MESSAGES_MAX.to_string());
-        let producer = FutureProducer::from_config_and_context(&config, Quiet)
+        let producer = config
+            .create_with_context(Quiet)
             .map_err(|cause| Error::new("the producer's settings").caused_by(cause))?;
         Ok(Kafka { producer, topic: topic.into() })
     }

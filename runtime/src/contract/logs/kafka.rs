@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use super::super::{Nobody, PATIENCE, SHORT, fresh_name, setting};
 use super::{Keyed, Logs, Message, Unreachable, plan};
 use crate::ground::Ground;
-use crate::kafka;
+use crate::kafka::{self, Kept};
 use crate::plan::{GroupProtocol, SourcePlan};
 use crate::source::Committed;
 
@@ -118,7 +118,7 @@ impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
 
     fn produce(&self, topic: &str, partition: i32, messages: &[Message]) {
         let mut config = kafka::producer_config(&self.plan.brokers, "contract");
-        let producer: BaseProducer = config.set("message.max.bytes", "10000000").create().unwrap();
+        let producer: Kept<BaseProducer> = config.set("message.max.bytes", "10000000").create().unwrap();
         for message in messages {
             let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).timestamp(message.timestamp_ms);
             record.key = message.key.as_deref();

@@ -15,7 +15,7 @@ use super::super::Position;
 use super::super::marks::{render, topic_of};
 use super::{Message, Resent, manner};
 use crate::error::{Error, Kind, Result};
-use crate::kafka::{self, Brokers, Deliveries, Quiet};
+use crate::kafka::{self, Brokers, Deliveries, Kept, Quiet};
 use crate::plan::SourcePlan;
 use crate::topic::{Begin, Place, Reader};
 
@@ -33,7 +33,7 @@ pub fn transactional_id(source: &str) -> String {
 }
 
 pub struct Sender {
-    producer: BaseProducer<Deliveries>,
+    producer: Kept<BaseProducer<Deliveries>>,
     brokers: Brokers,
     source: String,
     marks: String,
@@ -53,7 +53,7 @@ impl Sender {
             .set("transaction.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
             .set("message.timeout.ms", kafka::milliseconds(TRANSACTION_TIMEOUT))
             .set("linger.ms", "0.5");
-        let producer: BaseProducer<Deliveries> = config
+        let producer: Kept<BaseProducer<Deliveries>> = config
             .create_with_context(Deliveries::with_positions())
             .map_err(|cause| kafka::error("the producer's settings", cause))?;
         let what = || format!("taking transactional id `{id}` at {}", plan.brokers);
@@ -150,7 +150,7 @@ fn owned(headers: &[(String, Vec<u8>)]) -> OwnedHeaders {
 
 /// Makes the topic of the marks, or looks whether the one that is there keeps them.
 fn make(plan: &SourcePlan, topic: &str) -> Result<()> {
-    let admin: AdminClient<Quiet> = plan
+    let admin: Kept<AdminClient<Quiet>> = plan
         .brokers
         .client_config("millrace-rejects")
         .create_with_context(Quiet::default())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 
 use crate::error::Result;
-use crate::kafka::{self, Brokers, Quiet};
+use crate::kafka::{self, Brokers, Kept, Quiet};
 
 /// What topics refused in this process that do not say how much they take, by brokers and topic: the smallest record that
 /// was refused alone, or none yet.
@@ -41,14 +41,15 @@ pub fn ask(brokers: &Brokers, topics: &BTreeSet<&str>, timeout: Duration) -> Res
         return Ok(BTreeMap::new());
     }
     let what = || format!("asking {brokers} how large a record may be");
-    let admin: AdminClient<Quiet> = brokers
+    let admin: Kept<AdminClient<Quiet>> = brokers
         .client_config("millrace-limits")
         .create_with_context(Quiet::default())
         .map_err(|cause| kafka::error(what(), cause))?;
     let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let answers = kafka::topic_settings(&admin, topics, SETTING, &options);
     let mut limits = BTreeMap::new();
-    for answer in answers.map_err(|cause| kafka::error(what(), cause))? {
+    let failed = |cause| kafka::tokenless(brokers).unwrap_or_else(|| kafka::error(what(), cause));
+    for answer in answers.map_err(failed)? {
         match answer {
             Ok((topic, limit)) => limits.extend(limit.and_then(|limit| Some((topic, limit.parse().ok()?)))),
             Err(cause) => tracing::debug!(%cause, "a topic does not say how large a record may be"),

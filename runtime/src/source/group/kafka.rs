@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadat
 
 use super::{Observed, Offsets};
 use crate::error::{Error, Result};
-use crate::kafka::{self, Quiet};
+use crate::kafka::{self, Kept, Quiet};
 use crate::plan::SourcePlan;
 use crate::sink::Log;
 use crate::sink::kafka::{Transactions, offsets};
@@ -20,7 +20,7 @@ use crate::sink::transaction::Advance;
 use crate::source::{Committed, broker};
 
 pub struct Group {
-    consumer: BaseConsumer<Quiet>,
+    consumer: Kept<BaseConsumer<Quiet>>,
     plan: SourcePlan,
     timeout: Duration,
 }

@@ -19,6 +19,7 @@ mod refused;
 pub mod rig;
 mod secure;
 mod source;
+mod tokens;
 mod topics;
 mod wire;
 

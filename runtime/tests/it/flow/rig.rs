@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use millrace::kafka::Kept;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -26,7 +27,7 @@ pub fn setting(name: &str) -> String {
 }
 
 /// What is sent is in the topic once, and in its order.
-pub fn producer_config() -> ClientConfig {
+pub fn producer_config() -> millrace::kafka::Config {
     millrace::kafka::producer_config(&setting("KAFKA_BROKERS").as_str().into(), "test")
 }
 
@@ -144,7 +145,7 @@ impl Rig {
 
     /// Partition, and value where there is one.
     pub fn send<'m>(&self, messages: impl Iterator<Item = (i32, Option<&'m [u8]>)>) {
-        let producer: BaseProducer = producer_config().create().unwrap();
+        let producer: Kept<BaseProducer> = producer_config().create().unwrap();
         let topic = self.topic("request");
         for (partition, value) in messages {
             let mut record = BaseRecord::<(), [u8]>::to(&topic).partition(partition);
@@ -171,7 +172,7 @@ impl Rig {
 
     /// One message into the first partition, as a sender that is in a trace.
     pub fn produce_traced(&self, message: &[u8], traceparent: &str) {
-        let producer: BaseProducer = producer_config().create().unwrap();
+        let producer: Kept<BaseProducer> = producer_config().create().unwrap();
         let topic = self.topic("request");
         let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(traceparent) });
         let record = BaseRecord::<(), _>::to(&topic).partition(0).payload(message).headers(headers);

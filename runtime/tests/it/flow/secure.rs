@@ -20,9 +20,13 @@ fn mechanisms(password: &str) -> [(&'static str, String); 3] {
 
 /// The pipeline on the brokers' secure listener.
 fn secured(test: &str, who: &str) -> Rig {
+    secured_at("KAFKA_SECURE", test, who)
+}
+
+pub fn secured_at(listener: &str, test: &str, who: &str) -> Rig {
     let mut rig = Rig::new(&format!("secure-{test}"), 1);
     let topic = format!("topic = \"{}\"", rig.topic("request"));
-    rig.edit("${KAFKA_BROKERS:-localhost:9092}", "${KAFKA_SECURE}");
+    rig.edit("${KAFKA_BROKERS:-localhost:9092}", &format!("${{{listener}}}"));
     let table = format!(
         "[source.kafka.properties]\nsecurity.protocol = \"SASL_SSL\"\nssl.ca.location = \"${{KAFKA_CA}}\"\n{who}\n\n"
     );
@@ -32,7 +36,7 @@ fn secured(test: &str, who: &str) -> Rig {
 }
 
 /// A file of its own with a secret, as containers have them.
-fn secret(test: &str, text: &str) -> PathBuf {
+pub fn secret(test: &str, text: &str) -> PathBuf {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("secret-{test}"));
     fs::write(&file, format!("{text}\n")).unwrap();
     file
@@ -71,6 +75,27 @@ fn the_doctor_says_that_a_password_is_wrong() {
     assert!(!table.contains("hunter3"), "{table}");
 }
 
+/// What each command on the pipeline's file says, at its most talkative.
+pub fn said_by_commands(rig: &Rig, mongodb_uri: &str) -> String {
+    let toml = rig.file().to_str().unwrap();
+    let commands: [&[&str]; 8] = [
+        &["check", toml],
+        &["graph", toml],
+        &["graph", toml, "--format", "json"],
+        &["positions", "show", toml],
+        &["topics", "create", toml],
+        &["explain", toml, "0:0"],
+        &["doctor", toml],
+        &["rejects", "show", toml],
+    ];
+    let say = |arguments: &&[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        let done = command.args(*arguments).args(["--log", "debug"]).env("MONGODB_URI", mongodb_uri).output().unwrap();
+        String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap()
+    };
+    commands.iter().map(say).collect()
+}
+
 /// Everything that a person or a script can make it say, with a password that is wrong.
 #[test]
 fn a_password_is_in_no_word() {
@@ -89,23 +114,7 @@ fn a_password_is_in_no_word() {
         said += &get(&listen, path).unwrap();
     }
     said += &process.drain();
-    let toml = rig.file().to_str().unwrap();
-    let commands: [&[&str]; 8] = [
-        &["check", toml],
-        &["graph", toml],
-        &["graph", toml, "--format", "json"],
-        &["positions", "show", toml],
-        &["topics", "create", toml],
-        &["explain", toml, "0:0"],
-        &["doctor", toml],
-        &["rejects", "show", toml],
-    ];
-    for arguments in commands {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        let done = command.args(arguments).args(["--log", "debug"]).env("MONGODB_URI", &uri).output().unwrap();
-        said += &String::from_utf8(done.stdout).unwrap();
-        said += &String::from_utf8(done.stderr).unwrap();
-    }
+    said += &said_by_commands(&rig, &uri);
     // of a setting that is wrong the line is shown, and what it sets is not
     let literal = rig.toml.replace("password = \"${", "pasword = \"").replace(&file.display().to_string(), SECRET);
     assert_ne!(literal, rig.toml);

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use millrace::kafka::Kept;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 
 use super::rig::{PATIENCE, Rig, flights, producer_config, request};
 
-fn producer(compression: &str) -> BaseProducer {
+fn producer(compression: &str) -> Kept<BaseProducer> {
     producer_config().set("compression.type", compression).create().unwrap()
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use millrace::kafka::Brokers;
+use millrace::kafka::{Brokers, Kept};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
@@ -47,7 +47,7 @@ fn replay(cluster: &Cluster, file: &PathBuf, options: &[&str]) -> Output {
 fn rows(cluster: &Cluster, partitions: i32) -> Vec<Vec<usize>> {
     let mut config = Brokers::from(cluster.bootstrap_servers().as_str()).client_config("eyes");
     config.set("group.id", "eyes").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
-    let consumer: BaseConsumer = config.create().unwrap();
+    let consumer: Kept<BaseConsumer> = config.create().unwrap();
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         list.add_partition_offset("rows", partition, Offset::Beginning).unwrap();
