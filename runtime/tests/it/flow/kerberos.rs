@@ -1,6 +1,6 @@
 //! An HDFS that wants a Kerberos ticket, with all that goes over its wires encrypted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -46,14 +46,14 @@ fn kerberos(program: &str) -> Command {
 }
 
 /// A ticket of the user `millrace`, for so long.
-fn kinit(tickets: &PathBuf, life: &str) {
+fn kinit(tickets: &Path, life: &str) {
     let mut command = kerberos("kinit");
     command.args(["-l", life, "-k", "-t", &of_the_realm("millrace.keytab"), "-c"]).arg(tickets).arg("millrace");
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn expired(tickets: &PathBuf) {
+fn expired(tickets: &Path) {
     kinit(tickets, "1s");
     while kerberos("klist").arg("-s").arg(tickets).status().unwrap().success() {
         std::thread::yield_now();
