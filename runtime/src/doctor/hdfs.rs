@@ -1,7 +1,8 @@
 //! An HDFS sink: does the NameNode answer, is the directory there, and may this user create files in it?
 //!
 //! Rights are worked out from owners and modes, as the NameNode itself does; the superuser is who owns `/`. Whose groups
-//! and ACLs decide is not known from outside.
+//! and ACLs decide is not known from outside. Of whom a ticket names not even the name is: the NameNode is asked to delete
+//! what is not there, for which it looks at the right first.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hdfs_native::client::FileStatus;
 use super::Finding;
 use crate::error::Error;
 use crate::plan::HdfsPlan;
-use crate::sink::hdfs::{FileError, NameNode};
+use crate::sink::hdfs::{FileError, Files, NameNode};
 
 const WRITE_AND_ENTER: u16 = 0o3;
 
@@ -26,21 +27,32 @@ pub async fn look(what: &str, plan: &HdfsPlan, timeout: Duration, findings: &mut
     let root = match name_node.status("/").await {
         Ok(root) => root,
         Err(error) => {
-            let error = Error::from(error);
-            findings.push(Finding::wrong(what, error.to_string(), away(&plan.uri)));
+            findings.push(no_answer(what, &plan.uri, error));
             return findings.push(Finding::unknown(directory, format!("{} does not answer", plan.uri)));
         }
     };
-    let user = name_node.user().map_or_else(system_user, str::to_owned);
-    findings.push(Finding::good(what, format!("NameNode at {}, as user {user}", plan.uri)));
-    findings.push(match nearest(&name_node, &plan.directory).await {
-        Ok((path, found)) => judge(directory, &plan.directory, path, &found, &user, &root),
-        Err(error) => Finding::unknown(directory, error.to_string()),
+    let user = name_node.user(system_user);
+    let who = user.as_ref().map_or("as Hadoop's settings say, or the ticket".into(), |user| format!("as user {user}"));
+    findings.push(Finding::good(what, format!("NameNode at {}, {who}", plan.uri)));
+    findings.push(match (nearest(&name_node, &plan.directory).await, user) {
+        (Ok((path, found)), Some(user)) => judge(directory, &plan.directory, path, &found, &user, &root),
+        (Ok((path, found)), None) => ask(directory, &plan.directory, path, &found, &name_node).await,
+        (Err(error), _) => Finding::unknown(directory, error.to_string()),
     });
 }
 
+fn no_answer(what: &str, uri: &str, error: FileError) -> Finding {
+    match error {
+        FileError::Stranger { what: failed, why, fix } => Finding::wrong(what, format!("{failed}: {why}"), fix),
+        error => Finding::wrong(what, Error::from(error).to_string(), away(uri)),
+    }
+}
+
 fn away(uri: &str) -> String {
-    format!("is the address right, does a NameNode run at {uri} (not in standby), and may this host reach it?")
+    format!(
+        "is the address right, does a NameNode run at {uri} (not in standby), may this host reach it, and is it told who \
+         this is as it wants (docs/security.md)?"
+    )
 }
 
 /// The directory, or the deepest one above it that is there.
@@ -57,20 +69,43 @@ async fn nearest<'p>(name_node: &NameNode, directory: &'p str) -> Result<(&'p st
     }
 }
 
-fn judge(what: String, directory: &str, path: &str, found: &FileStatus, user: &str, root: &FileStatus) -> Finding {
-    let FileStatus { owner, group, permission, .. } = found;
+/// Of a user whose name is not known.
+async fn ask(what: String, directory: &str, path: &str, found: &FileStatus, name_node: &NameNode) -> Finding {
     if !found.isdir {
-        let fix = format!("move {path} away, or name another directory");
-        return Finding::wrong(what, format!("{path} is a file"), fix);
+        return a_file(what, path);
     }
+    let nothing = format!("{}/.millrace-doctor-{}", path.trim_end_matches('/'), uuid::Uuid::new_v4());
+    match name_node.delete(&nothing).await.map_err(Error::from) {
+        Ok(()) => Finding::good(what, described(directory, path, found)),
+        Err(error) if error.to_string().contains("Permission denied") => {
+            let fix = format!("`hdfs dfs -mkdir -p {directory} && hdfs dfs -chown USER {directory}` as the superuser");
+            Finding::wrong(what, error.to_string(), fix)
+        }
+        Err(error) => Finding::unknown(what, error.to_string()),
+    }
+}
+
+fn a_file(what: String, path: &str) -> Finding {
+    Finding::wrong(what, format!("{path} is a file"), format!("move {path} away, or name another directory"))
+}
+
+fn described(directory: &str, path: &str, found: &FileStatus) -> String {
+    let FileStatus { owner, group, permission, .. } = found;
     let of = format!("{path} is {owner}'s, of group {group}, mode {:o}", permission & 0o1777);
-    let said = if path == directory { of.clone() } else { format!("{directory} is to be made: {of}") };
+    if path == directory { of } else { format!("{directory} is to be made: {of}") }
+}
+
+fn judge(what: String, directory: &str, path: &str, found: &FileStatus, user: &str, root: &FileStatus) -> Finding {
+    if !found.isdir {
+        return a_file(what, path);
+    }
+    let said = described(directory, path, found);
     match may_write(found, user, root) {
         Some(true) => Finding::good(what, said),
         None => Finding::odd(
             what,
             format!("{said}; whether {user} is in that group is not known from here"),
-            format!("see that `hdfs groups {user}` has {group}"),
+            format!("see that `hdfs groups {user}` has {}", found.group),
         ),
         Some(false) => {
             let fix =

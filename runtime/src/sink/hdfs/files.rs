@@ -45,6 +45,8 @@ pub enum FileError {
     Exists(Error),
     /// The path, or its parent, is not there. Nothing was done.
     Missing(Error),
+    /// Who this is cannot be said there. Nothing was done.
+    Stranger { what: String, why: String, fix: &'static str },
     /// Whether it was done, or will be, is not known.
     Other(Error),
 }
@@ -53,6 +55,7 @@ impl From<FileError> for Error {
     fn from(error: FileError) -> Error {
         match error {
             FileError::Exists(error) | FileError::Missing(error) | FileError::Other(error) => error,
+            FileError::Stranger { what, why, fix } => Error::retry(what).caused_by(format!("{why}; {fix}")),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: every call is under the timeout; a NameNode or DataNode that is frozen never answers by itself.
 
 use std::env;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use hdfs_native::client::FileStatus;
@@ -16,6 +17,12 @@ use crate::plan::HdfsPlan;
 use crate::sink::within;
 
 const USER: &str = "HADOOP_USER_NAME";
+const AUTHENTICATION: &str = "hadoop.security.authentication";
+/// Where Hadoop's own files are, if anywhere: they too may say that it is Kerberos.
+const FILES: [&str; 2] = ["HADOOP_CONF_DIR", "HADOOP_HOME"];
+
+const TICKET: &str =
+    "a ticket comes by `kinit` into the cache that KRB5CCNAME names, or by the keytab that KRB5_CLIENT_KTNAME names";
 
 /// With the defaults, a NameNode that is not there is an error after three minutes only.
 const SETTINGS: [(&str, &str); 3] = [
@@ -26,7 +33,9 @@ const SETTINGS: [(&str, &str); 3] = [
 
 pub struct NameNode {
     uri: String,
-    user: Option<String>,
+    /// With Kerberos, whom the ticket's owner acts for.
+    planned: Option<String>,
+    environment: Option<String>,
     /// Those of the pipeline's file come last, and win.
     settings: Vec<(String, String)>,
     timeout: Duration,
@@ -37,15 +46,22 @@ pub struct NameNode {
 impl NameNode {
     /// Connects to nothing.
     pub fn new(plan: &HdfsPlan, timeout: Duration) -> Result<NameNode> {
-        let user = user(plan.user.clone(), env::var(USER).ok())?;
+        let (planned, environment) = (plan.user.clone(), env::var(USER).ok());
+        must_not_be_empty(planned.as_ref().or(environment.as_ref()))?;
         let ours = SETTINGS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = ours.chain(plan.properties.clone()).collect();
-        Ok(NameNode { uri: plan.uri.clone(), user, settings, timeout, client: OnceCell::new() })
+        Ok(NameNode { uri: plan.uri.clone(), planned, environment, settings, timeout, client: OnceCell::new() })
     }
 
-    /// Who is named; None: whoever the system says.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+    /// As whom it speaks, where that is known from here: a ticket has a name of its own.
+    pub fn user(&self, system: impl FnOnce() -> String) -> Option<String> {
+        let said = self.settings.iter().rev().find(|(name, _)| name == AUTHENTICATION);
+        let simple = match said {
+            Some((_, value)) => value == "simple",
+            None => FILES.iter().all(|name| env::var_os(name).is_none()),
+        };
+        let without_ticket = || self.environment.clone().unwrap_or_else(system);
+        self.planned.clone().or_else(|| simple.then(without_ticket))
     }
 
     /// What is there, without a look into it.
@@ -57,7 +73,8 @@ impl NameNode {
     async fn client(&self) -> Result<&Client, FileError> {
         let build = || async {
             let builder = ClientBuilder::new().with_url(&self.uri).with_config(self.settings.clone());
-            match &self.user {
+            // the environment's user is the client's own affair: with Kerberos it is nobody
+            match &self.planned {
                 Some(user) => builder.with_user(user).build(),
                 None => builder.build(),
             }
@@ -80,12 +97,12 @@ impl NameNode {
 }
 
 /// An empty name would make hdfs-native wait for ever.
-fn user(planned: Option<String>, environment: Option<String>) -> Result<Option<String>> {
-    match planned.or(environment) {
+fn must_not_be_empty(user: Option<&String>) -> Result<()> {
+    match user {
         Some(name) if name.is_empty() => Err(Error::stop(format!(
             "the HDFS user is empty: name one in the sink's `user` or in {USER}, or unset {USER} to be the system's user"
         ))),
-        user => Ok(user),
+        _ => Ok(()),
     }
 }
 
@@ -157,18 +174,47 @@ fn name(entry: &FileStatus) -> &str {
 }
 
 fn file_error(what: String, error: HdfsError) -> FileError {
+    let what = format!("{what} failed");
+    if let HdfsError::GSSAPIError(_, _, said) = &error {
+        // the first half says only that the second one does
+        let why = said.split_once(": ").map_or(said.as_str(), |(_, why)| why);
+        return FileError::Stranger { what, why: format!("Kerberos: {why}"), fix: TICKET };
+    }
     let sort: fn(Error) -> FileError = match &error {
         HdfsError::AlreadyExists(_) => FileError::Exists,
         HdfsError::FileNotFound(_) => FileError::Missing,
         HdfsError::RPCError(class, _) if class.ends_with("FileNotFoundException") => FileError::Missing,
         _ => FileError::Other,
     };
-    let failed = format!("{what} failed");
     let made = match kind(&error) {
-        Kind::Retry => Error::retry(failed),
-        Kind::Stop => Error::stop(failed),
+        Kind::Retry => Error::retry(what),
+        Kind::Stop => Error::stop(what),
     };
-    sort(made.caused_by(error))
+    sort(match in_words(&error) {
+        Some(words) => made.caused_by(words),
+        None => made.caused_by(error),
+    })
+}
+
+/// What the client has no words for.
+fn in_words(error: &HdfsError) -> Option<&'static str> {
+    match error {
+        HdfsError::OperationFailed(said) if is_of_the_library(said) => Some(
+            "Kerberos takes libgssapi_krb5.so.2, which is not on this host: install it (Debian's libgssapi-krb5-2, Red \
+             Hat's krb5-libs), and start again",
+        ),
+        // what it said belongs to no call
+        HdfsError::IOError(cause) if cause.kind() == ErrorKind::ConnectionAborted => Some(
+            "the NameNode hung up: it was stopped, or it does not take this client (it may want a Kerberos ticket, or \
+             forbid acting for another user)",
+        ),
+        _ => None,
+    }
+}
+
+/// It is looked for once in the life of a process.
+fn is_of_the_library(said: &str) -> bool {
+    said.contains("libgssapi")
 }
 
 /// Names and settings of the pipeline's file, and what this client cannot do; everything else is mended from outside:
@@ -186,6 +232,7 @@ fn kind(error: &HdfsError) -> Kind {
         | HdfsError::UrlParseError(_)
         | HdfsError::UnsupportedFeature(_)
         | HdfsError::UnsupportedErasureCodingPolicy(_) => Kind::Stop,
+        HdfsError::OperationFailed(said) if is_of_the_library(said) => Kind::Stop,
         _ => Kind::Retry,
     }
 }
@@ -194,14 +241,46 @@ fn kind(error: &HdfsError) -> Kind {
 mod tests {
     use super::*;
 
+    fn name_node(user: Option<&str>, environment: Option<&str>, properties: &[(&str, &str)]) -> NameNode {
+        let own = |text: &str| text.to_owned();
+        NameNode {
+            uri: own("hdfs://a"),
+            planned: user.map(own),
+            environment: environment.map(own),
+            settings: properties.iter().map(|(name, value)| (own(name), own(value))).collect(),
+            timeout: Duration::ZERO,
+            client: OnceCell::new(),
+        }
+    }
+
     #[test]
     fn an_empty_user_is_an_error_and_a_planned_one_comes_first() {
-        let some = |name: &str| Some(name.to_owned());
-        assert_eq!(user(some("a"), some("b")).expect("a name"), some("a"));
-        assert_eq!(user(None, some("b")).expect("a name"), some("b"));
-        assert_eq!(user(None, None).expect("the system's"), None);
-        assert!(user(None, some("")).expect_err("it would hang").to_string().contains("the HDFS user is empty"));
-        assert_eq!(user(some(""), None).expect_err("it would hang").kind, Kind::Stop);
+        let simple = [(AUTHENTICATION, "simple")];
+        let user = |planned, environment| name_node(planned, environment, &simple).user(|| "system".into());
+        assert_eq!(user(Some("a"), Some("b")).expect("a name"), "a");
+        assert_eq!(user(None, Some("b")).expect("a name"), "b");
+        assert_eq!(user(None, None).expect("a name"), "system");
+        let empty = must_not_be_empty(Some(&String::new())).expect_err("it would hang");
+        assert!(empty.to_string().contains("the HDFS user is empty"));
+        assert_eq!(empty.kind, Kind::Stop);
+    }
+
+    #[test]
+    fn a_ticket_has_a_name_of_its_own() {
+        let kerberos = [(AUTHENTICATION, "simple"), (AUTHENTICATION, "kerberos")];
+        let user = |planned| name_node(planned, Some("b"), &kerberos).user(|| "system".into());
+        assert_eq!(user(None), None);
+        assert_eq!(user(Some("a")).expect("whom it acts for"), "a");
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_stops_it_and_an_end_of_the_line_is_said_in_words() {
+        let library = HdfsError::OperationFailed("Failed to load libgssapi_krb".into());
+        assert_eq!(kind(&library), Kind::Stop);
+        assert!(Error::from(file_error("a".into(), library)).to_string().contains("install it"));
+        let hung_up = HdfsError::IOError(ErrorKind::ConnectionAborted.into());
+        assert_eq!(kind(&hung_up), Kind::Retry);
+        assert!(Error::from(file_error("a".into(), hung_up)).to_string().starts_with("a failed: the NameNode hung up"));
     }
 
     #[test]

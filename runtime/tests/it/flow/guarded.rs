@@ -1,6 +1,5 @@
 //! A MongoDB that asks who one is, over TLS.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -9,7 +8,7 @@ use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use tokio::runtime::Runtime;
 
-use super::rig::{PATIENCE, Rig, flights, setting};
+use super::rig::{PATIENCE, Rig, flights, services, setting};
 
 const PASSWORD: &str = "pa$s/word";
 const DATABASE: &str = "agile_data_science";
@@ -28,9 +27,7 @@ fn trusted(who: &str) -> String {
 fn guarded() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
-        let run = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("services/run");
-        let started = Command::new(run).args(["start", "guarded"]).arg(setting("MILLRACE_SERVICES")).output().unwrap();
-        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        services("start", "guarded");
         Runtime::new().unwrap().block_on(async {
             let users = [("", "admin", "root", "admin"), ("admin", "millrace", "readWrite", DATABASE)];
             for (by, name, role, database) in users.into_iter().chain([("admin", "reader", "read", DATABASE)]) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use millrace::kafka::Kept;
@@ -29,6 +29,23 @@ pub fn setting(name: &str) -> String {
 /// What is sent is in the topic once, and in its order.
 pub fn producer_config() -> millrace::kafka::Config {
     millrace::kafka::producer_config(&setting("KAFKA_BROKERS").as_str().into(), "test")
+}
+
+/// `services/run COMMAND NAME`, on the services of these tests; it has to succeed.
+pub fn services(command: &str, name: &str) {
+    let done = services_run(command, name, &[]);
+    assert!(done.status.success(), "{command} {name}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Lines of the files that `pattern` matches on the HDFS `name`, read by Hadoop's own client; none where there is no file.
+pub fn lines_on(name: &str, pattern: &str) -> Vec<Value> {
+    let read = services_run("fs", name, &["-cat", pattern]).stdout;
+    read.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}
+
+pub fn services_run(command: &str, name: &str, more: &[&str]) -> Output {
+    let mut run = Command::new(repository().join("services/run"));
+    run.args([command, name, &setting("MILLRACE_SERVICES")]).args(more).output().unwrap()
 }
 
 pub struct Rig {
@@ -179,6 +196,41 @@ impl Rig {
         producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.flush(PATIENCE).unwrap();
         assert_eq!(producer.in_flight_count(), 0);
+    }
+
+    /// Its archive alone, on the HDFS at `uri`, in files that appear at once; no store.
+    pub fn archive_at(&mut self, uri: &str, properties: &str) {
+        self.edit("[sinks.store.mongodb]", "[sinks.store]\nenabled = false\n\n[sinks.store.mongodb]");
+        self.edit("${HDFS_URI:-hdfs://localhost:9000}", uri);
+        self.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
+        let table = format!("[sinks.archive.hdfs.properties]\n{properties}\n\n");
+        self.edit("# Rows that got no answer", &format!("{table}# Rows that got no answer"));
+        self.write();
+    }
+
+    /// `millrace check` or `doctor` on its file: exit code, and all that it said.
+    pub fn ask(&self, command: &str) -> (Option<i32>, String) {
+        let mut asked = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        asked.arg(command).arg(&self.file).envs(self.environment.iter().cloned());
+        let done = asked.output().unwrap();
+        (done.status.code(), String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
+    }
+
+    /// Each row once on the HDFS `name`, and no other.
+    pub fn must_be_on(&self, name: &str, expected: &BTreeSet<String>) {
+        answers("archive", lines_on(name, &format!("{}/*.jsonl", self.directory())), expected);
+    }
+
+    /// Waits until as many rows are published there, and each was asked for, once.
+    pub fn await_lines_on(&self, name: &str, expected: &BTreeSet<String>, process: &mut Process) {
+        let (deadline, pattern) = (Instant::now() + PATIENCE, format!("{}/*.jsonl", self.directory()));
+        let mut rows = Vec::new();
+        while rows.len() < expected.len() {
+            process.must_run();
+            assert!(Instant::now() < deadline, "{} of {}; said:\n{}", rows.len(), expected.len(), process.said());
+            rows = lines_on(name, &pattern);
+        }
+        answers("archive", rows, expected);
     }
 
     pub fn start(&self) -> Process {
