@@ -102,8 +102,8 @@ export function readColumn(of, { validity, data }, rows) {
   return there;
 }
 
-// Each of these writes the values that fit while it looks at them, and hands any other to `misfit`, with the error that it
-// is: that throws, or notes that the value is absent, for which the zero that is there stands.
+// Each of these writes the values that fit while it looks at them, and hands any other to `misfit`, with the error that
+// it is: that throws, or notes that the value is absent, for which the zero that is there stands.
 
 function writeBits(values, misfit) {
   const bytes = new Uint8Array((values.length + 7) >> 3);
