@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use millrace::cases::{self, Outcome};
 use millrace::stage::plugin::{Program, Settings, build};
@@ -157,16 +158,20 @@ fn a_plugin_that_takes_a_config_is_shown_without_one() {
 /// As the pipeline of a new plugin has it, and not as one that says nothing.
 #[test]
 fn a_row_may_cost_what_its_language_needs() {
-    let fuel = |plugin: &str, more: &[&str]| {
-        let inspect = ["plugin", "inspect", plugin, "--json"];
+    let fuel = |plugin: &Path, more: &[&str]| {
+        let inspect = ["plugin", "inspect", plugin.to_str().unwrap(), "--json"];
         let (_, json, err) = said(&millrace(&[&inspect[..], more].concat()));
         let found: Value = serde_json::from_str(&json).unwrap_or_else(|_| panic!("{err}"));
         found["fuel_per_row_max"].as_u64().unwrap()
     };
-    let file = "plugins/flight-features-js/flight-features-js.wasm";
-    assert_eq!(fuel("plugins/flight-features", &[]), 1_000_000);
-    assert_eq!([fuel("plugins/flight-features-py", &[]), fuel(file, &[])], [20_000_000; 2]);
-    assert_eq!(fuel(file, &["--fuel-per-row-max", "5"]), 5);
+    for (source, expected) in [("Cargo.toml", 1_000_000), ("main.py", 20_000_000), ("main.js", 20_000_000)] {
+        // the folder's language, whatever the component was made of
+        let folder = guest("guest-fuel", "{}", "");
+        fs::write(folder.join(source), "").unwrap();
+        let component = build::component_of(&folder);
+        assert_eq!([fuel(&folder, &[]), fuel(&component, &[])], [expected; 2], "{source}");
+        assert_eq!(fuel(&component, &["--fuel-per-row-max", "5"]), 5);
+    }
 }
 
 #[test]
@@ -198,7 +203,11 @@ fn outcome(plugin: &str, config: &Value, messages: &[(usize, Vec<u8>)]) -> Outco
         fuel_per_row_max: language.fuel_per_row_max(),
         config: config.to_string(),
     };
+    // an interpreter takes a minute to compile, once: not in several tests at once
+    static LOADING: Mutex<()> = Mutex::new(());
+    let loading = LOADING.lock();
     let program = Program::load(&file, settings).unwrap();
+    drop(loading);
     Trial::of_plugin(&program).unwrap().run(messages).unwrap()
 }
 

@@ -1,12 +1,20 @@
 // What an editor knows of a plugin: a test has it checked by the TypeScript compiler.
 
-import { boolean, configError, float64, int64, plugin, refuse, text, timestamp } from "../../../plugins/sdk-js/millrace/index.js";
+import * as millrace from "../../../plugins/sdk-js/millrace/index.js";
+
+const { boolean, configError, float64, int64, plugin, refuse, text, timestamp } = millrace;
 
 const named = { name: "a", version: "1" };
 
 plugin({
   ...named,
-  reads: [text("a"), int64("b").nullable().bigint(), timestamp("c").asList(), text("d").nullable(), int64("e").bigint().nullable().asList()],
+  reads: [
+    text("a"),
+    int64("b").nullable().bigint(),
+    timestamp("c").asList(),
+    text("d").nullable(),
+    int64("e").bigint().nullable().asList(),
+  ],
   adds: [float64("x"), text("y").nullable()],
   row({ a, b, c, d, e }) {
     const values: [string, bigint | null, number[], string | null, bigint[] | null] = [a, b, c, d, e];
