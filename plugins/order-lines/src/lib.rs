@@ -1,6 +1,6 @@
 //! A row for each item of an order: a plugin that makes many rows of one.
 
-use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+use millrace_plugin::{ReadRow, Refused, RowPlugin, WriteRow};
 
 #[derive(ReadRow)]
 struct Order<'a> {
@@ -14,18 +14,13 @@ struct Line {
     item: String,
 }
 
+#[derive(Default)]
 struct OrderLines;
 
 impl RowPlugin for OrderLines {
-    const NAME: &str = env!("CARGO_PKG_NAME");
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
     const DROPS: &[&str] = &["items"];
     type In<'a> = Order<'a>;
     type Out = Vec<Line>;
-
-    fn open(_config: &str) -> Result<OrderLines, Vec<ConfigError>> {
-        Ok(OrderLines)
-    }
 
     fn row(&self, order: Order<'_>) -> Result<Vec<Line>, Refused> {
         if order.items.is_empty() {

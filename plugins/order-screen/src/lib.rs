@@ -14,14 +14,13 @@ struct Mark {
     express: bool,
 }
 
+#[derive(Default)]
 struct OrderScreen {
     countries: Vec<String>,
     express_from: f64,
 }
 
 impl RowPlugin for OrderScreen {
-    const NAME: &str = env!("CARGO_PKG_NAME");
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
     /// The config was checked by it before `open` sees it.
     const CONFIG_SCHEMA: &str = include_str!("../config.schema.json");
     type In<'a> = Order<'a>;

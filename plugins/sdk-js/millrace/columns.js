@@ -1,9 +1,11 @@
 // Columns of the contract to arrays of values and back, and the fields that describe them.
 //
-// What is returned is checked here only as far as JavaScript would not notice: that nothing is absent where nothing may
-// be, that whole numbers are whole, and that each column has the length of the others. The host checks the rest.
+// What is returned is checked here, for JavaScript makes something of everything: that each value is of its column's
+// type, that nothing is absent where nothing may be, and that each column has the length of the others. The host checks
+// the rest.
 
-const decoder = new TextDecoder();
+// a text that begins with U+FEFF keeps it
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 const field = (name, kind, list = false, isNullable = false, asBigInt = false) => ({
@@ -48,26 +50,6 @@ function numbers(wholes, name) {
     values[index] = value;
   }
   return values;
-}
-
-function wholes(values, name) {
-  const made = new BigInt64Array(values.length);
-  const words = new Int32Array(made.buffer);
-  for (let index = 0; index < values.length; index += 1) {
-    const value = values[index];
-    if (typeof value === "number" && (value | 0) === value) {
-      words[2 * index] = value;
-      words[2 * index + 1] = value < 0 ? -1 : 0;
-    } else if (typeof value === "bigint") {
-      made[index] = value;
-    } else if (Number.isSafeInteger(value)) {
-      words[2 * index] = value;
-      words[2 * index + 1] = Math.floor(value / TWO_TO_32);
-    } else {
-      throw new RangeError(`\`${name}\` is ${value}, which is no whole number`);
-    }
-  }
-  return made;
 }
 
 function texts(varlen) {
@@ -120,10 +102,93 @@ export function readColumn(of, { validity, data }, rows) {
   return there;
 }
 
-function pack(bits) {
-  const bytes = new Uint8Array((bits.length + 7) >> 3);
-  for (let index = 0; index < bits.length; index += 1) if (bits[index]) bytes[index >> 3] |= 1 << (index & 7);
-  return bytes;
+// Each of these writes the values that fit while it looks at them, and hands any other to `misfit`, with the error that
+// it is: that throws, or notes that the value is absent, for which the zero that is there stands.
+
+function writeBits(values, misfit) {
+  const bytes = new Uint8Array((values.length + 7) >> 3);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if (value === true) bytes[index >> 3] |= 1 << (index & 7);
+    else if (value !== false) misfit(index, value, "a boolean");
+  }
+  return { tag: "bits", val: bytes };
+}
+
+// What is wrong with a value that is no number is its type.
+const outOf = (value) => (typeof value === "number" || typeof value === "bigint" ? RangeError : TypeError);
+
+function wholes(values, misfit) {
+  const made = new BigInt64Array(values.length);
+  const words = new Int32Array(made.buffer);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if (typeof value === "number" && (value | 0) === value) {
+      words[2 * index] = value;
+      words[2 * index + 1] = value < 0 ? -1 : 0;
+    } else if (typeof value === "bigint" && BigInt.asIntN(64, value) === value) {
+      made[index] = value;
+    } else if (Number.isSafeInteger(value)) {
+      words[2 * index] = value;
+      words[2 * index + 1] = Math.floor(value / TWO_TO_32);
+    } else {
+      misfit(index, value, "a whole number of 64 bits, beyond 2^53 as BigInt", outOf(value));
+    }
+  }
+  return made;
+}
+
+function writeFloats(values, misfit) {
+  const made = new Float64Array(values.length);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if (typeof value === "number") made[index] = value;
+    else misfit(index, value, "a number");
+  }
+  return { tag: "f64s", val: made };
+}
+
+function writeDays(values, misfit) {
+  const made = new Int32Array(values.length);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if ((value | 0) === value) made[index] = value;
+    else misfit(index, value, "a whole number of days, of 32 bits", outOf(value));
+  }
+  return { tag: "days", val: made };
+}
+
+function writeTexts(values, misfit) {
+  const offsets = new Uint32Array(values.length + 1);
+  let end = 0;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index];
+    if (typeof value === "string") end += value.length;
+    else misfit(index, value, "a string");
+    offsets[index + 1] = end;
+  }
+  // what is absent joins as nothing
+  const bytes = encoder.encode(values.join(""));
+  // all of it is ASCII: where a text begins among the characters it begins among the bytes
+  if (bytes.length === end) return { tag: "texts", val: { offsets, bytes } };
+  return { tag: "texts", val: varlen(values.map((value, index) => utf8(value ?? "", index, misfit))) };
+}
+
+function utf8(value, index, misfit) {
+  // half of a surrogate pair would become U+FFFD
+  if (!value.isWellFormed()) misfit(index, value, "a string of whole characters", RangeError);
+  return encoder.encode(value);
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function writeBinaries(values, misfit) {
+  const there = values.map((value, index) => {
+    if (value instanceof Uint8Array) return value;
+    misfit(index, value, "a Uint8Array");
+    return NO_BYTES;
+  });
+  return { tag: "binaries", val: varlen(there) };
 }
 
 function varlen(values) {
@@ -134,55 +199,69 @@ function varlen(values) {
   return { offsets, bytes };
 }
 
-function varlenTexts(values) {
-  const whole = values.join("");
-  const bytes = encoder.encode(whole);
-  if (bytes.length !== whole.length) return varlen(values.map((value) => encoder.encode(value)));
-  const offsets = new Uint32Array(values.length + 1);
-  for (let index = 0; index < values.length; index += 1) offsets[index + 1] = offsets[index] + values[index].length;
-  return { offsets, bytes };
+const WRITERS = {
+  boolean: writeBits,
+  int64: (values, misfit) => ({ tag: "s64s", val: wholes(values, misfit) }),
+  float64: writeFloats,
+  text: writeTexts,
+  binary: writeBinaries,
+  date: writeDays,
+  timestamp: (values, misfit) => ({ tag: "micros-utc", val: wholes(values, misfit) }),
+};
+
+// A value in a sentence.
+export function shown(value) {
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  if (typeof value === "bigint") return `${value}n`;
+  return Array.isArray(value) ? "an array" : String(value).slice(0, 80);
 }
 
-function write({ name, kind }, values) {
-  switch (kind) {
-    case "boolean":
-      return { tag: "bits", val: pack(values) };
-    case "int64":
-      return { tag: "s64s", val: wholes(values, name) };
-    case "float64":
-      return { tag: "f64s", val: Float64Array.from(values) };
-    case "text":
-      return { tag: "texts", val: varlenTexts(values) };
-    case "binary":
-      return { tag: "binaries", val: varlen(values) };
-    case "date":
-      return { tag: "days", val: Int32Array.from(values) };
-    default:
-      return { tag: "micros-utc", val: wholes(values, name) };
-  }
+// All rows but those.
+function validityWithout(absent, rows) {
+  const bytes = new Uint8Array((rows + 7) >> 3).fill(0xff);
+  if (rows & 7) bytes[bytes.length - 1] = (1 << (rows & 7)) - 1;
+  for (const row of absent) bytes[row >> 3] &= ~(1 << (row & 7));
+  return bytes;
 }
-
-function isAnyAbsent(values) {
-  for (let index = 0; index < values.length; index += 1) if (values[index] == null) return true;
-  return false;
-}
-
-const ZEROS = { boolean: false, int64: 0, float64: 0, text: "", binary: new Uint8Array(0), date: 0, timestamp: 0 };
 
 // A value for each row as a column.
 export function writeColumn(of, values, rows) {
   const { name, kind, list, isNullable } = of;
   if (values.length !== rows) throw new RangeError(`\`${name}\` has ${values.length} values for ${rows} rows`);
-  let validity;
-  let there = values;
-  if (isAnyAbsent(values)) {
-    if (!isNullable) throw new TypeError(`\`${name}\` has a value that is absent, and is not nullable()`);
-    validity = pack(Array.from(values, (value) => value != null));
-    there = Array.from(values, (value) => value ?? (list ? [] : ZEROS[kind]));
+  const absent = [];
+  const misfit = (row, value, wanted, Wrong = TypeError) => {
+    const place = `\`${name}\` of row ${row} of this call`;
+    if (value != null) throw new Wrong(`${place} is ${shown(value)}, and not ${wanted}`);
+    if (!isNullable) throw new TypeError(`${place} is absent (${value}), and is not nullable()`);
+    absent.push(row);
+  };
+  const data = list ? writeLists(of, values, misfit) : { tag: "flat", val: WRITERS[kind](values, misfit) };
+  return { validity: absent.length > 0 ? validityWithout(absent, rows) : undefined, data };
+}
+
+function writeLists(of, values, misfit) {
+  const offsets = new Uint32Array(values.length + 1);
+  const items = [];
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row];
+    if (Array.isArray(value)) for (let item = 0; item < value.length; item += 1) items.push(value[item]);
+    else misfit(row, value, "an array");
+    offsets[row + 1] = items.length;
   }
-  if (!list) return { validity, data: { tag: "flat", val: write(of, there) } };
-  const offsets = new Uint32Array(rows + 1);
-  there.forEach((value, row) => (offsets[row + 1] = offsets[row] + value.length));
-  const items = { offsets, validity: undefined, values: write(of, there.flat()) };
-  return { validity, data: { tag: "nested", val: items } };
+  const misfitItem = (index, value, wanted, Wrong = TypeError) => {
+    const row = offsets.findIndex((end) => end > index) - 1;
+    throw new Wrong(`\`${of.name}\` of row ${row} of this call holds ${shown(value)}, and not ${wanted}`);
+  };
+  return { tag: "nested", val: { offsets, validity: undefined, values: WRITERS[of.kind](items, misfitItem) } };
+}
+
+// The row that each answered row comes from, as the contract has it.
+export function writeLineage(rows) {
+  const made = new Uint32Array(rows.length);
+  for (let index = 0; index < made.length; index += 1) {
+    const row = rows[index];
+    if (row >>> 0 !== row) throw new TypeError(`the lineage has ${shown(row)}, which is no row`);
+    made[index] = row;
+  }
+  return made;
 }

@@ -1,27 +1,39 @@
+declare const value: unique symbol;
+
 /** A column's name and type, and the type of its values in JavaScript. */
-export interface Field<T = unknown> {
-  readonly name: string;
+export interface Field<T = unknown, N extends string = string> {
+  readonly name: N;
+  /** For types alone: it is not there when a plugin runs. */
+  readonly [value]?: T;
   /** A value may be absent: null. */
-  nullable(): Field<T | null>;
+  nullable(): Field<T | null, N>;
   /** Each value is an array. */
-  asList(): Field<T[]>;
+  asList(): Field<AsList<T>, N>;
 }
 
-export interface WholeField<T = number> extends Field<T> {
+export interface WholeField<T = number, N extends string = string> extends Field<T, N> {
+  nullable(): WholeField<T | null, N>;
+  asList(): WholeField<AsList<T>, N>;
   /** Whole numbers beyond 2^53 too, as BigInt. */
-  bigint(): Field<bigint>;
+  bigint(): WholeField<AsBigInt<T>, N>;
 }
 
-export function boolean(name: string): Field<boolean>;
+/** Lists of values; what may be absent is the list. */
+export type AsList<T> = null extends T ? Exclude<T, null>[] | null : T[];
+
+/** The same with BigInt where there are numbers. */
+export type AsBigInt<T> = T extends number ? bigint : T extends (infer Item)[] ? AsBigInt<Item>[] : T;
+
+export function boolean<N extends string>(name: N): Field<boolean, N>;
 /** A value beyond 2^53 is an error: `.bigint()` takes them. */
-export function int64(name: string): WholeField;
-export function float64(name: string): Field<number>;
-export function text(name: string): Field<string>;
-export function binary(name: string): Field<Uint8Array>;
+export function int64<N extends string>(name: N): WholeField<number, N>;
+export function float64<N extends string>(name: N): Field<number, N>;
+export function text<N extends string>(name: N): Field<string, N>;
+export function binary<N extends string>(name: N): Field<Uint8Array, N>;
 /** Days since 1970-01-01. */
-export function date(name: string): Field<number>;
+export function date<N extends string>(name: N): Field<number, N>;
 /** Microseconds since 1970-01-01T00:00:00Z. */
-export function timestamp(name: string): WholeField;
+export function timestamp<N extends string>(name: N): WholeField<number, N>;
 
 /** Thrown for a row that goes no further: `code` is a short word for machines, `reason` a sentence for people. */
 export function refuse(code: string, reason: string): Error;
@@ -38,8 +50,13 @@ export function count(name: string, by?: number): void;
 /** A value for each row; null where it is absent. */
 export type Column = ArrayLike<any>;
 
-/** The values that a row adds, by column. */
-export type Row = Record<string, unknown>;
+/** Any column. */
+export type AnyField = Field<any, string>;
+
+/** What a row of these columns is, by column; anything, where they are known only once a config is. */
+export type Row<F extends AnyField> = string extends F["name"]
+  ? any
+  : { [N in F["name"]]: Extract<F, { name: N }> extends Field<infer T, N> ? T : never };
 
 export interface Answer {
   /** A column for each that is added, in the order of `adds`. */
@@ -50,20 +67,20 @@ export interface Answer {
   lineage?: ArrayLike<number>;
 }
 
-export interface Opened {
+export interface Opened<R extends AnyField = AnyField, A extends AnyField = AnyField> {
   /** The columns that it gets, in the order in which `columns` gets them. */
-  reads: Field[];
+  reads: R[];
   /** The columns that it adds. */
-  adds: Field[];
+  adds: A[];
   /** Names of columns that end here. */
   drops?: string[];
   /** The values that it adds; null: the row is left out; an array: a row for each. */
-  row?(values: any): Row | Row[] | null;
+  row?(values: Row<R>): Row<A> | Row<A>[] | null;
   /** All rows of a call at once, where speed counts: a column for each that is read. */
   columns?(rows: number, ...columns: any[]): Answer;
 }
 
-export interface Plugin extends Partial<Opened> {
+export interface Plugin<R extends AnyField = AnyField, A extends AnyField = AnyField> extends Partial<Opened<R, A>> {
   name: string;
   version: string;
   /** A JSON Schema of the config; without it the plugin takes none. */
@@ -73,4 +90,4 @@ export interface Plugin extends Partial<Opened> {
 }
 
 /** What the component exports: `export const transform = plugin({ … })`. */
-export function plugin(written: Plugin): object;
+export function plugin<R extends AnyField, A extends AnyField>(written: Plugin<R, A>): object;

@@ -20,7 +20,7 @@
 // Values are what JavaScript has for them; types are in index.d.ts.
 
 import { count as hostCount, log as hostLog } from "millrace:plugin/host@1.0.0";
-import { readColumn, writeColumn } from "./columns.js";
+import { readColumn, shown, writeColumn, writeLineage } from "./columns.js";
 
 export { binary, boolean, date, float64, int64, text, timestamp } from "./columns.js";
 
@@ -109,6 +109,9 @@ function byRow({ reads, adds, row }) {
         refused.push({ row: index, code: error.code, reason: error.message });
         continue;
       }
+      if (typeof answer !== "object" && answer !== undefined) {
+        throw new TypeError(`row returned ${shown(answer)}: expected an object, null or an array of objects`);
+      }
       const one = answer != null && !Array.isArray(answer);
       plain &&= one;
       for (const each of one ? [answer] : (answer ?? [])) {
@@ -128,10 +131,17 @@ function process({ reads, adds, columns }, rows, input) {
   }
   const rowsOut = lineage ? lineage.length : rows - refused.length;
   return {
-    lineage: lineage && Uint32Array.from(lineage),
+    lineage: lineage && writeLineage(lineage),
     columns: adds.map((field, index) => writeColumn(field, answers[index], rowsOut)),
-    refused,
+    refused: refused.map(refusal),
   };
+}
+
+function refusal({ row, code, reason }) {
+  if (typeof row !== "number" || typeof code !== "string" || typeof reason !== "string") {
+    throw new TypeError(`row ${row} is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
+  }
+  return { row, code, reason };
 }
 
 // The error, and where it was: a component has no other place to say it.

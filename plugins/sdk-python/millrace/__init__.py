@@ -24,9 +24,10 @@ timestamp that of microseconds; an absent value is None, a list a list.
 """
 
 from .columns import binary, boolean, date, float64, int64, text, timestamp
-from .guest import Answer, ConfigError, Plugin, Refuse, count, export, log
+from .guest import NO_ROW, Answer, ConfigError, Plugin, Refuse, count, export, log
 
 __all__ = [
+    "NO_ROW",
     "Answer",
     "ConfigError",
     "Plugin",

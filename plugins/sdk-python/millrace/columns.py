@@ -1,10 +1,13 @@
 """Columns of the contract to lists of values and back, and the fields that describe them.
 
-What is returned is checked here only as far as Python would not notice: that nothing is absent where nothing may be,
-and that each column has the length of the others. The host checks the rest.
+What is returned is checked here, for what does not fit would become a trap without words on its way to the host: that
+each value is of its column's type, that nothing is absent where nothing may be, and that each column has the length of
+the others. The host checks the rest.
 """
 
 from itertools import accumulate
+from struct import error as StructError
+from struct import pack
 
 from wit_world.imports import types
 from wit_world.imports.types import Kind
@@ -109,15 +112,25 @@ def read(column, rows):
     return [value if there else None for value, there in zip(values, _bits(column.validity, rows))]
 
 
+# the digit of a byte that is false or true; of any other there is none
+_DIGITS = b"01".ljust(256, b"?")
+
+
 def _pack(bits):
-    """Bits as the contract has them; true is anything that Python holds to be true."""
-    number = int("".join(["1" if bit else "0" for bit in bits])[::-1] or "0", 2)
+    """Bits as the contract has them."""
+    number = int(bytes(bits)[::-1].translate(_DIGITS) or b"0", 2)
     return number.to_bytes((len(bits) + 7) // 8, "little")
+
+
+# Each of these fails on a value that is not of its kind: looking at each value by itself would cost as much again.
 
 
 def _varlen(values):
     whole = b"".join(values)
-    return types.Varlen([0, *accumulate(map(len, values))], whole)
+    offsets = [0, *accumulate(map(len, values))]
+    if offsets[-1] != len(whole):
+        raise TypeError("these are not bytes")
+    return types.Varlen(offsets, whole)
 
 
 def _varlen_texts(values):
@@ -127,15 +140,42 @@ def _varlen_texts(values):
     return _varlen([value.encode() for value in values])
 
 
-_WRITE = {
-    Kind.BOOLEAN: (False, lambda values: types.Scalars_Bits(_pack(values))),
-    Kind.INT64: (0, types.Scalars_S64s),
-    Kind.FLOAT64: (0.0, types.Scalars_F64s),
-    Kind.TEXT: ("", lambda values: types.Scalars_Texts(_varlen_texts(values))),
-    Kind.BINARY: (b"", lambda values: types.Scalars_Binaries(_varlen(values))),
-    Kind.DATE: (0, types.Scalars_Days),
-    Kind.TIMESTAMP: (0, types.Scalars_MicrosUtc),
+def _numbers(form, make):
+    """Numbers that C has by this letter: packing them fails where one is of another type, or beyond it."""
+
+    def write(values):
+        pack(f"{len(values)}{form}", *values)
+        return make(values)
+
+    return write
+
+
+class _Kind:
+    """What values of a kind are in Python, what stands for an absent one, and how many are written."""
+
+    def __init__(self, taken, make):
+        self.taken, self.zero, self.make = taken, taken(), make
+
+
+_KINDS = {
+    Kind.BOOLEAN: _Kind(bool, lambda values: types.Scalars_Bits(_pack(values))),
+    Kind.INT64: _Kind(int, _numbers("q", types.Scalars_S64s)),
+    Kind.FLOAT64: _Kind(float, _numbers("d", types.Scalars_F64s)),
+    Kind.TEXT: _Kind(str, lambda values: types.Scalars_Texts(_varlen_texts(values))),
+    Kind.BINARY: _Kind(bytes, lambda values: types.Scalars_Binaries(_varlen(values))),
+    Kind.DATE: _Kind(int, _numbers("i", types.Scalars_Days)),
+    Kind.TIMESTAMP: _Kind(int, _numbers("q", types.Scalars_MicrosUtc)),
 }
+
+_LISTS = {list, tuple}
+# what a value that does not fit is told by
+_WRONG = (TypeError, ValueError, OverflowError, StructError)
+_SHOWN_CHARS_MAX = 80
+
+
+def type_of(field):
+    """Of the values of a column, where one alone is not mistaken for several rows."""
+    return None if field.is_list else _KINDS[field.kind].taken
 
 
 def write(field, values, rows):
@@ -143,16 +183,62 @@ def write(field, values, rows):
     values = values if isinstance(values, list) else [*values]
     if len(values) != rows:
         raise ValueError(f"`{field.name}` has {len(values)} values for {rows} rows")
-    validity = None
-    zero, make = _WRITE[field.kind]
-    zero = [] if field.is_list else zero
-    if None in values:
-        if not field.is_nullable:
-            raise ValueError(f"`{field.name}` has a None, and is not nullable()")
+    there, validity = values, None
+    kind = _KINDS[field.kind]
+    if field.is_nullable and None in values:
         validity = _pack([value is not None for value in values])
-        values = [zero if value is None else value for value in values]
-    if field.is_list:
-        offsets = [0, *accumulate(map(len, values))]
-        items = types.Items(offsets, None, make([item for value in values for item in value]))
-        return types.Column(validity, types.Data_Nested(items))
-    return types.Column(validity, types.Data_Flat(make(values)))
+        zero = () if field.is_list else kind.zero
+        there = [zero if value is None else value for value in values]
+    try:
+        return types.Column(validity, _nested(kind, there) if field.is_list else types.Data_Flat(kind.make(there)))
+    except _WRONG as error:
+        raise _fault(field, kind, there) or error from None
+
+
+def _nested(kind, values):
+    if not {*map(type, values)} <= _LISTS:
+        raise TypeError("these are not lists")
+    items = kind.make([item for value in values for item in value])
+    return types.Data_Nested(types.Items([0, *accumulate(map(len, values))], None, items))
+
+
+def _fault(field, kind, values):
+    """The error that names the first value that does not fit."""
+    for row, value in enumerate(values):
+        place = f"`{field.name}` of row {row} of this call"
+        if field.is_list and type(value) not in _LISTS:
+            return TypeError(f"{place} is {shown(value)}, and each of its values is a list")
+        for item in value if field.is_list else [value]:
+            try:
+                kind.make([item])
+            except _WRONG as error:
+                within = "a list with " if field.is_list else ""
+                return TypeError(f"{place} is {within}{shown(item)}, {_why(field, kind, item, error)}")
+    return None
+
+
+def _why(field, kind, value, error):
+    name = field.kind.name.lower()
+    if isinstance(value, kind.taken):
+        return f"which does not fit into {name}: {error}"
+    if value is None and not field.is_list:
+        return "and is not nullable()"
+    return f"and values of {name} are {kind.taken.__name__}, not {type(value).__name__}"
+
+
+def shown(value):
+    """A value in a sentence."""
+    said = repr(value)
+    return said if len(said) <= _SHOWN_CHARS_MAX else said[:_SHOWN_CHARS_MAX] + "…"
+
+
+def lineage(rows):
+    """The row that each answered row comes from, if that was said."""
+    if rows is None:
+        return None
+    rows = rows if isinstance(rows, list) else [*rows]
+    try:
+        pack(f"{len(rows)}I", *rows)
+    except StructError as error:
+        raise TypeError(f"the lineage is no list of rows: {error}") from None
+    return rows

@@ -7,6 +7,7 @@ from componentize_py_types import Err
 from wit_world.imports import host, types
 
 from . import columns
+from .columns import shown as _shown
 
 _LEVELS = {level.name.lower(): level for level in host.Level}
 
@@ -25,6 +26,15 @@ class ConfigError(Exception):
     def __init__(self, message, path=""):
         super().__init__(message)
         self.message, self.path = message, path
+
+
+class _NoRow:
+    def __repr__(self):
+        return "NO_ROW"
+
+
+# An answer of `row`: the row is left out, and nothing is wrong with it.
+NO_ROW = _NoRow()
 
 
 class Answer:
@@ -58,15 +68,19 @@ class Plugin:
             raise ConfigError("this plugin takes no config")
 
     def row(self, *values):
-        """The values that it adds, as a tuple; None: the row is left out; a list of tuples: a row for each.
+        """The values that it adds, as a tuple; None or NO_ROW: the row is left out; a list of tuples: a row for each.
 
-        A plugin that adds one column may return the value itself.
+        A plugin that adds one column may return the value itself, unless a value may be None or a list: where that
+        column is nullable() a None, and where it is a list() a list that is not of tuples, is an error. There,
+        `return (value,)` adds a value and `return NO_ROW` leaves the row out.
         """
         raise NotImplementedError("a plugin has row or columns")
 
     def columns(self, rows, *values):
         """All rows of a call at once: a list for each column that is read. It returns an `Answer`."""
-        row, one = self.row, len(self.adds) == 1
+        row, adds = self.row, self.adds
+        # of the one column that a plain value may be for
+        plainly = columns.type_of(adds[0]) if len(adds) == 1 else None
         answered, refused, lineage = [], [], []
         each = zip(*values) if values else ((),) * rows
         plain = True
@@ -79,18 +93,50 @@ class Plugin:
             if answer.__class__ is tuple:
                 answered.append(answer)
                 lineage.append(index)
-            elif answer is None or answer.__class__ is list:
-                plain = False
-                several = answer or ()
-                answered.extend(other if other.__class__ is tuple else (other,) for other in several)
-                lineage.extend([index] * len(several))
-            elif one:
+            elif answer.__class__ is plainly:
                 answered.append((answer,))
                 lineage.append(index)
             else:
-                raise TypeError(f"row returned {answer!r}: expected a tuple of {len(self.adds)} values, None or a list")
-        added = [*map(list, zip(*answered, strict=True))] if answered else [[] for _ in self.adds]
+                several = _rows_of(answer, adds)
+                plain = plain and len(several) == 1
+                answered.extend(several)
+                lineage.extend([index] * len(several))
+        if answered and {*map(len, answered)} != {len(adds)}:
+            wrong = next(values for values in answered if len(values) != len(adds))
+            raise TypeError(f"row returned {_shown(wrong)}: expected a value for each of {len(adds)} columns")
+        added = [*map(list, zip(*answered))] if answered else [[] for _ in adds]
         return Answer(added, refused, None if plain else lineage)
+
+
+def _rows_of(answer, adds):
+    """The rows, as tuples, of an answer that is none itself."""
+    if isinstance(answer, tuple):
+        return [tuple(answer)]
+    if answer is NO_ROW:
+        return []
+    one = adds[0] if len(adds) == 1 else None
+    if answer is None:
+        if one and one.is_nullable:
+            raise TypeError(_ambiguous("None", one, "nullable()", "(None,)", "is absent"))
+        return []
+    if isinstance(answer, list):
+        of_tuples = all(isinstance(other, tuple) for other in answer)
+        if one and one.is_list and not (answer and of_tuples):
+            raise TypeError(_ambiguous(_shown(answer), one, "a list()", "([…],)", "is a list"))
+        if one and one.is_nullable and None in answer:
+            raise TypeError(_ambiguous(_shown(answer), one, "nullable()", "[(None,)]", "is absent"))
+        if one or of_tuples:
+            return [tuple(other) if isinstance(other, tuple) else (other,) for other in answer]
+    elif one:
+        return [(answer,)]
+    raise TypeError(f"row returned {_shown(answer)}: expected a tuple of {len(adds)} values, None or a list of tuples")
+
+
+def _ambiguous(answer, field, what, instead, how):
+    return (
+        f"row returned {answer}, and `{field.name}` is {what}: `return {instead}` adds a value that {how}, "
+        "`return NO_ROW` leaves the row out"
+    )
 
 
 def log(level, message):
@@ -114,13 +160,11 @@ def export(plugin):
         def open(self, config):
             try:
                 opened[:] = [plugin(json.loads(config))]
+                return _signature(opened[0])
             except ConfigError as error:
                 raise Err([types.ConfigError(error.path, error.message)]) from None
             except Exception as error:
                 raise Err([types.ConfigError("", _said(error))]) from None
-            opened_now = opened[0]
-            reads, adds = ([field.wit() for field in fields] for fields in (opened_now.reads, opened_now.adds))
-            return types.Signature(reads, adds, [*opened_now.drops], True)
 
         def process(self, rows, input):
             try:
@@ -131,19 +175,31 @@ def export(plugin):
     return Transform
 
 
+def _signature(plugin):
+    reads, adds = ([field.wit() for field in fields] for fields in (plugin.reads, plugin.adds))
+    return types.Signature(reads, adds, [*plugin.drops], True)
+
+
 def _process(plugin, rows, input):
     answer = plugin.columns(rows, *[columns.read(column, rows) for column in input])
     if len(answer.columns) != len(plugin.adds):
         raise ValueError(f"{len(answer.columns)} columns were returned, and adds has {len(plugin.adds)}")
     count = rows - len(answer.refused) if answer.lineage is None else len(answer.lineage)
     written = [columns.write(field, values, count) for field, values in zip(plugin.adds, answer.columns)]
-    refused = [types.Refusal(row, code, reason) for row, code, reason in answer.refused]
-    return types.Output(answer.lineage, written, refused)
+    refused = [_refusal(*refusal) for refusal in answer.refused]
+    return types.Output(columns.lineage(answer.lineage), written, refused)
+
+
+def _refusal(row, code, reason):
+    if not (isinstance(row, int) and isinstance(code, str) and isinstance(reason, str)):
+        raise TypeError(f"row {row!r} is refused with {_shown(code)} and {_shown(reason)}: a code and a reason are str")
+    return types.Refusal(row, code, reason)
 
 
 def _said(error):
-    """The error, and where in the plugin's own source it was."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "millrace" not in frame.filename] or frames
-    place = f"{own[-1].filename.rsplit('/', 1)[-1]}:{own[-1].lineno}: " if own else ""
+    """The error, and where in the plugin's own source it was, if it was there."""
+    # without looking into the source: there are no files here, and asking for one is a trap
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(file, line) for file, line in frames if "millrace" not in file]
+    place = f"{own[-1][0].rsplit('/', 1)[-1]}:{own[-1][1]}: " if own else ""
     return f"{place}{type(error).__name__}: {error}"

@@ -5,7 +5,7 @@
 //! a row depends on the row and the config alone. Its functions take `&self` for that reason.
 //!
 //! ```
-//! use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+//! use millrace_plugin::{ReadRow, Refused, RowPlugin, WriteRow};
 //!
 //! #[derive(ReadRow)]
 //! struct Order<'a> {
@@ -21,17 +21,12 @@
 //!     greeting: String,
 //! }
 //!
+//! #[derive(Default)]
 //! struct Billing;
 //!
 //! impl RowPlugin for Billing {
-//!     const NAME: &str = "billing";
-//!     const VERSION: &str = "1.0.0";
 //!     type In<'a> = Order<'a>;
 //!     type Out = Bill;
-//!
-//!     fn open(_config: &str) -> Result<Billing, Vec<ConfigError>> {
-//!         Ok(Billing)
-//!     }
 //!
 //!     fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
 //!         let total = order.price - order.discount.unwrap_or(0.0);
@@ -53,9 +48,6 @@
 //! struct Double;
 //!
 //! impl Plugin for Double {
-//!     const NAME: &str = "double";
-//!     const VERSION: &str = "1.0.0";
-//!
 //!     fn open(_config: &str) -> Result<Double, Vec<ConfigError>> {
 //!         Ok(Double)
 //!     }
@@ -103,8 +95,10 @@ pub use signature::{binary, boolean, date, float64, int64, text, timestamp};
 pub use value::{Bytes, Date, Lists, ListsBuilder, ReadScalar, ReadValue, Timestamp, WriteScalar, WriteValue};
 
 pub trait Plugin: Sized + Send + Sync + 'static {
-    const NAME: &str;
-    const VERSION: &str;
+    /// Empty: the package's.
+    const NAME: &str = "";
+    /// Empty: the package's.
+    const VERSION: &str = "";
     /// A JSON Schema of the config; empty: it takes none.
     const CONFIG_SCHEMA: &str = "";
 
@@ -128,7 +122,8 @@ macro_rules! export {
 
             impl $crate::bindings::exports::millrace::plugin::transform::Guest for Exported {
                 fn describe() -> $crate::Manifest {
-                    OPENED.describe()
+                    // of the crate that says `export!`
+                    OPENED.describe(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
                 }
 
                 fn open(config: String) -> Result<$crate::Signature, Vec<$crate::ConfigError>> {
@@ -155,8 +150,10 @@ impl<P: Plugin> Opened<P> {
         Opened(OnceLock::new())
     }
 
-    pub fn describe(&self) -> Manifest {
-        Manifest { name: P::NAME.into(), version: P::VERSION.into(), config_schema: P::CONFIG_SCHEMA.into() }
+    pub fn describe(&self, package: &str, version: &str) -> Manifest {
+        let or = |said: &str, package: &str| if said.is_empty() { package.to_owned() } else { said.to_owned() };
+        let (name, version) = (or(P::NAME, package), or(P::VERSION, version));
+        Manifest { name, version, config_schema: P::CONFIG_SCHEMA.into() }
     }
 
     pub fn open(&self, config: &str) -> Result<Signature, Vec<ConfigError>> {

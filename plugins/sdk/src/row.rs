@@ -7,9 +7,11 @@
 use crate::{Column, ConfigError, Field, Input, Output, Plugin, Refusal, Signature};
 
 /// A plugin whose answer to a row is one row, none (`Option`), or several (`Vec`).
-pub trait RowPlugin: Sized + Send + Sync + 'static {
-    const NAME: &str;
-    const VERSION: &str;
+pub trait RowPlugin: Default + Send + Sync + 'static {
+    /// Empty: the package's.
+    const NAME: &str = "";
+    /// Empty: the package's.
+    const VERSION: &str = "";
     /// A JSON Schema of the config; empty: it takes none.
     const CONFIG_SCHEMA: &str = "";
     /// Columns that end here.
@@ -20,8 +22,14 @@ pub trait RowPlugin: Sized + Send + Sync + 'static {
     /// What it adds to one: a struct with `#[derive(WriteRow)]`, or an `Option` or a `Vec` of it.
     type Out: WriteRows;
 
-    /// `config` is JSON: the pipeline's `config` table, `{}` where there is none.
-    fn open(config: &str) -> Result<Self, Vec<ConfigError>>;
+    /// `config` is JSON: the pipeline's `config` table, `{}` where there is none. Without an `open` of its own a plugin
+    /// takes none, and is its default.
+    fn open(config: &str) -> Result<Self, Vec<ConfigError>> {
+        match config.trim() {
+            "" | "{}" | "null" => Ok(Self::default()),
+            _ => Err(vec![ConfigError { path: String::new(), message: "this plugin takes no config".into() }]),
+        }
+    }
 
     fn row(&self, row: Self::In<'_>) -> Result<Self::Out, Refused>;
 }

@@ -35,6 +35,7 @@ struct Back {
     kind: &'static str,
 }
 
+#[derive(Default)]
 struct Same;
 
 impl RowPlugin for Same {
@@ -138,17 +139,12 @@ struct Part {
 }
 
 /// As many rows as the number says.
+#[derive(Default)]
 struct Many;
 
 impl RowPlugin for Many {
-    const NAME: &str = "many";
-    const VERSION: &str = "1.0.0";
     type In<'a> = Number;
     type Out = Vec<Part>;
-
-    fn open(_config: &str) -> Result<Many, Vec<ConfigError>> {
-        Ok(Many)
-    }
 
     fn row(&self, Number { n }: Number) -> Result<Vec<Part>, Refused> {
         Ok((0..n).map(|part| Part { part }).collect())
@@ -156,17 +152,12 @@ impl RowPlugin for Many {
 }
 
 /// Odd ones only.
+#[derive(Default)]
 struct Odd;
 
 impl RowPlugin for Odd {
-    const NAME: &str = "odd";
-    const VERSION: &str = "1.0.0";
     type In<'a> = Number;
     type Out = Option<Part>;
-
-    fn open(_config: &str) -> Result<Odd, Vec<ConfigError>> {
-        Ok(Odd)
-    }
 
     fn row(&self, Number { n }: Number) -> Result<Option<Part>, Refused> {
         Ok((n % 2 == 1).then_some(Part { part: n }))
@@ -181,4 +172,16 @@ fn several_rows_and_none() {
     assert_eq!(many.columns, [flat(Scalars::S64s(vec![0, 1, 0, 1, 2]))]);
     let odd = Odd.process(&input()).expect("an answer");
     assert_eq!((odd.lineage, odd.columns), (Some(vec![2]), vec![flat(Scalars::S64s(vec![3]))]));
+}
+
+/// What is not said is the package's, and no config is taken.
+#[test]
+fn a_plugin_may_leave_out_what_is_usual() {
+    let described = millrace_plugin::Opened::<Many>::new().describe("package", "1.2.3");
+    assert_eq!((&*described.name, &*described.version), ("package", "1.2.3"));
+    let described = millrace_plugin::Opened::<Same>::new().describe("package", "1.2.3");
+    assert_eq!((&*described.name, &*described.version), ("same", "1.0.0"));
+    assert!(["{}", "", " null "].iter().all(|config| <Many as RowPlugin>::open(config).is_ok()));
+    let refused = <Many as RowPlugin>::open("{\"x\":1}").err().expect("a config");
+    assert_eq!(refused[0].message, "this plugin takes no config");
 }

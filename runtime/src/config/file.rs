@@ -55,7 +55,7 @@ pub(super) const PLUGIN_KEYS: &[&str] = &["component", "memory_mib_max", "fuel_p
 const MEMORY_MIB_MAX: u64 = 64;
 /// A guest's addresses have 32 bits.
 const MEMORY_MIB_BOUNDS: RangeInclusive<u64> = 1..=4096;
-const FUEL_PER_ROW_MAX: u64 = 1_000_000;
+pub const FUEL_PER_ROW_MAX: u64 = 1_000_000;
 const FUEL_PER_ROW_BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000_000;
 pub(super) const MODEL_KEYS: &[&str] =
     &["path", "unknown_category", "class", "probabilities", "model_date", "season_known"];

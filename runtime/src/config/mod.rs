@@ -26,6 +26,7 @@ use toml::de::DeTable;
 
 pub use self::diagnostics::{Diagnostic, Diagnostics, Located, Severity, Span};
 use self::diagnostics::{Report, Reported};
+pub use self::file::FUEL_PER_ROW_MAX;
 use self::file::File;
 pub use self::flow::StageTypes;
 use self::reader::Context;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::diagnostics::{Diagnostic, Reported, choices};
+use super::diagnostics::{Diagnostic, Reported, Span, choices};
 use super::file::{self, File, Lookup, Model, Plugin, Stage, StageKind};
 use super::flow::{Flow, StageTypes, Who};
 use super::reader::{At, Context, Read};
@@ -259,7 +259,7 @@ fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Re
     };
     let program = plugin::Program::load(&path, settings).map_err(|error| match error {
         plugin::CannotLoad::Component(error) => cannot_load(cx, &who, &error),
-        plugin::CannotLoad::Config { faults, .. } => wrong_config(cx, &who, plugin, &faults, config),
+        plugin::CannotLoad::Config { file, faults } => wrong_config(cx, &who, plugin, (&file, &faults), config),
     })?;
     // of the bytes that run: the file may be another one by now
     let file = Artifact { path, sha256: program.sha256().to_owned(), version: Some(program.version().to_owned()) };
@@ -274,20 +274,29 @@ fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Re
 }
 
 /// Each fault at the value that has it, or at the nearest around it that the file holds.
-fn wrong_config(cx: &Context, who: &Who, written: &Plugin, faults: &[Fault], config: &At<Value>) -> Reported {
+fn wrong_config(
+    cx: &Context,
+    who: &Who,
+    written: &Plugin,
+    (file, faults): (&Path, &[Fault]),
+    config: &At<Value>,
+) -> Reported {
     let place = |path: &str| {
         let around = std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(around, _)| around));
         around.into_iter().find_map(|path| written.config_places.get(path)).unwrap_or(&config.span).clone()
     };
-    let faults = faults.iter().map(|fault| {
-        let wrong = Diagnostic::error(format!("{} does not accept its config", who.value)).at(&place(&fault.path));
-        cx.error(wrong.label(match &fault.path {
+    let wrong = |place: &Span| Diagnostic::error(format!("{} does not accept its config", who.value)).at(place);
+    let help = || format!("`millrace plugin inspect {}` shows what it may be", shown(file));
+    let faults = faults.iter().enumerate().map(|(index, fault)| {
+        let wrong = wrong(&place(&fault.path)).label(match &fault.path {
             path if path.is_empty() || written.config_places.contains_key(path) => fault.message.clone(),
             path => format!("`{path}`: {}", fault.message),
-        }))
+        });
+        // once
+        cx.error(if index == 0 { wrong.help(help()) } else { wrong })
     });
     // a plugin that refuses and does not say why
-    let silent = || cx.error(Diagnostic::error(format!("{} does not accept its config", who.value)).at(&config.span));
+    let silent = || cx.error(wrong(&config.span).help(help()));
     faults.reduce(|_, last| last).unwrap_or_else(silent)
 }
 

@@ -1,5 +1,6 @@
 //! What the binary carries of `plugins/`: templates, SDKs and the contract, so that an installed one needs no checkout.
 
+use crate::config::FUEL_PER_ROW_MAX;
 use crate::stage::plugin::build::Language;
 
 /// Where it goes, and the text.
@@ -85,14 +86,23 @@ pub fn source(language: Language) -> &'static str {
     }
 }
 
-/// What the pipeline says of fuel.
-pub fn fuel(language: Language) -> &'static str {
-    match language {
-        Language::Rust => "",
-        Language::Python | Language::JavaScript => {
+/// What the pipeline says of fuel, where it is not what a pipeline has that says nothing.
+pub fn fuel(language: Language) -> String {
+    match language.fuel_per_row_max() {
+        FUEL_PER_ROW_MAX => String::new(),
+        fuel => format!(
             "# an interpreter takes tens of thousands a row, and the rows of a call share what one may take\n\
-             fuel_per_row_max = 20_000_000\n"
-        }
+             fuel_per_row_max = {}\n",
+            grouped(fuel)
+        ),
+    }
+}
+
+/// As people write large numbers in TOML: `20_000_000`.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{}_{:03}", grouped(number / 1_000), number % 1_000),
     }
 }
 
@@ -102,6 +112,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn fuel_is_that_of_the_language() {
+        assert_eq!(fuel(Language::Rust), "");
+        assert!(fuel(Language::Python).ends_with("\nfuel_per_row_max = 20_000_000\n"), "{}", fuel(Language::Python));
+        assert_eq!([0, 999, 1_000, 1_234_005].map(grouped), ["0", "999", "1_000", "1_234_005"]);
+    }
 
     /// A file of an SDK that is forgotten here is missing in every new plugin.
     #[test]

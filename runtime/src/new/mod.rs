@@ -56,7 +56,7 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
     });
     let filled = |text: &str| {
         let text = text.replace(TEMPLATE, &name).replace(TEMPLATE_TYPE, &type_name(&name));
-        let text = text.replace("SOURCE", files::source(language)).replace("FUEL", files::fuel(language));
+        let text = text.replace("SOURCE", files::source(language)).replace("FUEL", &files::fuel(language));
         text.replace("TOOLS", tools.as_deref().unwrap_or_default())
     };
     for (file, text) in files::template(language) {

@@ -1,6 +1,6 @@
 //! What it reads of a row, what it adds to it, and which rows it refuses.
 
-use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+use millrace_plugin::{ReadRow, Refused, RowPlugin, WriteRow};
 
 #[derive(ReadRow)]
 struct Order<'a> {
@@ -16,17 +16,12 @@ struct Bill {
     greeting: String,
 }
 
+#[derive(Default)]
 struct MyPlugin;
 
 impl RowPlugin for MyPlugin {
-    const NAME: &str = env!("CARGO_PKG_NAME");
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
     type In<'a> = Order<'a>;
     type Out = Bill;
-
-    fn open(_config: &str) -> Result<MyPlugin, Vec<ConfigError>> {
-        Ok(MyPlugin)
-    }
 
     fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
         if order.count < 1 {

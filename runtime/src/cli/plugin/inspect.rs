@@ -1,20 +1,23 @@
 //! `millrace plugin inspect`.
 
-use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use millrace::hash::sha256_of_file;
 use millrace::schema::Field;
-use millrace::stage::plugin::{CONTRACT, Program};
+use millrace::stage::plugin::config::{self, Fault};
+use millrace::stage::plugin::{CONTRACT, CannotLoad, Manifest, Program};
 use serde_json::{Value, json};
 
 use super::{Component, out};
 
 #[derive(Args)]
 #[command(
-    after_help = "Columns are those that it reads and adds with this config. With --json it prints one object.\n\n\
+    after_help = "Columns are those that it reads and adds with this config. Where it does not accept its config, name, hash \
+    and\nthe config's schema are printed, and what is wrong: without --config this is no failure, for a config that was \
+    not\ngiven cannot be wrong. With --json it prints one object, then with `config_faults` and without columns.\n\n\
     Examples:\n  millrace plugin inspect plugins/flight-features\n  \
     millrace plugin inspect plugins/flight-features/flight-features.wasm --json | jq -r '.adds[].name'"
 )]
@@ -26,68 +29,141 @@ pub struct Options {
     json: bool,
 }
 
-/// What is measured while it is loaded.
+/// The component as a file.
 struct Measured {
     bytes: u64,
     sha256: String,
+}
+
+/// What is measured while it is loaded.
+struct Opened {
     loaded: Duration,
     opened: Duration,
     memory_bytes: u64,
 }
 
 pub fn run(options: &Options) -> Result<(), String> {
+    let component = &options.component;
     let started = Instant::now();
-    let program = options.component.load()?;
-    let loaded = started.elapsed();
-    let started = Instant::now();
-    let worker = program.worker().map_err(super::super::failed)?;
-    let (opened, memory_bytes) = (started.elapsed(), program.figures().memory_bytes);
-    drop(worker);
-    let cannot = |error: std::io::Error| format!("error: {}: {error}", program.file().display());
-    let bytes = fs::metadata(program.file()).map_err(cannot)?.len();
-    let sha256 = sha256_of_file(program.file()).map_err(cannot)?;
-    let measured = Measured { bytes, sha256, loaded, opened, memory_bytes };
-    let said = match options.json {
-        true => format!("{}\n", json(&program, &measured, options)),
-        false => text(&program, &measured, options),
+    let said = match component.try_load() {
+        Ok(program) => whole(options, &program, started.elapsed())?,
+        Err(CannotLoad::Config { file, faults }) => return without_columns(options, &file, &faults),
+        Err(error) => return Err(format!("error: {error}")),
     };
     out::print(said).map(drop)
 }
 
-fn text(program: &Program, measured: &Measured, options: &Options) -> String {
+fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<String, String> {
+    let started = Instant::now();
+    let worker = program.worker().map_err(super::super::failed)?;
+    let (opened, memory_bytes) = (started.elapsed(), program.figures().memory_bytes);
+    drop(worker);
+    let measured = Measured::of(program.file())?;
+    let opened = Opened { loaded, opened, memory_bytes };
+    Ok(match options.json {
+        true => format!("{}\n", json(program, &measured, &opened, options)),
+        false => text(program, &measured, &opened, options),
+    })
+}
+
+/// Without a config that it accepts it has no columns, and its schema says how to write one. Whoever gave a config wants
+/// to know of it; whoever gave none has what there is to know.
+fn without_columns(options: &Options, file: &Path, faults: &[Fault]) -> Result<(), String> {
+    let component = &options.component;
+    let error = CannotLoad::Config { file: file.to_owned(), faults: faults.to_owned() };
+    let manifest = config::manifest(file, component.limits.memory_mib_max);
+    let manifest = manifest.ok_or_else(|| format!("error: {error}"))?;
+    let measured = Measured::of(file)?;
+    let faults = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message }));
+    out::print(match options.json {
+        true => {
+            let mut said = head_json(file, &manifest, &measured);
+            said["config_faults"] = faults.collect();
+            format!("{said}\n")
+        }
+        false => format!("{}{}", head(file, &manifest, &measured), line("config", schema(&manifest))),
+    })?;
+    match component.config {
+        Some(_) => Err(format!("error: {error}")),
+        None => {
+            out::tell(error);
+            out::tell("what it reads and adds is told once it has a config: `--config JSON` gives it one");
+            Ok(())
+        }
+    }
+}
+
+impl Measured {
+    fn of(file: &Path) -> Result<Measured, String> {
+        let cannot = |error: std::io::Error| format!("error: {}: {error}", file.display());
+        let bytes = fs::metadata(file).map_err(cannot)?.len();
+        Ok(Measured { bytes, sha256: sha256_of_file(file).map_err(cannot)? })
+    }
+}
+
+fn text(program: &Program, measured: &Measured, opened: &Opened, options: &Options) -> String {
     let (manifest, types) = (program.manifest(), program.types());
-    let mut said = format!("{} {}, contract {CONTRACT}\n", manifest.name, manifest.version);
-    // writing to a String does not fail
-    let mut line = |name: &str, what: String| {
-        let _ = writeln!(said, "{name:<8}{what}");
-    };
-    line("file", program.file().display().to_string());
-    line("size", format!("{} bytes", measured.bytes));
-    line("sha256", measured.sha256.clone());
+    let mut said = head(program.file(), manifest, measured);
     let width = types.reads.iter().chain(&types.adds).map(|field| field.name.chars().count()).max().unwrap_or_default();
     for (side, fields) in [("reads", &types.reads), ("adds", &types.adds)] {
         for (index, field) in fields.iter().enumerate() {
-            line(if index == 0 { side } else { "" }, format!("{:<width$}  {}", field.name, field.ty));
+            said += &line(if index == 0 { side } else { "" }, &format!("{:<width$}  {}", field.name, field.ty));
         }
     }
     if !types.drops.is_empty() {
-        line("drops", types.drops.join(", "));
+        said += &line("drops", &types.drops.join(", "));
     }
-    line("texts", if program.accepts_dict() { "plain or by dictionary" } else { "plain" }.to_owned());
-    line("config", if manifest.config_schema.is_empty() { "none" } else { &manifest.config_schema }.to_owned());
-    let kib = measured.memory_bytes >> 10;
+    said += &line("texts", if program.accepts_dict() { "plain or by dictionary" } else { "plain" });
+    said += &line("config", schema(manifest));
+    let kib = opened.memory_bytes >> 10;
     let limits = &options.component.limits;
-    line("memory", format!("{kib} KiB once it is open, of {} MiB", limits.memory_mib_max));
-    line("fuel", format!("{} units to open, of {} a row", program.open_fuel(), limits.fuel_per_row_max));
-    line("start", format!("loaded in {:.1?}, an instance open in {:.1?}", measured.loaded, measured.opened));
+    let fuel = limits.fuel_per_row_max(program.file());
+    said += &line("memory", &format!("{kib} KiB once it is open, of {} MiB", limits.memory_mib_max));
+    said += &line("fuel", &format!("{} units to open, of {fuel} a row", program.open_fuel()));
+    said += &line("start", &format!("loaded in {:.1?}, an instance open in {:.1?}", opened.loaded, opened.opened));
     said
 }
 
-fn json(program: &Program, measured: &Measured, options: &Options) -> Value {
-    let (manifest, types) = (program.manifest(), program.types());
+/// What it is, whatever its config.
+fn head(file: &Path, manifest: &Manifest, measured: &Measured) -> String {
+    let said = format!("{} {}, contract {CONTRACT}\n", manifest.name, manifest.version);
+    let size = format!("{} bytes", measured.bytes);
+    said + &line("file", &file.display().to_string()) + &line("size", &size) + &line("sha256", &measured.sha256)
+}
+
+fn schema(manifest: &Manifest) -> &str {
+    if manifest.config_schema.is_empty() { "none" } else { &manifest.config_schema }
+}
+
+fn line(name: &str, what: &str) -> String {
+    format!("{name:<8}{what}\n")
+}
+
+fn json(program: &Program, measured: &Measured, opened: &Opened, options: &Options) -> Value {
+    let types = program.types();
     let fields = |fields: &[Field]| -> Vec<Value> {
         fields.iter().map(|field| json!({ "name": field.name, "type": field.ty.to_string() })).collect()
     };
+    let limits = &options.component.limits;
+    let mut said = head_json(program.file(), program.manifest(), measured);
+    for (key, value) in [
+        ("reads", fields(&types.reads).into()),
+        ("adds", fields(&types.adds).into()),
+        ("drops", types.drops.into()),
+        ("accepts_dict", program.accepts_dict().into()),
+        ("memory_bytes", opened.memory_bytes.into()),
+        ("memory_mib_max", limits.memory_mib_max.into()),
+        ("open_fuel", program.open_fuel().into()),
+        ("fuel_per_row_max", limits.fuel_per_row_max(program.file()).into()),
+        ("load_seconds", opened.loaded.as_secs_f64().into()),
+        ("open_seconds", opened.opened.as_secs_f64().into()),
+    ] {
+        said[key] = value;
+    }
+    said
+}
+
+fn head_json(file: &Path, manifest: &Manifest, measured: &Measured) -> Value {
     // a schema that is JSON is there as JSON
     let schema = Some(&manifest.config_schema).filter(|schema| !schema.is_empty());
     let schema = schema.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str())));
@@ -95,19 +171,9 @@ fn json(program: &Program, measured: &Measured, options: &Options) -> Value {
         "name": manifest.name,
         "version": manifest.version,
         "contract": CONTRACT,
-        "file": program.file(),
+        "file": file,
         "bytes": measured.bytes,
         "sha256": measured.sha256,
-        "reads": fields(&types.reads),
-        "adds": fields(&types.adds),
-        "drops": types.drops,
-        "accepts_dict": program.accepts_dict(),
         "config_schema": schema,
-        "memory_bytes": measured.memory_bytes,
-        "memory_mib_max": options.component.limits.memory_mib_max,
-        "open_fuel": program.open_fuel(),
-        "fuel_per_row_max": options.component.limits.fuel_per_row_max,
-        "load_seconds": measured.loaded.as_secs_f64(),
-        "open_seconds": measured.opened.as_secs_f64(),
     })
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use millrace::stage::plugin::{Program, Settings, build};
+use millrace::stage::plugin::build::Language;
+use millrace::stage::plugin::{CannotLoad, Program, Settings, build};
 
 use super::out;
 
@@ -47,14 +48,17 @@ impl Plugin {
     }
 }
 
-/// A plugin, and what it may take: as in a pipeline where that says nothing.
+/// As a pipeline has it that says nothing.
+const NO_CONFIG: &str = "{}";
+
+/// A plugin, and what it may take: as in the pipeline of a new one.
 #[derive(Args)]
 struct Component {
     /// The component, or the plugin's folder
     plugin: PathBuf,
-    /// The plugin's config, as JSON
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    config: String,
+    /// The plugin's config, as JSON [default: {}]
+    #[arg(long, value_name = "JSON")]
+    config: Option<String>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -64,26 +68,53 @@ struct Limits {
     /// Memory of an instance
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     memory_mib_max: u32,
-    /// What a row may cost, in WebAssembly instructions, roughly
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    fuel_per_row_max: u64,
+    /// What a row may cost, in WebAssembly instructions, roughly [default: 1000000, and 20000000 for a plugin in Python
+    /// or JavaScript, as `millrace new` writes it into the pipeline]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    fuel_per_row_max: Option<u64>,
 }
 
 impl Component {
     fn load(&self) -> Result<Program, String> {
-        self.limits.load(&build::component_of(&self.plugin), &self.config)
+        self.limits.load(&self.plugin, self.config())
+    }
+
+    fn try_load(&self) -> Result<Program, CannotLoad> {
+        self.limits.try_load(&self.plugin, self.config())
+    }
+
+    fn config(&self) -> &str {
+        self.config.as_deref().unwrap_or(NO_CONFIG)
     }
 }
 
 impl Limits {
-    fn load(&self, component: &Path, config: &str) -> Result<Program, String> {
+    /// Of a component, or of a plugin's folder.
+    fn load(&self, plugin: &Path, config: &str) -> Result<Program, String> {
+        self.try_load(plugin, config).map_err(|error| format!("error: {error}{}", help(plugin, &error)))
+    }
+
+    fn try_load(&self, plugin: &Path, config: &str) -> Result<Program, CannotLoad> {
         let settings = Settings {
             stage: Arc::from("plugin"),
             memory_mib_max: self.memory_mib_max,
-            fuel_per_row_max: self.fuel_per_row_max,
+            fuel_per_row_max: self.fuel_per_row_max(plugin),
             config: config.to_owned(),
         };
-        Program::load(component, settings).map_err(|error| format!("error: {error}"))
+        Program::load(&build::component_of(plugin), settings)
+    }
+
+    fn fuel_per_row_max(&self, plugin: &Path) -> u64 {
+        let of_language = || build::language_of(plugin).unwrap_or(Language::Rust).fuel_per_row_max();
+        self.fuel_per_row_max.unwrap_or_else(of_language)
+    }
+}
+
+/// Where to look for what a config may be.
+fn help(plugin: &Path, error: &CannotLoad) -> String {
+    match error {
+        CannotLoad::Component(_) => String::new(),
+        CannotLoad::Config { .. } => format!("\n`millrace plugin inspect {}` shows its schema", plugin.display()),
     }
 }
 

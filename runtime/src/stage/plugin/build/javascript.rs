@@ -1,7 +1,10 @@
 //! JavaScript: componentize-js makes a component of `main.js`, the modules beside it and a JavaScript engine.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use serde_json::Value;
 
 use super::BuildError;
 use super::sources::{self, Sources};
@@ -22,19 +25,30 @@ const { component } = await componentize({ sourcePath: "main.js", witPath, world
 await writeFile(output, component);
 "#;
 
-/// None: the one that is there is of these sources.
+/// None: the one that is there is of these sources, built by this tool.
 pub fn component(folder: &Path, built: &Path) -> Result<Option<Vec<u8>>, BuildError> {
     let sources = Sources::find(folder, "js")?;
-    if sources.are_older_than(built) {
+    let package = sources::tool(folder, TOOL).map(|tool| tool.join("node_modules").join(PACKAGE));
+    // where there is no tool, the one that would be wanted
+    let version = package.as_deref().map_or_else(|| VERSION.to_owned(), version);
+    let mark = sources.mark(&[TOOL, &version, SCRIPT]);
+    if mark.is_on(built) {
         return Ok(None);
     }
-    let tool = sources::tool(folder, TOOL).ok_or_else(|| missing(folder))?;
+    let package = package.ok_or_else(|| missing(folder))?;
     let laid = sources.lay_out()?;
     let mut node = Command::new(NODE);
     node.current_dir(&laid.sources).args(["--input-type=module", "--eval", SCRIPT]);
-    node.arg(tool.join("node_modules").join(PACKAGE).join("src/componentize.js"));
-    node.arg(&laid.contract).arg(laid.component());
-    sources::run(node, TOOL, &laid, &no_node).map(Some)
+    node.arg(package.join("src/componentize.js")).arg(&laid.contract).arg(laid.component());
+    let component = sources::run(node, TOOL, &laid, &no_node)?;
+    Ok(Some(mark.put_on(component)))
+}
+
+/// By the package's own word. Where it says none, nothing is known of it.
+fn version(package: &Path) -> String {
+    let said = fs::read(package.join("package.json")).ok();
+    let said = said.and_then(|said| serde_json::from_slice::<Value>(&said).ok());
+    said.and_then(|said| said["version"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn missing(folder: &Path) -> BuildError {

@@ -13,6 +13,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::FUEL_PER_ROW_MAX;
+
 /// What tells a plugin's language: the file that its folder holds.
 const LANGUAGES: [(&str, Language); 3] =
     [("Cargo.toml", Language::Rust), ("main.py", Language::Python), ("main.js", Language::JavaScript)];
@@ -22,6 +24,20 @@ pub enum Language {
     Rust,
     Python,
     JavaScript,
+}
+
+/// An interpreter takes tens of thousands of instructions a row, and the rows of a call share what one may take.
+const INTERPRETED_FUEL_PER_ROW_MAX: u64 = 20_000_000;
+
+impl Language {
+    /// What a row may cost where its author says nothing: `millrace new` writes it into the pipeline, and the commands
+    /// for a plugin alone take it.
+    pub fn fuel_per_row_max(self) -> u64 {
+        match self {
+            Language::Rust => FUEL_PER_ROW_MAX,
+            Language::Python | Language::JavaScript => INTERPRETED_FUEL_PER_ROW_MAX,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,6 +121,15 @@ pub fn build(folder: &Path) -> Result<PathBuf, BuildError> {
     Ok(file)
 }
 
+/// Of the plugin in this folder, or of the component that was built in one.
+pub fn language_of(plugin: &Path) -> Option<Language> {
+    let plugin = plugin.canonicalize().ok()?;
+    match plugin.is_dir() {
+        true => language(&plugin),
+        false => plugin.parent().filter(|folder| component_of(folder) == plugin).and_then(language),
+    }
+}
+
 fn language(folder: &Path) -> Option<Language> {
     LANGUAGES.iter().find(|(file, _)| folder.join(file).is_file()).map(|(_, language)| *language)
 }
@@ -149,6 +174,22 @@ mod tests {
         assert_eq!(said, "/nowhere holds no plugin: a plugin's folder has one of Cargo.toml, main.py, main.js");
         let missing = BuildError::NoToolchain { packages: vec!["rust-web-src", "lld"] }.to_string();
         assert!(missing.ends_with("On Debian: `apt-get install rust-web-src lld`"), "{missing}");
+    }
+
+    #[test]
+    fn a_component_is_of_the_folders_language() {
+        let folder = std::env::temp_dir().join(format!("millrace-language-{}", std::process::id()));
+        fs::create_dir_all(folder.join("p")).expect("a folder of our own");
+        for file in ["p/main.py", "p/p.wasm", "p/other.wasm", "alone.wasm"] {
+            fs::write(folder.join(file), "").expect("our folder");
+        }
+        for (plugin, language) in
+            [("p", Some(Language::Python)), ("p/p.wasm", Some(Language::Python)), ("p/other.wasm", None), ("x", None)]
+        {
+            assert_eq!(language_of(&folder.join(plugin)), language, "{plugin}");
+        }
+        assert_eq!(language_of(&folder.join("alone.wasm")), None);
+        fs::remove_dir_all(&folder).expect("our folder");
     }
 
     #[test]

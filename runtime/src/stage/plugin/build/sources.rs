@@ -1,25 +1,30 @@
-//! Sources of a plugin in a language that has no build system of its own here: found, compared with the component, and
-//! laid out in a folder that holds nothing else, for the tools read no symbolic links.
+//! Sources of a plugin in a language that has no build system of its own here: found, compared with what the component
+//! was made of, and laid out in a folder that holds nothing else, for the tools read no symbolic links.
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
 
 use super::BuildError;
 
-/// No source is in there; names that begin with a point are not looked into either.
-const PASSED_OVER: [&str; 5] = ["__pycache__", "cases", "data", "node_modules", "target"];
+/// Packages for the author's editor and tests, thousands of files; only at the top. Names that begin with a point are
+/// not looked into either.
+const PASSED_OVER: &str = "node_modules";
 const FILES_MAX: usize = 10_000;
+/// A component may have as much.
+const BYTES_MAX: usize = 64 << 20;
 const CONTRACT: &str = include_str!("../../../../../plugins/wit/plugin.wit");
 
-/// Of one plugin: those with the language's extension.
+/// Of one plugin: those with the language's extension, as they were when they were found.
 pub struct Sources {
     folder: PathBuf,
-    files: Vec<PathBuf>,
-    newest: SystemTime,
+    /// In order of their paths, which are those in the folder.
+    files: Vec<(PathBuf, Vec<u8>)>,
+    bytes: usize,
 }
 
 /// The sources, and the contract, in a folder of their own, which goes when this goes.
@@ -31,39 +36,60 @@ pub struct Laid {
 
 impl Sources {
     pub fn find(folder: &Path, extension: &str) -> Result<Sources, BuildError> {
-        let mut sources = Sources { folder: folder.to_owned(), files: Vec::new(), newest: SystemTime::UNIX_EPOCH };
+        let mut sources = Sources { folder: folder.to_owned(), files: Vec::new(), bytes: 0 };
         sources.look(folder, extension)?;
+        sources.files.sort();
         Ok(sources)
     }
 
     fn look(&mut self, folder: &Path, extension: &str) -> Result<(), BuildError> {
-        let cannot = |cause: io::Error| BuildError::File { file: folder.to_owned(), cause };
-        for entry in fs::read_dir(folder).map_err(cannot)? {
-            let path = entry.map_err(cannot)?.path();
+        let at = |file: &Path| {
+            let file = file.to_owned();
+            move |cause: io::Error| BuildError::File { file, cause }
+        };
+        for entry in fs::read_dir(folder).map_err(at(folder))? {
+            let path = entry.map_err(at(folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with('.') || PASSED_OVER.contains(&&*name) {
+            if name.starts_with('.') || (name == PASSED_OVER && folder == self.folder) {
                 continue;
             }
             if path.is_dir() {
                 self.look(&path, extension)?;
             } else if path.extension().is_some_and(|found| found == extension) {
-                let changed = fs::metadata(&path).and_then(|file| file.modified()).map_err(cannot)?;
-                self.newest = self.newest.max(changed);
-                self.files.push(path);
-            }
-            if self.files.len() > FILES_MAX {
-                let cause = io::Error::other(format!("more than {FILES_MAX} files of source"));
-                return Err(BuildError::File { file: self.folder.clone(), cause });
+                self.add(&path).map_err(at(&path))?;
             }
         }
         Ok(())
     }
 
-    /// Is the component younger than all that it is made of? Then it need not be built.
-    pub fn are_older_than(&self, component: &Path) -> bool {
-        let changed = fs::metadata(component).and_then(|file| file.modified());
-        // of the same instant nobody knows
-        changed.is_ok_and(|changed| self.newest < changed)
+    fn add(&mut self, file: &Path) -> io::Result<()> {
+        let source = fs::read(file)?;
+        self.bytes += source.len();
+        self.files.push((file.strip_prefix(&self.folder).map_err(io::Error::other)?.to_owned(), source));
+        if self.files.len() > FILES_MAX {
+            return Err(io::Error::other(format!("it is one of more than {FILES_MAX} files of source")));
+        }
+        if self.bytes > BYTES_MAX {
+            return Err(io::Error::other(format!("with it there are more than {} MiB of source", BYTES_MAX >> 20)));
+        }
+        Ok(())
+    }
+
+    /// What tells the components of two builds apart: sources, contract, and how they were built.
+    pub fn mark(&self, built_by: &[&str]) -> Mark {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            // where a part ends is a part of it
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(CONTRACT.as_bytes());
+        built_by.iter().for_each(|how| part(how.as_bytes()));
+        for (path, source) in &self.files {
+            part(path.as_os_str().as_encoded_bytes());
+            part(source);
+        }
+        Mark(hash.finalize().into())
     }
 
     pub fn lay_out(&self) -> Result<Laid, BuildError> {
@@ -77,12 +103,43 @@ impl Sources {
         DirBuilder::new().mode(0o700).create(&laid.folder)?;
         fs::create_dir(&laid.contract)?;
         fs::write(laid.contract.join("plugin.wit"), CONTRACT)?;
-        for file in &self.files {
-            let to = laid.sources.join(file.strip_prefix(&self.folder).map_err(io::Error::other)?);
+        for (file, source) in &self.files {
+            let to = laid.sources.join(file);
             to.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::copy(file, to)?;
+            fs::write(to, source)?;
         }
         Ok(())
+    }
+}
+
+/// What a component was made of: a hash, in a section at its end that no engine looks into. So it goes wherever the
+/// component goes, and an older one that was put back is known for what it is.
+pub struct Mark([u8; 32]);
+
+const MARK_NAME: &[u8] = b"millrace:built-of";
+
+impl Mark {
+    pub fn put_on(&self, mut component: Vec<u8>) -> Vec<u8> {
+        component.extend(self.section());
+        component
+    }
+
+    /// Is the component of this mark? Then it need not be built.
+    pub fn is_on(&self, component: &Path) -> bool {
+        let section = self.section();
+        let mut end = Vec::new();
+        let read = fs::File::open(component).and_then(|mut file| {
+            file.seek(SeekFrom::End(-(section.len() as i64)))?;
+            file.read_to_end(&mut end)
+        });
+        read.is_ok() && end == section
+    }
+
+    /// A custom section, as WebAssembly has it: 0, how long it is, its name and what is in it.
+    fn section(&self) -> Vec<u8> {
+        // these lengths are below 128: one byte each
+        let length = 1 + MARK_NAME.len() + self.0.len();
+        [&[0, length as u8, MARK_NAME.len() as u8], MARK_NAME, &self.0].concat()
     }
 }
 
@@ -127,38 +184,72 @@ pub type Missing<'a> = &'a dyn Fn() -> BuildError;
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_source_and_what_is_not() {
-        let folder = std::env::temp_dir().join(format!("millrace-sources-{}", std::process::id()));
+    fn folder(name: &str, files: &[&str]) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("millrace-{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&folder));
-        for file in ["main.py", "sdk/part.py", "cases/one/in.py", ".git/x.py", "main.js", "__pycache__/main.py"] {
-            let file = folder.join("plugin").join(file);
+        for file in files {
+            let file = folder.join(file);
             fs::create_dir_all(file.parent().expect("a folder")).expect("our folder");
             fs::write(file, "x = 1").expect("our folder");
         }
-        let elsewhere = folder.join("elsewhere");
-        fs::create_dir_all(&elsewhere).expect("our folder");
-        fs::write(elsewhere.join("linked.py"), "y = 2").expect("our folder");
-        std::os::unix::fs::symlink(&elsewhere, folder.join("plugin/linked")).expect("our folder");
-        let component = folder.join("plugin/plugin.wasm");
-        let sources = Sources::find(&folder.join("plugin"), "py").expect("sources");
-        assert!(!sources.are_older_than(&component), "there is none");
-        fs::write(&component, "").expect("our folder");
-        let later = sources.newest + std::time::Duration::from_secs(1);
-        fs::File::open(&component).and_then(|file| file.set_modified(later)).expect("our file");
-        assert!(sources.are_older_than(&component));
-        fs::File::open(elsewhere.join("linked.py")).and_then(|file| file.set_modified(later)).expect("our file");
-        assert!(!Sources::find(&folder.join("plugin"), "py").expect("sources").are_older_than(&component));
+        folder
+    }
 
-        let laid = sources.lay_out().expect("a folder for them");
-        for file in ["main.py", "sdk/part.py", "linked/linked.py"] {
+    #[test]
+    fn what_is_source_and_what_is_not() {
+        let sources =
+            ["main.py", "sdk/part.py", "data/__init__.py", "cases/one/in.py", "target/a.py", "sdk/node_modules/b.py"];
+        let others = [".git/x.py", "main.js", "__pycache__/main.pyc", "node_modules/c.py"];
+        let files = sources.iter().chain(&others).map(|file| format!("plugin/{file}"));
+        let files: Vec<_> = files.chain(["elsewhere/linked.py".to_owned()]).collect();
+        let folder = folder("sources", &files.iter().map(|file| &**file).collect::<Vec<_>>());
+        let elsewhere = folder.join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, folder.join("plugin/linked")).expect("our folder");
+
+        let found = Sources::find(&folder.join("plugin"), "py").expect("sources");
+        let laid = found.lay_out().expect("a folder for them");
+        for file in sources.iter().chain(&["linked/linked.py"]) {
             assert!(laid.sources.join(file).is_file(), "{file}");
         }
-        assert_eq!(fs::read_dir(&laid.sources).expect("sources").count(), 3);
+        assert_eq!(found.files.len(), sources.len() + 1);
         assert!(!fs::symlink_metadata(laid.sources.join("linked")).expect("there").is_symlink());
         let gone = laid.folder.clone();
         drop(laid);
         assert!(!gone.exists());
+        fs::remove_dir_all(&folder).expect("our folder");
+    }
+
+    #[test]
+    fn a_component_is_known_by_what_it_was_made_of() {
+        let folder = folder("mark", &["main.py", "part.py"]);
+        let component = folder.join("p.wasm");
+        let is_new = |how: &[&str]| Sources::find(&folder, "py").expect("sources").mark(how).is_on(&component);
+        let build = || {
+            let mark = Sources::find(&folder, "py").expect("sources").mark(&["tool", "1"]);
+            fs::write(&component, mark.put_on(b"\0asm\x0d\0\x01\0".to_vec())).expect("our folder");
+            wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+                .validate_all(&fs::read(&component).expect("there"))
+                .expect("a component");
+        };
+        assert!(!is_new(&["tool", "1"]), "there is none");
+        build();
+        assert!(is_new(&["tool", "1"]));
+        assert!(!is_new(&["tool", "2"]), "of another version");
+        assert!(!is_new(&["tool1", ""]), "where a part ends");
+        let source = |name: &str, text: &str| fs::write(folder.join(name), text).expect("our folder");
+        source("part.py", "x = 2");
+        let older = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::open(folder.join("part.py")).and_then(|file| file.set_modified(older)).expect("our file");
+        assert!(!is_new(&["tool", "1"]), "an older file that was put back");
+        source("part.py", "x = 1");
+        assert!(is_new(&["tool", "1"]), "as it was");
+        fs::rename(folder.join("part.py"), folder.join("parts.py")).expect("our file");
+        assert!(!is_new(&["tool", "1"]), "another name");
+        build();
+        fs::remove_file(folder.join("parts.py")).expect("our file");
+        assert!(!is_new(&["tool", "1"]), "a source that is gone");
+        fs::write(&component, "short").expect("our folder");
+        assert!(!is_new(&["tool", "1"]), "not a component");
         fs::remove_dir_all(&folder).expect("our folder");
     }
 

@@ -1,0 +1,21 @@
+"""What tests of the SDK run: columns and answers are what the config says, in Python."""
+
+import millrace
+
+
+class TestGuest(millrace.Plugin):
+    name = "test-guest-py"
+    # whatever the test says
+    config_schema = "{}"
+
+    def __init__(self, config):
+        said = {what: eval(text, vars(millrace)) for what, text in config.items()}
+        self.reads, self.adds = said.get("reads", [millrace.int64("n")]), said["adds"]
+        # of these there is one
+        if "columns" in said:
+            self.columns = said["columns"]
+        else:
+            self.row = said["row"]
+
+
+Transform = millrace.export(TestGuest)
