@@ -259,7 +259,7 @@ fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Re
     };
     let program = plugin::Program::load(&path, settings).map_err(|error| match error {
         plugin::CannotLoad::Component(error) => cannot_load(cx, &who, &error),
-        plugin::CannotLoad::Config { file, faults } => wrong_config(cx, &who, plugin, (&file, &faults), config),
+        plugin::CannotLoad::Config { file, faults, .. } => wrong_config(cx, &who, plugin, (&file, &faults), config),
     })?;
     // of the bytes that run: the file may be another one by now
     let file = Artifact { path, sha256: program.sha256().to_owned(), version: Some(program.version().to_owned()) };

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use millrace::hash::sha256_of_file;
 use millrace::schema::Field;
-use millrace::stage::plugin::config::{self, Fault};
 use millrace::stage::plugin::{CONTRACT, CannotLoad, Manifest, Program};
 use serde_json::{Value, json};
 
@@ -45,12 +44,10 @@ struct Opened {
 pub fn run(options: &Options) -> Result<(), String> {
     let component = &options.component;
     let started = Instant::now();
-    let said = match component.try_load() {
-        Ok(program) => whole(options, &program, started.elapsed())?,
-        Err(CannotLoad::Config { file, faults }) => return without_columns(options, &file, &faults),
-        Err(error) => return Err(format!("error: {error}")),
-    };
-    out::print(said).map(drop)
+    match component.try_load() {
+        Ok(program) => out::print(whole(options, &program, started.elapsed())?).map(drop),
+        Err(error) => without_columns(options, &error),
+    }
 }
 
 fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<String, String> {
@@ -68,22 +65,19 @@ fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<Strin
 
 /// Without a config that it accepts it has no columns, and its schema says how to write one. Whoever gave a config wants
 /// to know of it; whoever gave none has what there is to know.
-fn without_columns(options: &Options, file: &Path, faults: &[Fault]) -> Result<(), String> {
-    let component = &options.component;
-    let error = CannotLoad::Config { file: file.to_owned(), faults: faults.to_owned() };
-    let manifest = config::manifest(file, component.limits.memory_mib_max);
-    let manifest = manifest.ok_or_else(|| format!("error: {error}"))?;
+fn without_columns(options: &Options, error: &CannotLoad) -> Result<(), String> {
+    let CannotLoad::Config { file, manifest, faults } = error else { return Err(format!("error: {error}")) };
     let measured = Measured::of(file)?;
     let faults = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message }));
     out::print(match options.json {
         true => {
-            let mut said = head_json(file, &manifest, &measured);
+            let mut said = head_json(file, manifest, &measured);
             said["config_faults"] = faults.collect();
             format!("{said}\n")
         }
-        false => format!("{}{}", head(file, &manifest, &measured), line("config", schema(&manifest))),
+        false => format!("{}{}", head(file, manifest, &measured), line("config", schema(manifest))),
     })?;
-    match component.config {
+    match options.component.config {
         Some(_) => Err(format!("error: {error}")),
         None => {
             out::tell(error);

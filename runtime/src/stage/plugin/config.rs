@@ -3,19 +3,13 @@
 //! Invariant: a schema is the guest's word: its size is bounded, its patterns take linear time, nothing is fetched for
 //! it, and one that takes for ever is not waited for.
 
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
-use wasmtime::component::Component;
 
-use super::host::{Console, Host};
-use super::instance::{Instance, engine, link};
-use super::load::{Manifest, within};
+use super::load::within;
 use crate::words;
 
 const SCHEMA_KIB_MAX: usize = 64;
@@ -38,18 +32,6 @@ impl Fault {
         let [path, message] = [path, message].map(|text| words::sentence(text, MESSAGE_BYTES_MAX));
         Fault { path, message }
     }
-}
-
-/// What a plugin says of itself that loading found in order, but for its config: whoever has to write that needs the
-/// schema, and loading ends without it. None: the file is another by now.
-pub fn manifest(file: &Path, memory_mib_max: u32) -> Option<Manifest> {
-    let component = Component::new(engine().ok()?, fs::read(file).ok()?).ok()?;
-    let host = Host::new(Arc::new(Console::new("plugin".into())));
-    let memory_bytes_max = (memory_mib_max as usize) << 20;
-    let mut instance = Instance::new(&link(&component).ok()?, host, Arc::default(), memory_bytes_max).ok()?;
-    let said = instance.describe().ok()?;
-    let [name, version] = [said.name, said.version].map(|text| words::word(&text, MESSAGE_BYTES_MAX));
-    Some(Manifest { name, version, config_schema: said.config_schema })
 }
 
 /// What of the config (JSON) does not fit the schema; an error is one of the schema itself. Without a schema, the guest

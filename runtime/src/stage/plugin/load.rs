@@ -56,6 +56,8 @@ pub enum CannotLoad {
     /// It is in order, and does not take its config.
     Config {
         file: PathBuf,
+        /// With the schema, for whoever has to write a config.
+        manifest: Manifest,
         faults: Vec<Fault>,
     },
 }
@@ -70,7 +72,7 @@ impl fmt::Display for CannotLoad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CannotLoad::Component(error) => error.fmt(f),
-            CannotLoad::Config { file, faults } => LoadError::new(file, config_faults(faults)).fmt(f),
+            CannotLoad::Config { file, faults, .. } => LoadError::new(file, config_faults(faults)).fmt(f),
         }
     }
 }
@@ -92,7 +94,8 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let manifest = Manifest::new(manifest);
-    let refused = |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), faults };
+    let refused =
+        |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), manifest: manifest.clone(), faults };
     let faults = config::faults(&manifest.config_schema, &settings.config);
     let faults = faults.map_err(|wrong| error(format!("its config schema {wrong}")))?;
     if !faults.is_empty() {
