@@ -210,10 +210,11 @@ impl Batch {
         self.columns.columns().iter().map(of).sum()
     }
 
-    /// What it holds in memory: columns, and the messages that they come from.
+    /// What it holds in memory: columns, the messages that they come from, and rejects.
     pub fn bytes_held(&self) -> usize {
         let Origins { keys, values, .. } = &*self.origins;
-        self.columns.get_array_memory_size() + keys.bytes_total() + values.bytes_total()
+        let rejects = self.rejects.iter().map(|reject| size_of::<Reject>() + reject.code.len() + reject.reason.len());
+        self.bytes() + keys.bytes_total() + values.bytes_total() + rejects.sum::<usize>()
     }
 
     /// Partition, offset and index (among the rows of the same message) of every row.

@@ -115,6 +115,7 @@ function byRow({ reads, adds, row }) {
       const one = answer != null && !Array.isArray(answer);
       plain &&= one;
       for (const each of one ? [answer] : (answer ?? [])) {
+        if (typeof each !== "object" || each === null) throw new TypeError(`row returned ${shown(each)} among its rows`);
         for (let column = 0; column < added.length; column += 1) answers[column].push(each[added[column]]);
         lineage.push(index);
       }

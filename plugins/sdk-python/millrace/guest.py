@@ -186,14 +186,17 @@ def _process(plugin, rows, input):
         raise ValueError(f"{len(answer.columns)} columns were returned, and adds has {len(plugin.adds)}")
     count = rows - len(answer.refused) if answer.lineage is None else len(answer.lineage)
     written = [columns.write(field, values, count) for field, values in zip(plugin.adds, answer.columns)]
-    refused = [_refusal(*refusal) for refusal in answer.refused]
+    refused = [_refusal(rows, *refusal) for refusal in answer.refused]
     return types.Output(columns.lineage(answer.lineage), written, refused)
 
 
-def _refusal(row, code, reason):
+def _refusal(rows, row, code, reason):
     if not (isinstance(row, int) and isinstance(code, str) and isinstance(reason, str)):
         raise TypeError(f"row {row!r} is refused with {_shown(code)} and {_shown(reason)}: a code and a reason are str")
-    return types.Refusal(row, code, reason)
+    if not 0 <= row < rows:
+        raise ValueError(f"row {row} of {rows} is refused")
+    # half a character cannot be handed over: it would be a trap without a word
+    return types.Refusal(row, code, reason.encode(errors="replace").decode())
 
 
 def _said(error):

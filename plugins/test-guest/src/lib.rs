@@ -96,6 +96,7 @@ impl Plugin for TestGuest {
             "large-text" | "large-dict" => {
                 Signature { reads: vec![int64("n")], adds: vec![text("large")], ..Signature::NONE }
             }
+            "hidden" => Signature { reads: vec![int64("n")], adds: vec![field("large", "text?")], ..Signature::NONE },
             _ => Signature { reads: vec![int64("n")], adds: vec![int64("y")], ..Signature::NONE },
         }
     }
@@ -151,6 +152,7 @@ impl Plugin for TestGuest {
             "replace" => replace(numbers),
             "large-text" => large_text(numbers),
             "large-dict" => large_dict(numbers),
+            "hidden" => hidden(numbers),
             _ => Output::of(vec![Column::ints(doubled(numbers))]),
         })
     }
@@ -165,6 +167,13 @@ fn large_text(kib: &[i64]) -> Output {
     let offsets: Vec<u32> = [0].into_iter().chain(ends).collect();
     let bytes = vec![0; offsets.last().copied().unwrap_or_default() as usize];
     Output::of(vec![flat(Scalars::Texts(Varlen { offsets, bytes }))])
+}
+
+/// The same, and no row has it.
+fn hidden(kib: &[i64]) -> Output {
+    let mut output = large_text(kib);
+    output.columns[0].validity = Some(vec![0; kib.len().div_ceil(8)]);
+    output
 }
 
 /// A row for every 64 KiB, each of which is the same text.

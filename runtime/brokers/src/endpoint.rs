@@ -55,12 +55,15 @@ pub fn ask(place: &Place) -> Result<Token, String> {
     }
 }
 
+fn who(endpoint: &Endpoint) -> String {
+    STANDARD.encode(format!("{}:{}", endpoint.client_id, endpoint.client_secret.0))
+}
+
 fn answer(place: &Place, endpoint: &Endpoint) -> Result<String, String> {
     let failed = |cause| unanswered(place, cause);
     let mut form = vec![("grant_type", "client_credentials")];
     form.extend(endpoint.scope.iter().map(|scope| ("scope", scope.as_str())));
-    let who = STANDARD.encode(format!("{}:{}", endpoint.client_id, endpoint.client_secret.0));
-    let request = agent(endpoint)?.post(&endpoint.url).header("authorization", format!("Basic {who}"));
+    let request = agent(endpoint)?.post(&endpoint.url).header("authorization", format!("Basic {}", who(endpoint)));
     let mut answer = request.header("accept", "application/json").send_form(form).map_err(failed)?;
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).lossy_utf8(true).read_to_string();
     let body = body.map_err(failed)?;
@@ -149,7 +152,7 @@ fn refused<T>(place: &Place, endpoint: &Endpoint, answer: &Response<T>, body: &s
 fn reason(refusal: &Refusal, endpoint: &Endpoint) -> String {
     let said = [&refusal.error, &refusal.error_description].into_iter().filter(|said| !said.is_empty());
     let said: String = said.flat_map(|said| [", ", said]).collect();
-    let said = said.replace(&endpoint.client_secret.0, "…");
+    let said = said.replace(&endpoint.client_secret.0, "…").replace(&who(endpoint), "…");
     said.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
 }
 

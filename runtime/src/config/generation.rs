@@ -23,6 +23,10 @@ pub struct Generation<'a> {
     pub rejects: &'a SinkPlan,
 }
 
+/// Raised with every change of what this program itself makes of a row, refusals too: a sink that reads the log again after
+/// an upgrade is to find the answers that the others have.
+const RULES: u32 = 2;
+
 impl Generation<'_> {
     pub fn digest(&self) -> Arc<str> {
         let metadata = self.source.metadata.iter().map(|(field, from)| json!([field.name, metadata(from)]));
@@ -32,6 +36,7 @@ impl Generation<'_> {
             "stages": self.stages,
             "schema": self.schema.0,
             "sinks": self.sinks(),
+            "rules": RULES,
             "xgboost": model::version(),
         });
         let mut hex = sha256(canonical(&whole).to_string().as_bytes());

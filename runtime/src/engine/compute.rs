@@ -24,8 +24,8 @@ use crate::stage::{Stage, through};
 pub struct Stages(HashMap<Arc<str>, Vec<Stage>>);
 
 impl Stages {
-    /// What comes out goes to `give`, piece by piece, each with whether it is the last; false: it wanted no more. `metrics`: where it is counted; rows that
-    /// are read again are counted nowhere.
+    /// What comes out goes to `give`, piece by piece, each with whether it is the last; false: it wanted no more.
+    /// `metrics`: where it is counted; rows that are read again are counted nowhere.
     pub fn process(
         &mut self,
         generation: &Plan,
@@ -63,7 +63,9 @@ pub fn run(metrics: &Metrics, ended: &Ended, batches: &Receiver<Read>, computed:
     let mut stages = Stages::default();
     while let Ok(Read { batch, generation, member }) = batches.recv() {
         let goes_on = stages.process(&generation, batch, Some(metrics), |outbound, is_last| {
-            metrics.computed();
+            if is_last {
+                metrics.computed();
+            }
             let (generation, member) = (generation.clone(), member.clone());
             computed.send(Computed { outbound, generation, member }).is_ok() && (is_last || !ended.is_so())
         })?;

@@ -2,7 +2,7 @@
 //! by the generation that owns its offset, and hands batches on, one at a time.
 //!
 //! Invariant: what `passage` wants of the asked stretch is handed on, and nothing else. Memory is bounded by two batches,
-//! whatever the stretch.
+//! and what stages have left of a third, whatever the stretch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};

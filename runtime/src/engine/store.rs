@@ -175,7 +175,12 @@ impl Store {
             .map_err(|diagnostics| missing(diagnostics.to_string()))?;
         match plan.generation == *generation {
             true => Ok(plan),
-            false => Err(missing(format!("they give generation {} now", plan.generation))),
+            // what this program makes of rows is a part of it
+            false => Err(missing(format!(
+                "they give generation {} now; another version of millrace ran it, if nobody changed them: let that one \
+                 run until its sinks are in step",
+                plan.generation
+            ))),
         }
     }
 }

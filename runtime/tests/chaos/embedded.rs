@@ -141,16 +141,14 @@ impl Embedded {
             drop(Command::new("prlimit").args(["--pid", &id, &limit]).stderr(Stdio::null()).status());
         };
         limit(&bytes.to_string());
-        match self.worker().await_end(Duration::from_millis(200)) {
-            Some(status) => {
-                timeline.note(format!("{status}"));
-                self.start()
-            }
-            None => {
-                limit("unlimited");
-                Ok(())
-            }
-        }
+        let met = self.worker().await_end(Duration::from_millis(200)).or_else(|| {
+            limit("unlimited");
+            // it may have met the limit just before that
+            self.worker().await_end(Duration::from_millis(100))
+        });
+        let Some(status) = met else { return Ok(()) };
+        timeline.note(format!("{status}"));
+        self.start()
     }
 
     fn second_process(&mut self) -> Result<(), String> {

@@ -86,9 +86,11 @@ impl Console {
 /// A flood that nothing followed.
 impl Drop for Console {
     fn drop(&mut self) {
-        let left_out = self.rate.get_mut().unwrap_or_else(PoisonError::into_inner).left_out;
-        if left_out > 0 {
-            tracing::warn!(stage = &*self.stage, left_out, "lines of the plugin were left out");
+        for rate in [&mut self.rate, &mut self.own_rate] {
+            let left_out = rate.get_mut().unwrap_or_else(PoisonError::into_inner).left_out;
+            if left_out > 0 {
+                tracing::warn!(stage = &*self.stage, left_out, "lines of the plugin were left out");
+            }
         }
     }
 }

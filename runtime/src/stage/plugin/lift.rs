@@ -16,6 +16,7 @@ use super::bindings::millrace::plugin::types::{
     ColumnResult, DataResult, DictResult, ItemsResult, Output, Refusal, ScalarsResult, VarlenResult,
 };
 use super::instance::REASON_BYTES_MAX;
+use super::lower::tidy;
 use crate::schema::{Field, Kind, Type};
 use crate::words;
 
@@ -122,12 +123,14 @@ fn lift(column: ColumnResult, ty: Type, rows: usize) -> Verified<ArrayRef> {
     if let (false, Some(nulls)) = (ty.nullable, &nulls) {
         return lie(format!("{} absent values, where its signature says there are none,", nulls.null_count()));
     }
-    match (column.data, ty.list) {
-        (DataResult::Flat(values), false) => scalars(values, ty.kind, rows, nulls),
-        (DataResult::Nested(items), true) => lists(items, ty.kind, rows, nulls),
-        (DataResult::Flat(_), true) => lie("no lists"),
-        (DataResult::Nested(_), false) => lie("lists"),
-    }
+    let column = match (column.data, ty.list) {
+        (DataResult::Flat(values), false) => scalars(values, ty.kind, rows, nulls)?,
+        (DataResult::Nested(items), true) => lists(items, ty.kind, rows, nulls)?,
+        (DataResult::Flat(_), true) => return lie("no lists"),
+        (DataResult::Nested(_), false) => return lie("lists"),
+    };
+    // what hides under a null would be a part of its message's size
+    tidy(&column).or_else(|error| lie(format!("values under nulls that cannot be left out ({error})")))
 }
 
 /// None where every value is there.

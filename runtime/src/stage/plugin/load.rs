@@ -94,8 +94,7 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let manifest = Manifest::new(manifest);
-    let refused =
-        |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), manifest: manifest.clone(), faults };
+    let refused = |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), manifest: manifest.clone(), faults };
     let faults = config::faults(&manifest.config_schema, &settings.config);
     let faults = faults.map_err(|wrong| error(format!("its config schema {wrong}")))?;
     if !faults.is_empty() {

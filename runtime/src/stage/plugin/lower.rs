@@ -182,7 +182,7 @@ fn zeroed<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>) -> ScalarBuffer<T::N
 }
 
 /// The array, with nothing in the slots of nulls where values vary in length.
-fn tidy(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+pub fn tidy(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let offsets = match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().offsets(),
         DataType::Binary => array.as_binary::<i32>().offsets(),

@@ -8,8 +8,8 @@ use arrow_schema::DataType;
 
 use super::lift::Answer;
 
-/// A row's share of what is not its values.
-const ROW_BYTES: usize = 8;
+/// A row's share of what is not its values: its places in two lineages, and its generation.
+const ROW_BYTES: usize = 40;
 const OFFSET_BYTES: usize = 4;
 
 impl Answer {
@@ -86,11 +86,11 @@ mod tests {
         let kept: ArrayRef = Arc::new(StringArray::from(vec!["before", "four", "a"]));
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![0; 4]))];
         let answer = Answer { lineage: Some(vec![0, 0, 0, 1]), columns, refused: Vec::new() };
-        assert_eq!(answer.bytes(0, &[&kept], 1), 4 * 16 + 2 * (8 + 8));
-        assert_eq!(answer.bytes(1, &[&kept], 1), 16);
+        assert_eq!(answer.bytes(0, &[&kept], 1), 4 * 48 + 2 * (40 + 8));
+        assert_eq!(answer.bytes(1, &[&kept], 1), 48);
         let refused = vec![Refused { row: 0, code: "c".into(), reason: String::new() }];
         let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![0; 2]))];
         let plain = Answer { lineage: None, columns, refused };
-        assert_eq!((plain.bytes(0, &[&kept], 0), plain.bytes(2, &[&kept], 0)), (32, 16));
+        assert_eq!((plain.bytes(0, &[&kept], 0), plain.bytes(2, &[&kept], 0)), (96, 48));
     }
 }

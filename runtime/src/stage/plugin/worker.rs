@@ -41,7 +41,10 @@ pub struct Bounds {
 
 /// A batch of 8,000 rows that all trap stays below the number of calls; the fuel is some ten seconds of computing.
 const BOUNDS: Bounds =
-    Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000, bytes_max: 2 * MESSAGE_BYTES_MAX };
+    Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000, bytes_max: MESSAGE_BYTES_MAX / 2 };
+
+/// A refused row's share of what is not its words.
+const REFUSED_BYTES: usize = 128;
 
 pub struct Worker {
     program: Arc<Loaded>,
@@ -64,6 +67,10 @@ struct Pass<'a> {
     bytes: usize,
     /// A message whose rows go on beyond a call, and what those up to there became.
     begun: Option<(u32, usize)>,
+}
+
+fn refused_bytes(code: &str, reason: &str) -> usize {
+    REFUSED_BYTES + code.len() + reason.len()
 }
 
 impl<'a> Pass<'a> {
@@ -100,8 +107,14 @@ impl<'a> Pass<'a> {
             let before = self.begun.filter(|(message, _)| *message == last && first == 0).map_or(0, |(_, bytes)| bytes);
             self.begun = Some((last, before + answer.bytes(first as u32, &self.kept, rows.start)));
         }
-        self.bytes += bytes;
+        let of_refused = answer.refused.iter().map(|refused| refused_bytes(&refused.code, &refused.reason));
+        self.bytes += bytes + of_refused.sum::<usize>();
         self.answers.push(rows.len() as u32, answer);
+    }
+
+    fn refuse(&mut self, code: &'static str, reason: String) {
+        self.bytes += refused_bytes(code, &reason);
+        self.answers.refuse(code, reason);
     }
 }
 
@@ -136,8 +149,13 @@ impl Worker {
         let mut waiting = vec![0..rows];
         while let Some(mut rows) = waiting.pop().filter(|rows| !rows.is_empty()) {
             // a message at least: it goes on
-            if rows.start > 0 && pass.is_enough(self.bounds) && pass.batch.begins_message(rows.start) {
-                return Ok(rows.start);
+            if rows.start > 0 && pass.is_enough(self.bounds) {
+                if pass.batch.begins_message(rows.start) {
+                    return Ok(rows.start);
+                }
+                let next = rows.clone().skip(1).find(|&row| pass.batch.begins_message(row));
+                let end = std::mem::replace(&mut rows.end, next.unwrap_or(rows.end));
+                waiting.extend((rows.end < end).then_some(rows.end..end));
             }
             if rows.len() > self.rows_per_call {
                 let end = std::mem::replace(&mut rows.end, rows.start + self.rows_per_call);
@@ -196,7 +214,7 @@ impl Worker {
             Err(failure) => {
                 let (code, reason) = self.reject(failure);
                 self.program.failed(code, &reason);
-                pass.answers.refuse(code, reason);
+                pass.refuse(code, reason);
             }
         }
         Ok(())

@@ -158,7 +158,11 @@ fn take(shared: &Arc<Shared>, near: TcpStream, target: &str, manner: &Manner, nu
                     None => piece(&mut from),
                     Some(alter) => frame(&mut from).map(|frame| converse(way, frame, &requests, alter)),
                 };
-                let Some(piece) = next else { break };
+                let Some(piece) = next else {
+                    // whoever has said all may still listen: the other way goes on
+                    drop(to.shutdown(Shutdown::Write));
+                    return;
+                };
                 let state = shared.state.lock().unwrap();
                 let state = *shared.changed.wait_while(state, |state| stops(*state, way, &piece, &is_mute)).unwrap();
                 if let State::Slow(time) = state {

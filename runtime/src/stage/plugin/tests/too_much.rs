@@ -70,7 +70,7 @@ fn what_is_large_together_goes_on_in_pieces() {
     let mut worker = program.worker().expect("a worker");
     let pieces = pieces(&mut worker, numbers([9 * 1_024; 40]));
     assert_eq!(pieces.iter().map(Batch::rows).sum::<usize>(), 40);
-    assert!(pieces.iter().all(|piece| piece.rejects.is_empty() && held(piece) < 48 * MIB));
+    assert!(pieces.iter().all(|piece| piece.rejects.is_empty() && held(piece) < 40 * MIB));
     assert!(pieces.len() >= 10, "{} pieces", pieces.len());
     let offsets = pieces.iter().flat_map(|piece| piece.positions().map(|(_, offset, _)| offset));
     assert_eq!(offsets.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
@@ -94,4 +94,28 @@ fn rows_of_a_message_count_together_in_whatever_calls() {
         let [("plugin_invalid_output", reason)] = refused[..] else { panic!("{refused:?}") };
         assert!(reason.contains("rows of a message that are 188"), "{reason}");
     }
+}
+
+/// Where calls begin follows from their size, and has nothing to do with where messages do.
+#[test]
+fn pieces_end_with_a_message_wherever_calls_do() {
+    let program = large("large-text");
+    let mut worker = program.worker().expect("a worker");
+    worker.rows_per_call = 2;
+    let lineage: Vec<u32> = [0].into_iter().chain((1..40).flat_map(|message| [message; 4])).collect();
+    let batch = Batch { lineage: lineage.clone(), ..numbers(vec![512; lineage.len()]) };
+    let pieces = pieces(&mut worker, batch);
+    let rows: Vec<_> = pieces.iter().flat_map(|piece| piece.positions().map(|(_, offset, _)| offset as u32)).collect();
+    assert_eq!(rows, lineage);
+    let largest = pieces.iter().map(Batch::bytes).max().unwrap_or_default();
+    assert!(largest <= 8 * MIB + 4 * MIB, "{largest} bytes in a piece");
+}
+
+/// What a guest hides under a null is no part of anything.
+#[test]
+fn nothing_is_under_a_null() {
+    let program = large("hidden");
+    let done = run(&program, numbers([1, 2]));
+    assert_eq!(done.columns.column_by_name("large").expect("a column").null_count(), 2);
+    assert!(done.bytes() < 1_000, "{} bytes", done.bytes());
 }
