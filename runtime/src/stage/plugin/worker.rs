@@ -153,9 +153,10 @@ impl Worker {
                 if pass.batch.begins_message(rows.start) {
                     return Ok(rows.start);
                 }
-                let next = rows.clone().skip(1).find(|&row| pass.batch.begins_message(row));
-                let end = std::mem::replace(&mut rows.end, next.unwrap_or(rows.end));
-                waiting.extend((rows.end < end).then_some(rows.end..end));
+                if let Some(next) = rows.clone().find(|&row| pass.batch.begins_message(row)) {
+                    waiting.push(next..rows.end);
+                    rows.end = next;
+                }
             }
             if rows.len() > self.rows_per_call {
                 let end = std::mem::replace(&mut rows.end, rows.start + self.rows_per_call);
