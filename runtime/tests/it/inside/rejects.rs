@@ -240,12 +240,12 @@ fn in_hdfs() {
 
 #[test]
 fn in_documents() {
-    from_wherever_they_are(Stand::embedded("rejects-documents"), &collection("resent", "mongodb://nobody"));
+    from_wherever_they_are(Stand::embedded("resent-documents"), &collection("resent", "mongodb://nobody"));
 }
 
 #[test]
 fn in_a_directory() {
-    from_wherever_they_are(Stand::embedded("rejects-directory"), &directory("resent", "hdfs://nobody:1"));
+    from_wherever_they_are(Stand::embedded("resent-directory"), &directory("resent", "hdfs://nobody:1"));
 }
 
 /// As a script, by a fresh process each time: killed after the first line, and called again.
