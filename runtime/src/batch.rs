@@ -49,12 +49,10 @@ impl Arena {
         self.ends.is_empty()
     }
 
-    fn cut(&self, at: usize) -> (Arena, Arena) {
+    fn split_off(&mut self, at: usize) -> Arena {
         let middle = if at == 0 { 0 } else { self.ends[at - 1] };
-        let (ends, ends_of_rest) = self.ends.split_at(at);
-        let (bytes, bytes_of_rest) = self.bytes.split_at(middle);
-        let rest = ends_of_rest.iter().map(|end| end - middle).collect();
-        (Arena { ends: ends.to_vec(), bytes: bytes.to_vec() }, Arena { ends: rest, bytes: bytes_of_rest.to_vec() })
+        let ends = self.ends.split_off(at).into_iter().map(|end| end - middle).collect();
+        Arena { ends, bytes: self.bytes.split_off(middle) }
     }
 
     pub fn bytes_total(&self) -> usize {
@@ -88,34 +86,20 @@ impl Origins {
         self.offsets.is_empty()
     }
 
-    /// The first `at` messages, and the others.
-    fn cut(&self, at: usize) -> (Origins, Origins) {
-        let (keys, keys_of_rest) = self.keys.cut(at);
-        let (values, values_of_rest) = self.values.cut(at);
-        let mut resent_from = self.resent_from.clone();
-        let resent_of_rest = resent_from.split_off(&(at as u32)).into_iter();
-        let (traces, traces_of_rest) = self.traces.cut(at as u32);
-        let first = Origins {
-            partitions: self.partitions[..at].to_vec(),
-            offsets: self.offsets[..at].to_vec(),
-            timestamps_ms: self.timestamps_ms[..at].to_vec(),
-            keys,
-            has_key: self.has_key[..at].to_vec(),
-            values,
-            resent_from,
-            traces,
-        };
-        let rest = Origins {
-            partitions: self.partitions[at..].to_vec(),
-            offsets: self.offsets[at..].to_vec(),
-            timestamps_ms: self.timestamps_ms[at..].to_vec(),
-            keys: keys_of_rest,
-            has_key: self.has_key[at..].to_vec(),
-            values: values_of_rest,
-            resent_from: resent_of_rest.map(|(message, from)| (message - at as u32, from)).collect(),
-            traces: traces_of_rest,
-        };
-        (first, rest)
+    /// The messages from `at` on; those before it stay.
+    fn split_off(&mut self, at: usize) -> Origins {
+        let message = at as u32;
+        let resent_from = self.resent_from.split_off(&message).into_iter();
+        Origins {
+            partitions: self.partitions.split_off(at),
+            offsets: self.offsets.split_off(at),
+            timestamps_ms: self.timestamps_ms.split_off(at),
+            keys: self.keys.split_off(at),
+            has_key: self.has_key.split_off(at),
+            values: self.values.split_off(at),
+            resent_from: resent_from.map(|(resent, from)| (resent - message, from)).collect(),
+            traces: self.traces.split_off(message),
+        }
     }
 
     /// A message's key, where it has one.
@@ -125,6 +109,9 @@ impl Origins {
     }
 }
 
+/// A reject's share of what is not its words.
+const REJECT_BYTES: usize = 128;
+
 /// A row that goes no further, and why. `code` is from the stage's closed list (a plugin's own codes apart).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
@@ -133,6 +120,13 @@ pub struct Reject {
     pub stage: Arc<str>,
     pub code: Cow<'static, str>,
     pub reason: String,
+}
+
+impl Reject {
+    /// What one of these words takes in memory.
+    pub fn bytes(code: &str, reason: &str) -> usize {
+        REJECT_BYTES + code.len() + reason.len()
+    }
 }
 
 /// A row of a batch that a stage or a sink refuses: its index in the batch, and why.
@@ -186,21 +180,20 @@ impl Batch {
     /// The messages before that of `row`, which begins it, and the others: two batches, as if they had been read so.
     pub fn cut(self, row: usize) -> (Batch, Batch) {
         let message = self.lineage[row];
-        let (origins, origins_of_rest) = self.origins.cut(message as usize);
+        let (mut lineage, mut origins) = (self.lineage, Arc::unwrap_or_clone(self.origins));
+        let (lineage_of_rest, origins_of_rest) = (lineage.split_off(row), origins.split_off(message as usize));
         let (spans, spans_of_rest) = cut_spans(self.spans, &origins_of_rest);
         let (rejects, rejects_of_rest): (Vec<_>, Vec<_>) =
             self.rejects.into_iter().partition(|reject| reject.origin < message);
+        let of_rest = |reject: Reject| Reject { origin: reject.origin - message, ..reject };
         let rest = Batch {
             columns: self.columns.slice(row, self.columns.num_rows() - row),
-            lineage: self.lineage[row..].iter().map(|origin| origin - message).collect(),
+            lineage: lineage_of_rest.into_iter().map(|origin| origin - message).collect(),
             origins: Arc::new(origins_of_rest),
             spans: spans_of_rest,
-            rejects: rejects_of_rest
-                .into_iter()
-                .map(|reject| Reject { origin: reject.origin - message, ..reject })
-                .collect(),
+            rejects: rejects_of_rest.into_iter().map(of_rest).collect(),
         };
-        let (columns, lineage) = (self.columns.slice(0, row), self.lineage[..row].to_vec());
+        let columns = self.columns.slice(0, row);
         (Batch { columns, lineage, origins: Arc::new(origins), spans, rejects }, rest)
     }
 
@@ -213,7 +206,7 @@ impl Batch {
     /// What it holds in memory: columns, the messages that they come from, and rejects.
     pub fn bytes_held(&self) -> usize {
         let Origins { keys, values, .. } = &*self.origins;
-        let rejects = self.rejects.iter().map(|reject| size_of::<Reject>() + reject.code.len() + reject.reason.len());
+        let rejects = self.rejects.iter().map(|reject| Reject::bytes(&reject.code, &reject.reason));
         self.bytes() + keys.bytes_total() + values.bytes_total() + rejects.sum::<usize>()
     }
 

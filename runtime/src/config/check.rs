@@ -146,7 +146,7 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
     let kafka = file.source.as_ref().map_err(|reported| *reported)?;
     let text = |text: &Read<At<String>>| text.as_ref().map(|text| text.value.clone()).map_err(|reported| *reported);
     Ok(SourcePlan {
-        brokers: Brokers::new(text(&kafka.brokers)?, kafka.properties.as_ref().cloned().map_err(|reported| *reported)?),
+        brokers: Brokers::new(text(&kafka.brokers)?, properties(&kafka.properties)?),
         topic: text(&kafka.topic)?,
         group: text(&kafka.group)?,
         group_protocol: kafka.group_protocol?,
@@ -157,7 +157,7 @@ fn source_plan(file: &File) -> Read<SourcePlan> {
     })
 }
 
-fn properties(read: &Read<BTreeMap<String, String>>) -> Read<BTreeMap<String, String>> {
+fn properties<T: Clone>(read: &Read<T>) -> Read<T> {
     read.as_ref().cloned().map_err(|reported| *reported)
 }
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use millrace::hash::sha256_of_file;
 use millrace::schema::Field;
 use millrace::stage::plugin::{CONTRACT, CannotLoad, Manifest, Program};
 use serde_json::{Value, json};
@@ -55,7 +54,7 @@ fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<Strin
     let worker = program.worker().map_err(super::super::failed)?;
     let (opened, memory_bytes) = (started.elapsed(), program.figures().memory_bytes);
     drop(worker);
-    let measured = Measured::of(program.file())?;
+    let measured = Measured::of(program.file(), program.sha256())?;
     let opened = Opened { loaded, opened, memory_bytes };
     Ok(match options.json {
         true => format!("{}\n", json(program, &measured, &opened, options)),
@@ -66,8 +65,8 @@ fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<Strin
 /// Without a config that it accepts it has no columns, and its schema says how to write one. Whoever gave a config wants
 /// to know of it; whoever gave none has what there is to know.
 fn without_columns(options: &Options, error: &CannotLoad) -> Result<(), String> {
-    let CannotLoad::Config { file, manifest, faults } = error else { return Err(format!("error: {error}")) };
-    let measured = Measured::of(file)?;
+    let CannotLoad::Config { file, sha256, manifest, faults } = error else { return Err(format!("error: {error}")) };
+    let measured = Measured::of(file, sha256)?;
     let faults = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message }));
     out::print(match options.json {
         true => {
@@ -88,10 +87,9 @@ fn without_columns(options: &Options, error: &CannotLoad) -> Result<(), String> 
 }
 
 impl Measured {
-    fn of(file: &Path) -> Result<Measured, String> {
-        let cannot = |error: std::io::Error| format!("error: {}: {error}", file.display());
-        let bytes = fs::metadata(file).map_err(cannot)?.len();
-        Ok(Measured { bytes, sha256: sha256_of_file(file).map_err(cannot)? })
+    fn of(file: &Path, sha256: &str) -> Result<Measured, String> {
+        let found = fs::metadata(file).map_err(|error| format!("error: {}: {error}", file.display()))?;
+        Ok(Measured { bytes: found.len(), sha256: sha256.to_owned() })
     }
 }
 

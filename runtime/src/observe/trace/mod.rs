@@ -150,11 +150,10 @@ impl Traces {
         self.0.push((origin, trace));
     }
 
-    /// Those of the first `at` messages, and of the others.
-    pub fn cut(&self, at: u32) -> (Traces, Traces) {
-        let (first, rest) = self.0.split_at(self.0.partition_point(|(origin, _)| *origin < at));
-        let rest = rest.iter().map(|(origin, trace)| (origin - at, trace.clone()));
-        (Traces(first.to_vec()), Traces(rest.collect()))
+    /// Those of the messages from `at` on; the others stay.
+    pub fn split_off(&mut self, at: u32) -> Traces {
+        let rest = self.0.split_off(self.0.partition_point(|(origin, _)| *origin < at));
+        Traces(rest.into_iter().map(|(origin, trace)| (origin - at, trace)).collect())
     }
 
     fn of(&self, origin: u32) -> Option<&Trace> {

@@ -56,6 +56,8 @@ pub enum CannotLoad {
     /// It is in order, and does not take its config.
     Config {
         file: PathBuf,
+        /// Of the bytes that were loaded.
+        sha256: String,
         /// With the schema, for whoever has to write a config.
         manifest: Manifest,
         faults: Vec<Fault>,
@@ -94,7 +96,10 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     };
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let manifest = Manifest::new(manifest);
-    let refused = |faults: Vec<Fault>| CannotLoad::Config { file: file.to_owned(), manifest: manifest.clone(), faults };
+    let refused = |faults: Vec<Fault>| {
+        let (file, sha256, manifest) = (file.to_owned(), sha256.clone(), manifest.clone());
+        CannotLoad::Config { file, sha256, manifest, faults }
+    };
     let faults = config::faults(&manifest.config_schema, &settings.config);
     let faults = faults.map_err(|wrong| error(format!("its config schema {wrong}")))?;
     if !faults.is_empty() {
@@ -127,15 +132,7 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     if bytes.len() > COMPONENT_MIB_MAX << 20 {
         return Err(format!("is larger than {COMPONENT_MIB_MAX} MiB: build it without debug information"));
     }
-    if is_composed(&bytes) {
-        return Err(
-            "is composed of several components: what they hand to each other takes no fuel. Make one of them".into()
-        );
-    }
-    if let Some(function) = functions(&bytes).find(|function_bytes| *function_bytes > FUNCTION_KIB_MAX << 10) {
-        let kib = function >> 10;
-        return Err(format!("has a function of {kib} KiB, and {FUNCTION_KIB_MAX} is the most: cut it in parts"));
-    }
+    parts(&bytes)?;
     let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
     let compiled = within(COMPILE_TIME_MAX, move || Component::new(engine, bytes));
     let compiled = compiled.ok_or_else(|| {
@@ -145,30 +142,28 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
         .map_err(|error| format!("is not a valid component: {}. Build it again: `millrace plugin build`", text(&error)))
 }
 
-/// Is there code in a component within the component? What a tool adds by itself has types alone.
-fn is_composed(bytes: &[u8]) -> bool {
-    // of each that is open: is it a component?
+/// What is in it that may not be, as far as it can be read: what cannot is found by compiling.
+fn parts(bytes: &[u8]) -> Result<(), String> {
+    // of each that is open: is it a component? One within another holds types alone where a tool added it by itself
     let mut open = Vec::new();
     for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
         match payload {
             Payload::Version { encoding, .. } => open.push(encoding == Encoding::Component),
-            Payload::ModuleSection { .. } if open.iter().filter(|is_component| **is_component).count() > 1 => {
-                return true;
-            }
             Payload::End(_) => drop(open.pop()),
+            Payload::ModuleSection { .. } if open.iter().filter(|is_component| **is_component).count() > 1 => {
+                let why = "what they hand to each other takes no fuel. Make one of them";
+                return Err(format!("is composed of several components: {why}"));
+            }
+            Payload::CodeSectionEntry(function) if function.range().len() > FUNCTION_KIB_MAX << 10 => {
+                let kib = function.range().len() >> 10;
+                return Err(format!(
+                    "has a function of {kib} KiB, and {FUNCTION_KIB_MAX} is the most: cut it in parts"
+                ));
+            }
             _ => {}
         }
     }
-    false
-}
-
-/// Sizes of all functions, as far as the component can be read: what cannot is found by compiling.
-fn functions(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
-    payloads.filter_map(|payload| match payload {
-        Payload::CodeSectionEntry(body) => Some(body.range().len()),
-        _ => None,
-    })
+    Ok(())
 }
 
 /// None: it takes more time of a core. A compiler cannot be stopped, so it goes on by itself until it is done, bounded by

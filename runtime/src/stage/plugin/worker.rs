@@ -18,7 +18,7 @@ use super::answers::Answers;
 use super::instance::{Failure, Instance};
 use super::layout::Layout;
 use super::lift::{self, Answer, MESSAGE_BYTES_MAX};
-use crate::batch::Batch;
+use crate::batch::{Batch, Reject};
 use crate::error::Result;
 use crate::stage::Piece;
 
@@ -43,9 +43,6 @@ pub struct Bounds {
 const BOUNDS: Bounds =
     Bounds { failed_calls_max: 16_384, failed_fuel_max: 20_000_000_000, bytes_max: MESSAGE_BYTES_MAX / 2 };
 
-/// A refused row's share of what is not its words.
-const REFUSED_BYTES: usize = 128;
-
 pub struct Worker {
     program: Arc<Loaded>,
     instance: Option<Instance>,
@@ -67,10 +64,6 @@ struct Pass<'a> {
     bytes: usize,
     /// A message whose rows go on beyond a call, and what those up to there became.
     begun: Option<(u32, usize)>,
-}
-
-fn refused_bytes(code: &str, reason: &str) -> usize {
-    REFUSED_BYTES + code.len() + reason.len()
 }
 
 impl<'a> Pass<'a> {
@@ -107,13 +100,13 @@ impl<'a> Pass<'a> {
             let before = self.begun.filter(|(message, _)| *message == last && first == 0).map_or(0, |(_, bytes)| bytes);
             self.begun = Some((last, before + answer.bytes(first as u32, &self.kept, rows.start)));
         }
-        let of_refused = answer.refused.iter().map(|refused| refused_bytes(&refused.code, &refused.reason));
+        let of_refused = answer.refused.iter().map(|refused| Reject::bytes(&refused.code, &refused.reason));
         self.bytes += bytes + of_refused.sum::<usize>();
         self.answers.push(rows.len() as u32, answer);
     }
 
     fn refuse(&mut self, code: &'static str, reason: String) {
-        self.bytes += refused_bytes(code, &reason);
+        self.bytes += Reject::bytes(code, &reason);
         self.answers.refuse(code, reason);
     }
 }

@@ -65,7 +65,10 @@ fn found(observed: &Observed, when: When) -> BTreeSet<(Wrong, &'static str)> {
 
 /// What is found once this is done to a history that is right.
 fn after(plant: impl FnOnce(&mut Observed)) -> BTreeSet<(Wrong, &'static str)> {
-    let mut observed = right();
+    after_in(right(), plant)
+}
+
+fn after_in(mut observed: Observed, plant: impl FnOnce(&mut Observed)) -> BTreeSet<(Wrong, &'static str)> {
     plant(&mut observed);
     found(&observed, When::AtTheEnd)
 }
@@ -93,11 +96,7 @@ fn keyed() -> Observed {
 
 #[test]
 fn rows_that_the_store_refuses_are_there_as_rejects_each_once() {
-    let found = |plant: &dyn Fn(&mut Observed)| {
-        let mut observed = keyed();
-        plant(&mut observed);
-        found(&observed, When::AtTheEnd)
-    };
+    let found = |plant: &dyn Fn(&mut Observed)| after_in(keyed(), plant);
     assert_found(found(&|_| {}), &[]);
     assert_found(found(&|observed| drop(observed.rejects.pop())), &[(Wrong::Lost, REJECTS)]);
     assert_found(
@@ -123,11 +122,7 @@ fn replaced() -> Observed {
 
 #[test]
 fn the_last_row_of_a_message_stays_where_rows_are_replaced() {
-    let found = |plant: &dyn Fn(&mut Observed)| {
-        let mut observed = replaced();
-        plant(&mut observed);
-        found(&observed, When::AtTheEnd)
-    };
+    let found = |plant: &dyn Fn(&mut Observed)| after_in(replaced(), plant);
     assert_found(found(&|_| {}), &[]);
     assert_found(found(&|it| drop(it.documents.remove(0))), &[(Wrong::Lost, STORE), (Wrong::Balance, STORE)]);
     // an earlier row came late, and took the last one's place

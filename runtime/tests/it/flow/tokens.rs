@@ -57,12 +57,6 @@ fn url(scheme: &str, address: impl std::fmt::Display) -> String {
     format!("{scheme}://{address}/token")
 }
 
-fn doctor(rig: &Rig) -> String {
-    rig.write();
-    let doctor = Command::new(env!("CARGO_BIN_EXE_millrace")).arg("doctor").arg(rig.file()).output().unwrap();
-    String::from_utf8(doctor.stdout).unwrap()
-}
-
 fn assert_no_secret(said: &str, issuer: &Issuer) {
     assert!(!said.contains(SECRET), "{said}");
     for token in issuer.given() {
@@ -80,7 +74,7 @@ fn tokens_are_renewed_while_the_pipeline_runs() {
     rig.produce(&messages);
     let mut process = rig.start_with(&["--log", "debug"]);
     rig.await_records("response", ids.len(), &mut process);
-    let table = doctor(&rig);
+    let (_, table) = rig.ask("doctor");
     assert!(table.contains("ok       Kafka") && table.contains("ok       transactions, rights"), "{table}");
     let deadline = Instant::now() + PATIENCE;
     let enough = issuer.given().len() + 4;
