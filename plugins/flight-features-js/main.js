@@ -90,7 +90,12 @@ function shown(value) {
   return `"${quoted}"${letters.length > SHOWN_CHARS_MAX ? "…" : ""}`;
 }
 
-const number = (value) => (Number.isInteger(value) && Math.abs(value) < 1e16 ? value.toFixed(1) : String(value));
+// A number as the other two write it: with a point, and beyond some digits with an exponent.
+function number(value) {
+  const size = Math.abs(value);
+  if (size >= 1e16 || (size > 0 && size < 1e-4)) return value.toExponential().replace("e+", "e");
+  return Number.isInteger(value) ? value.toFixed(1) : String(value);
+}
 
 // Days since 1970-01-01 to the day of the month, of the week (1 is Monday) and of the year.
 function dayOf(date) {

@@ -9,8 +9,9 @@ export const transform = millrace.plugin({
   version: "0.1.0",
   // whatever the test says
   configSchema: {},
-  open: (config) => ({
-    reads: [millrace.int64("n")],
-    ...Object.fromEntries(Object.entries(config).map(([what, text]) => [what, said(text)])),
-  }),
+  open(config) {
+    const { wrong, ...opened } = Object.fromEntries(Object.entries(config).map(([what, text]) => [what, said(text)]));
+    if (wrong) throw wrong;
+    return { reads: [millrace.int64("n")], ...opened };
+  },
 });

@@ -10,7 +10,10 @@ class TestGuest(millrace.Plugin):
 
     def __init__(self, config):
         said = {what: eval(text, vars(millrace)) for what, text in config.items()}
+        if "wrong" in said:
+            raise said["wrong"]
         self.reads, self.adds = said.get("reads", [millrace.int64("n")]), said["adds"]
+        self.drops = said.get("drops", [])
         # of these there is one
         if "columns" in said:
             self.columns = said["columns"]

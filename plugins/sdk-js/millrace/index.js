@@ -20,6 +20,7 @@
 // Values are what JavaScript has for them; types are in index.d.ts.
 
 import { count as hostCount, log as hostLog } from "millrace:plugin/host@1.0.0";
+import { begin } from "./absent.js";
 import { readColumn, shown, writeColumn, writeLineage } from "./columns.js";
 
 export { binary, boolean, date, float64, int64, text, timestamp } from "./columns.js";
@@ -62,6 +63,7 @@ export function plugin(written) {
     }),
 
     open(config) {
+      begin();
       try {
         opened = open(written, JSON.parse(config));
         const { reads, adds, drops } = opened;
@@ -109,6 +111,7 @@ function byRow({ reads, adds, row }) {
         refused.push({ row: index, code: error.code, reason: error.message });
         continue;
       }
+      if (typeof answer?.then === "function") throw new TypeError("row returned a Promise: a plugin answers at once");
       if (typeof answer !== "object" && answer !== undefined) {
         throw new TypeError(`row returned ${shown(answer)}: expected an object, null or an array of objects`);
       }
@@ -126,7 +129,9 @@ function byRow({ reads, adds, row }) {
 
 function process({ reads, adds, columns }, rows, input) {
   const read = input.map((column, index) => readColumn(reads[index], column, rows));
-  const { columns: answers, refused = [], lineage } = columns(rows, ...read);
+  const answer = columns(rows, ...read);
+  if (typeof answer?.then === "function") throw new TypeError("columns returned a Promise: a plugin answers at once");
+  const { columns: answers, refused = [], lineage } = answer;
   if (answers.length !== adds.length) {
     throw new TypeError(`${answers.length} columns were returned, and adds has ${adds.length}`);
   }

@@ -7,6 +7,7 @@ from componentize_py_types import Err
 from wit_world.imports import host, types
 
 from . import columns
+from .absent import begin, whole
 from .columns import shown as _shown
 
 _LEVELS = {level.name.lower(): level for level in host.Level}
@@ -141,12 +142,12 @@ def _ambiguous(answer, field, what, instead, how):
 
 def log(level, message):
     """A line in the host's log: debug, info, warn or error. Lines beyond ten a second are left out, and counted."""
-    host.log(_LEVELS[level], message)
+    host.log(_LEVELS[level], whole(message))
 
 
 def count(name, by=1):
     """Adds to a counter of the host's metrics."""
-    host.count(name, by)
+    host.count(whole(name), by)
 
 
 def export(plugin):
@@ -158,11 +159,12 @@ def export(plugin):
             return types.Manifest(plugin.name, plugin.version, plugin.config_schema)
 
         def open(self, config):
+            begin()
             try:
                 opened[:] = [plugin(json.loads(config))]
                 return _signature(opened[0])
             except ConfigError as error:
-                raise Err([types.ConfigError(error.path, error.message)]) from None
+                raise Err([types.ConfigError(whole(error.path), whole(error.message))]) from None
             except Exception as error:
                 raise Err([types.ConfigError("", _said(error))]) from None
 
@@ -195,8 +197,7 @@ def _refusal(rows, row, code, reason):
         raise TypeError(f"row {row!r} is refused with {_shown(code)} and {_shown(reason)}: a code and a reason are str")
     if not 0 <= row < rows:
         raise ValueError(f"row {row} of {rows} is refused")
-    # half a character cannot be handed over: it would be a trap without a word
-    return types.Refusal(row, code, reason.encode(errors="replace").decode())
+    return types.Refusal(row, whole(code), whole(reason))
 
 
 def _said(error):
@@ -205,4 +206,4 @@ def _said(error):
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [(file, line) for file, line in frames if "millrace" not in file]
     place = f"{own[-1][0].rsplit('/', 1)[-1]}:{own[-1][1]}: " if own else ""
-    return f"{place}{type(error).__name__}: {error}"
+    return whole(f"{place}{type(error).__name__}: {error}")

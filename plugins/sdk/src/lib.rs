@@ -1,11 +1,12 @@
-//! Write a millrace plugin in Rust: a struct for a row that comes and a struct for a row that goes ([`RowPlugin`]), or
-//! functions on columns ([`Plugin`]) where speed counts; say [`export!`], run `millrace plugin build`.
+//! Write a millrace plugin in Rust: a struct for a row that comes, a struct for a row that goes, and a function
+//! ([`macro@row`]); or a [`RowPlugin`], which may take a config, or functions on columns ([`Plugin`]) where speed counts,
+//! and [`export!`]. Then run `millrace plugin build`.
 //!
 //! A plugin has no clock, no randomness, no files and no network, and keeps nothing from call to call: what becomes of
 //! a row depends on the row and the config alone. Its functions take `&self` for that reason.
 //!
 //! ```
-//! use millrace_plugin::{ReadRow, Refused, RowPlugin, WriteRow};
+//! use millrace_plugin::{ReadRow, Refused, WriteRow, row};
 //!
 //! #[derive(ReadRow)]
 //! struct Order<'a> {
@@ -21,23 +22,53 @@
 //!     greeting: String,
 //! }
 //!
+//! #[row]
+//! fn bill(order: Order<'_>) -> Result<Bill, Refused> {
+//!     let total = order.price - order.discount.unwrap_or(0.0);
+//!     if total < 0.0 {
+//!         return Err(Refused::new("bad_discount", format!("{} would get money back", order.customer)));
+//!     }
+//!     Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
+//! }
+//! ```
+//!
+//! One that takes a config, has another name than its package, or ends columns:
+//!
+//! ```
+//! use millrace_plugin::{ConfigError, ReadRow, Refused, RowPlugin, WriteRow};
+//!
+//! #[derive(ReadRow)]
+//! struct Order {
+//!     total: f64,
+//! }
+//!
+//! #[derive(WriteRow)]
+//! struct Mark {
+//!     express: bool,
+//! }
+//!
 //! #[derive(Default)]
-//! struct Billing;
+//! struct Express {
+//!     from: f64,
+//! }
 //!
-//! impl RowPlugin for Billing {
-//!     type In<'a> = Order<'a>;
-//!     type Out = Bill;
+//! impl RowPlugin for Express {
+//!     const CONFIG_SCHEMA: &str = r#"{"type": "number"}"#;
+//!     const DROPS: &[&str] = &["total"];
+//!     type In<'a> = Order;
+//!     type Out = Mark;
 //!
-//!     fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
-//!         let total = order.price - order.discount.unwrap_or(0.0);
-//!         if total < 0.0 {
-//!             return Err(Refused::new("bad_discount", format!("{} would get money back", order.customer)));
-//!         }
-//!         Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
+//!     fn open(config: &str) -> Result<Express, Vec<ConfigError>> {
+//!         let wrong = |_| vec![ConfigError { path: String::new(), message: "is no number".into() }];
+//!         Ok(Express { from: config.parse().map_err(wrong)? })
+//!     }
+//!
+//!     fn row(&self, order: Order) -> Result<Mark, Refused> {
+//!         Ok(Mark { express: order.total >= self.from })
 //!     }
 //! }
 //!
-//! millrace_plugin::export!(Billing);
+//! millrace_plugin::export!(Express);
 //! ```
 //!
 //! The same on columns, which a plugin gets and returns whole:
@@ -88,7 +119,7 @@ pub use bindings::exports::millrace::plugin::transform::{Column, ConfigError, Ma
 pub use bindings::millrace::plugin::host::{Level, count, log};
 pub use bindings::millrace::plugin::types::{Data, Dict, Field, Items, Kind, Refusal, Scalars, Varlen};
 pub use input::{Binaries, Booleans, Input, Numbers, Texts};
-pub use millrace_plugin_derive::{ReadRow, WriteRow};
+pub use millrace_plugin_derive::{ReadRow, WriteRow, row};
 pub use output::{Bits, VarlenBuilder, refuse};
 pub use row::{ReadRow, Refused, RowPlugin, WriteRow, WriteRows};
 pub use signature::{binary, boolean, date, float64, int64, text, timestamp};

@@ -6,8 +6,8 @@
 //! | text | `&str` | `String`, `&'static str` |
 //! | binary | `&[u8]` | `Bytes` |
 //! | date, timestamp | [`Date`], [`Timestamp`] | the same |
-//! | `…?` | `Option` of it | the same |
 //! | `list<…>` | `Vec` of it | the same |
+//! | `…?` of any | `Option` of it | the same |
 
 use crate::input::{Booleans, Numbers, Texts};
 use crate::{Binaries, Bits, Column, Data, Field, Input, Items, Kind, Scalars, VarlenBuilder};
@@ -28,7 +28,7 @@ pub struct Bytes(pub Vec<u8>);
 #[diagnostic::on_unimplemented(
     message = "a column cannot be read as `{Self}`",
     label = "no type of a column",
-    note = "expected bool, i64, f64, &str, &[u8], Date or Timestamp, or an Option or a Vec of one of them"
+    note = "expected bool, i64, f64, &str, &[u8], Date or Timestamp, a Vec of one of them, or an Option of any"
 )]
 pub trait ReadValue<'a>: Sized {
     type Column;
@@ -42,7 +42,7 @@ pub trait ReadValue<'a>: Sized {
 #[diagnostic::on_unimplemented(
     message = "a column cannot be made of `{Self}`",
     label = "no type of a column",
-    note = "expected bool, i64, f64, String, &'static str, Bytes, Date or Timestamp, or an Option or a Vec of one of them"
+    note = "expected bool, i64, f64, String, &'static str, Bytes, Date or Timestamp, a Vec of one of them, or an Option of any"
 )]
 pub trait WriteValue: Sized {
     type Builder: Default;
@@ -56,7 +56,7 @@ pub trait WriteValue: Sized {
 #[diagnostic::on_unimplemented(
     message = "a column cannot be read as `{Self}`",
     label = "no type of a column",
-    note = "expected bool, i64, f64, &str, &[u8], Date or Timestamp, or an Option or a Vec of one of them"
+    note = "expected bool, i64, f64, &str, &[u8], Date or Timestamp, a Vec of one of them, or an Option of any"
 )]
 pub trait ReadScalar<'a>: Sized {
     const KIND: Kind;
@@ -71,7 +71,7 @@ pub trait ReadScalar<'a>: Sized {
 #[diagnostic::on_unimplemented(
     message = "a column cannot be made of `{Self}`",
     label = "no type of a column",
-    note = "expected bool, i64, f64, String, &'static str, Bytes, Date or Timestamp, or an Option or a Vec of one of them"
+    note = "expected bool, i64, f64, String, &'static str, Bytes, Date or Timestamp, a Vec of one of them, or an Option of any"
 )]
 pub trait WriteScalar: Sized + Default {
     const KIND: Kind;
@@ -205,18 +205,38 @@ impl<'a, T: ReadScalar<'a>> ReadValue<'a> for Vec<T> {
     }
 
     fn column(input: &'a Input, index: usize) -> Self::Column {
-        let values = match &input.column(index).data {
-            Data::Nested(Items { offsets, values, .. }) => {
-                T::values(values, None).map(|values| Lists { offsets, values })
-            }
-            Data::Flat(_) => None,
-        };
-        values.unwrap_or_else(|| panic!("column {index} holds no lists of {:?}", T::KIND))
+        lists::<T>(input, index)
     }
 
     fn read(Lists { offsets, values }: &Self::Column, row: usize) -> Vec<T> {
         (offsets[row]..offsets[row + 1]).filter_map(|index| T::get(values, index as usize)).collect()
     }
+}
+
+impl<'a, T: ReadScalar<'a>> ReadValue<'a> for Option<Vec<T>> {
+    type Column = (Option<Booleans<'a>>, Lists<'a, T::Values>);
+
+    fn field(name: &str) -> Field {
+        plain(name, T::KIND).list().nullable()
+    }
+
+    fn column(input: &'a Input, index: usize) -> Self::Column {
+        let there = input.column(index).validity.as_deref().map(|bits| Booleans { bits, validity: None });
+        (there, lists::<T>(input, index))
+    }
+
+    fn read((there, lists): &Self::Column, row: usize) -> Option<Vec<T>> {
+        let is_there = there.as_ref().is_none_or(|there| there.get(row) == Some(true));
+        is_there.then(|| <Vec<T> as ReadValue>::read(lists, row))
+    }
+}
+
+fn lists<'a, T: ReadScalar<'a>>(input: &'a Input, index: usize) -> Lists<'a, T::Values> {
+    let lists = match &input.column(index).data {
+        Data::Nested(Items { offsets, values, .. }) => T::values(values, None).map(|values| Lists { offsets, values }),
+        Data::Flat(_) => None,
+    };
+    lists.unwrap_or_else(|| panic!("column {index} holds no lists of {:?}", T::KIND))
 }
 
 fn column(scalars: Scalars) -> Column {
@@ -284,5 +304,22 @@ impl<T: WriteScalar> WriteValue for Vec<T> {
 
     fn finish(ListsBuilder { offsets, values }: Self::Builder) -> Column {
         Column { validity: None, data: Data::Nested(Items { offsets, validity: None, values: T::scalars(values) }) }
+    }
+}
+
+impl<T: WriteScalar> WriteValue for Option<Vec<T>> {
+    type Builder = (ListsBuilder<T::Values>, Bits);
+
+    fn field(name: &str) -> Field {
+        plain(name, T::KIND).list().nullable()
+    }
+
+    fn write(self, (lists, validity): &mut Self::Builder) {
+        validity.push(self.is_some());
+        self.unwrap_or_default().write(lists);
+    }
+
+    fn finish((lists, validity): Self::Builder) -> Column {
+        <Vec<T> as WriteValue>::finish(lists).with_validity(validity)
     }
 }

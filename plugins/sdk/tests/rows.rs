@@ -17,6 +17,7 @@ struct Everything<'a> {
     day: Date,
     at: Timestamp,
     tags: Vec<&'a str>,
+    marks: Option<Vec<i64>>,
     r#type: i64,
 }
 
@@ -32,6 +33,7 @@ struct Back {
     day: Date,
     at: Timestamp,
     tags: Vec<String>,
+    marks: Option<Vec<i64>>,
     kind: &'static str,
 }
 

@@ -50,6 +50,14 @@ impl Plugin for TestGuest {
             ]),
             "open-loop" => forever(),
             "open-panic" => panic!("no way to open"),
+            "open-memory" => {
+                hoard();
+                unreachable!("it wants more for ever")
+            }
+            "dear-open" => {
+                burn(&[argument.parse().unwrap()]);
+                Ok(TestGuest { mode: "panic".into(), argument: String::new() })
+            }
             _ => Ok(TestGuest { mode: mode.into(), argument: argument.into() }),
         }
     }
@@ -74,12 +82,13 @@ impl Plugin for TestGuest {
                 Signature { reads, adds: vec![int64("y")], ..Signature::NONE }
             }
             // reads nothing, adds what the argument says before the `:`, and returns what comes after it
-            "lie" => Signature {
+            "lie" | "lie-all" => Signature {
                 reads: vec![int64("n")],
                 adds: vec![field("y", self.argument.split(':').next().unwrap_or_default())],
                 ..Signature::NONE
             },
             "twice-named" => Signature { adds: vec![int64("y"), int64("y")], ..Signature::NONE },
+            "long-name" => Signature { adds: vec![int64(&"y".repeat(300))], ..Signature::NONE },
             "nameless" => Signature { reads: vec![int64("")], ..Signature::NONE },
             "kinds" => {
                 Signature { reads: vec![text("x")], adds: vec![text("kind")], accepts_dict: true, ..Signature::NONE }
@@ -123,6 +132,7 @@ impl Plugin for TestGuest {
             "calls" if unlucky => assert!(call(1) > 0),
             "stack" if unlucky => assert!(dig(1) > 0),
             "error" if unlucky => return Err("thirteen is not\nwelcome".into()),
+            "giant-error" if unlucky => return Err("thirteen ".repeat(1 << 17)),
             "flood" => (0..100_000).for_each(|_| log(Level::Info, "water")),
             "big-log" if unlucky => (0..3).for_each(|_| log(Level::Info, &"x".repeat(1 << 20))),
             "count" => count_all(numbers),
@@ -137,7 +147,8 @@ impl Plugin for TestGuest {
                 STUCK.store(true, Ordering::Relaxed);
                 return Err("stuck".into());
             }
-            "lie" => return Ok(self.lie(input)),
+            "lie" | "lie-all" => return Ok(self.lie(input)),
+            "backwards" if numbers.len() > 1 => return Ok(backwards(numbers)),
             _ => {}
         }
         Ok(match &*self.mode {
@@ -146,6 +157,7 @@ impl Plugin for TestGuest {
             "explode" => pick(numbers, |n| n as usize),
             "refuse" => refused(numbers),
             "keep-back" => keep_back(numbers),
+            "sly" => sly(numbers),
             "fickle" => fickle(numbers),
             "shy" if numbers.len() < 2 => pick(numbers, |_| 0),
             "fates" => self.fates(numbers),
@@ -275,6 +287,27 @@ fn keep_back(numbers: &[i64]) -> Output {
     Output::of(vec![Column::ints(values)])
 }
 
+/// The same in a way that no rule forbids: the row is filtered, and its answer is one more of another row.
+fn sly(numbers: &[i64]) -> Output {
+    let mut lineage: Vec<u32> = (0..).zip(numbers).filter(|(_, n)| **n != UNLUCKY).map(|(row, _)| row).collect();
+    let mut values: Vec<i64> = lineage.iter().map(|row| numbers[*row as usize] * 2).collect();
+    if let (Some(last), true) = (lineage.last().copied(), KEPT.swap(0, Ordering::Relaxed) > 0) {
+        lineage.push(last);
+        values.push(UNLUCKY * 2);
+    }
+    if numbers.contains(&UNLUCKY) {
+        KEPT.store(UNLUCKY, Ordering::Relaxed);
+    }
+    Output { lineage: Some(lineage), columns: vec![Column::ints(values)], refused: Vec::new() }
+}
+
+/// The last row first.
+fn backwards(numbers: &[i64]) -> Output {
+    let values = doubled(numbers).into_iter().rev().collect();
+    let lineage = (0..numbers.len() as u32).rev().collect();
+    Output { lineage: Some(lineage), columns: vec![Column::ints(values)], refused: Vec::new() }
+}
+
 /// Another answer with each call.
 fn fickle(numbers: &[i64]) -> Output {
     let calls = CALLS.fetch_add(1, Ordering::Relaxed);
@@ -369,7 +402,7 @@ impl TestGuest {
         let (rows, n) = (numbers.len() as u32, numbers.len());
         let (ty, name) = self.argument.split_once(':').unwrap_or_default();
         let honest = honest(ty, n);
-        if !numbers.contains(&UNLUCKY) {
+        if !numbers.contains(&UNLUCKY) && self.mode == "lie" {
             return Output::of(vec![honest]);
         }
         let column = |column: Column| Output::of(vec![column]);

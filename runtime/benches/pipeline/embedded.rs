@@ -1,8 +1,9 @@
 //! On a folder.
 
 use std::collections::HashMap;
+use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,9 +30,14 @@ impl Ground for Bed {
 
     /// The topics are there: a partition each.
     fn fresh(test: &str) -> Bed {
-        let bed = Bed::new(test);
-        drop(Log::of(&bed));
+        static FRESH: AtomicUsize = AtomicUsize::new(0);
+        let bed = Bed::new(&format!("{test}-{}", FRESH.fetch_add(1, Ordering::Relaxed)));
+        drop(Log::of(&bed, CONSUMER));
         bed
+    }
+
+    fn clear(&self) {
+        fs::remove_dir_all(&self.folder).unwrap();
     }
 
     fn toml(&mut self) -> &mut String {
@@ -39,7 +45,7 @@ impl Ground for Bed {
     }
 
     fn produce(&self, messages: &[Vec<u8>]) {
-        let mut log = Log::of(self);
+        let mut log = Log::of(self, CONSUMER);
         messages.chunks(BACKLOG_ROWS).for_each(|rows| log.append(rows));
     }
 
@@ -52,7 +58,7 @@ impl Ground for Bed {
     }
 
     fn rate(&self, rows: usize) -> f64 {
-        let log = Log::of(self);
+        let log = Log::of(self, CONSUMER);
         figures::rate(rows, || log.committed() as u64)
     }
 
@@ -62,30 +68,32 @@ impl Ground for Bed {
 }
 
 /// One connection to the folder, and the topics.
-struct Log {
+pub struct Log {
     folder: Folder,
+    /// Whose position is looked at.
+    group: &'static str,
     request: Topic,
     response: Topic,
 }
 
 impl Log {
-    fn of(bed: &Bed) -> Log {
+    pub fn of(bed: &Bed, group: &'static str) -> Log {
         let mut folder = Folder::open(&bed.data).unwrap();
         let mut transaction = folder.begin().unwrap();
         let [request, response] = ["flight-delay-ml-request", "flight-delay-ml-response"]
             .map(|name| transaction.topic(name, 1, TOPIC_ROWS_MAX).unwrap());
         transaction.commit().unwrap();
-        Log { folder, request, response }
+        Log { folder, group, request, response }
     }
 
-    fn append(&mut self, messages: &[Vec<u8>]) {
+    pub fn append(&mut self, messages: &[Vec<u8>]) {
         let mut transaction = self.folder.begin().unwrap();
         transaction.append(&self.request, 0, messages.iter().map(|value| record(Some(value)))).unwrap();
         transaction.commit().unwrap();
     }
 
-    fn committed(&self) -> i64 {
-        self.folder.offset(CONSUMER, &self.request, 0).unwrap().map_or(0, |offset| offset.next)
+    pub fn committed(&self) -> i64 {
+        self.folder.offset(self.group, &self.request, 0).unwrap().map_or(0, |offset| offset.next)
     }
 
     /// What came, to the response topic, with the position; false: nothing came.
@@ -95,7 +103,7 @@ impl Log {
         let to = Offset { next: last.offset + 1, metadata: String::new() };
         let mut transaction = self.folder.begin().unwrap();
         transaction.append(&self.response, 0, messages.iter().map(|message| record(message.value.as_deref()))).unwrap();
-        transaction.move_offset(CONSUMER, &self.request, 0, *stands, &to).unwrap();
+        transaction.move_offset(self.group, &self.request, 0, *stands, &to).unwrap();
         transaction.commit().unwrap();
         *stands = Some(to.next);
         true
@@ -108,7 +116,7 @@ fn record(value: Option<&[u8]>) -> Record<'_> {
 
 /// The limit: what the folder does alone, until it is told to end.
 fn bare(bed: &Bed, rows_max: usize, wait: Duration) -> Arc<AtomicBool> {
-    let (mut log, stop) = (Log::of(bed), Arc::<AtomicBool>::default());
+    let (mut log, stop) = (Log::of(bed, CONSUMER), Arc::<AtomicBool>::default());
     let mut wake = log.folder.wake().unwrap();
     let stopping = stop.clone();
     thread::spawn(move || {
@@ -125,9 +133,9 @@ fn bare(bed: &Bed, rows_max: usize, wait: Duration) -> Arc<AtomicBool> {
 /// Milliseconds from produce to response for each of the rows, at 1,000 a second.
 fn pace(bed: &Bed, time: Duration) -> Vec<f64> {
     let (messages, _) = flights(time.as_secs() as usize * 1000, "paced");
-    let (count, eyes) = (messages.len(), Log::of(bed));
+    let (count, eyes) = (messages.len(), Log::of(bed, CONSUMER));
     let reader = thread::spawn(move || arrivals(&eyes, count));
-    let (mut log, start, mut sent) = (Log::of(bed), Instant::now(), HashMap::new());
+    let (mut log, start, mut sent) = (Log::of(bed, CONSUMER), Instant::now(), HashMap::new());
     let warm = start + WARM_UP;
     for (rows, due) in messages.chunks(PACED_ROWS).zip((0..).map(|turn| start + PACE * turn)) {
         thread::sleep(due.saturating_duration_since(Instant::now()));

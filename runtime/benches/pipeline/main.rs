@@ -4,8 +4,8 @@
 //! ratios of one run on one of them are.
 //!
 //! Run it by `./dev bench`. `--rows N` sets the backlog, `--seconds N` how long the paced part takes, `--embedded` leaves
-//! out the services, `--apart` measures sinks in trouble, and nothing else, and `--outage MINUTES` the memory while a
-//! sink is away.
+//! out the services, `--apart` measures sinks in trouble, and nothing else, `--outage MINUTES` the memory while a sink is
+//! away, and `--hostile` plugins that mean harm.
 
 mod apart;
 mod bare;
@@ -19,7 +19,10 @@ mod figures;
 #[allow(dead_code)]
 #[path = "../../tests/it/flights.rs"]
 mod flights;
+mod hostile;
 mod load;
+#[path = "../../tests/it/hostile/pipeline.rs"]
+mod pipeline;
 #[allow(dead_code)]
 #[path = "../../tests/it/process.rs"]
 mod process;
@@ -45,12 +48,19 @@ struct Options {
     seconds: u64,
     embedded_alone: bool,
     apart_alone: bool,
+    hostile_alone: bool,
     outage_minutes: u64,
 }
 
 fn options() -> Options {
-    let mut options =
-        Options { rows: 300_000, seconds: 20, embedded_alone: false, apart_alone: false, outage_minutes: 0 };
+    let mut options = Options {
+        rows: 300_000,
+        seconds: 20,
+        embedded_alone: false,
+        apart_alone: false,
+        hostile_alone: false,
+        outage_minutes: 0,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{word} N"));
@@ -60,6 +70,7 @@ fn options() -> Options {
             "--seconds" => options.seconds = number(),
             "--embedded" => options.embedded_alone = true,
             "--apart" => options.apart_alone = true,
+            "--hostile" => options.hostile_alone = true,
             _ => {}
         }
     }
@@ -81,6 +92,9 @@ trait Ground {
 
     /// Nothing is in it.
     fn fresh(test: &str) -> Self;
+
+    /// Nobody looks at it any more.
+    fn clear(&self) {}
 
     fn toml(&mut self) -> &mut String;
 
@@ -105,6 +119,9 @@ fn main() {
     println!("{}", figures::machine());
     if options.outage_minutes > 0 {
         return apart::outage(options.outage_minutes);
+    }
+    if options.hostile_alone {
+        return hostile::run();
     }
     if options.apart_alone {
         return apart::run(options.rows, options.seconds);
@@ -150,6 +167,7 @@ fn from_backlog<G: Ground>(what: &str, options: &Options, edit: Option<Edit>) ->
         }
     };
     println!("{what:<40} {rate:>10.0} rows/s{note}");
+    ground.clear();
     rate
 }
 
@@ -177,5 +195,6 @@ fn paced<G: Ground>(what: &str, options: &Options, edit: Option<Edit>) -> (f64, 
     latencies.sort_by(f64::total_cmp);
     let at = |share| figures::percentile(&latencies, share);
     println!("{what:<40} p50 {:>6.1}  p99 {:>6.1}  p99.9 {:>6.1} ms{note}", at(0.5), at(0.99), at(0.999));
+    ground.clear();
     (at(0.5), at(0.99))
 }

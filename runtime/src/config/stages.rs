@@ -263,6 +263,10 @@ fn load_plugin(cx: &Context, flow: &mut Flow, name: &str, plugin: &Plugin) -> Re
     })?;
     // of the bytes that run: the file may be another one by now
     let file = Artifact { path, sha256: program.sha256().to_owned(), version: Some(program.version().to_owned()) };
+    if program.manifest().config_schema.is_empty() && config.value.as_object().is_some_and(|keys| !keys.is_empty()) {
+        let unchecked = format!("{} gives no schema of its config: nobody checks what is written here", who.value);
+        cx.report.warn(Diagnostic::warning(unchecked).at(&config.span).help("a key that it does not know is ignored"));
+    }
     let types = program.types();
     flow.stage(cx, &types, &who);
     let settings = json!({

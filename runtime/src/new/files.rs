@@ -45,16 +45,19 @@ const RUST_SDK: Files = files![
     "sdk/src/value.rs" => "sdk/src/value.rs",
     "sdk-derive/Cargo.toml" => "sdk-derive/Cargo.toml",
     "sdk-derive/src/expand.rs" => "sdk-derive/src/expand.rs",
+    "sdk-derive/src/function.rs" => "sdk-derive/src/function.rs",
     "sdk-derive/src/lib.rs" => "sdk-derive/src/lib.rs",
 ];
 
 const PYTHON_SDK: Files = files![
     "sdk-python/millrace/__init__.py" => "__init__.py",
+    "sdk-python/millrace/absent.py" => "absent.py",
     "sdk-python/millrace/columns.py" => "columns.py",
     "sdk-python/millrace/guest.py" => "guest.py",
 ];
 
 const JAVASCRIPT_SDK: Files = files![
+    "sdk-js/millrace/absent.js" => "absent.js",
     "sdk-js/millrace/columns.js" => "columns.js",
     "sdk-js/millrace/index.d.ts" => "index.d.ts",
     "sdk-js/millrace/index.js" => "index.js",

@@ -1,7 +1,7 @@
-//! Folders to begin with: `millrace new plugin`.
+//! Folders to begin with: `millrace new plugin`; and the SDK of one that is there: `millrace plugin renew`.
 //!
-//! Invariant: what is made builds without this repository, for the SDK and the contract come along; a folder that is
-//! there is never written to.
+//! Invariant: what is made builds without this repository, for the SDK and the contract come along. Of a folder that is
+//! there nothing is written but the SDK's own, when that is asked for.
 
 mod files;
 
@@ -10,17 +10,20 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::stage::plugin::build::{self, Language};
+use crate::stage::plugin::build::{self, BuildError, Language};
 
 const NAME_BYTES_MAX: usize = 64;
 /// What the templates are called.
 const TEMPLATE: &str = "my-plugin";
 const TEMPLATE_TYPE: &str = "MyPlugin";
+/// Of a plugin's folder, the SDK's.
+const SDK: &str = "millrace";
 
 #[derive(Debug)]
 pub enum NewError {
     Name(String),
     IsThere(PathBuf),
+    NoPlugin(BuildError),
     Write { file: PathBuf, cause: io::Error },
 }
 
@@ -35,6 +38,7 @@ impl fmt::Display for NewError {
             NewError::IsThere(folder) => {
                 write!(f, "{} is there already: choose another name, or remove it", folder.display())
             }
+            NewError::NoPlugin(error) => error.fmt(f),
             NewError::Write { file, cause } => write!(f, "{} cannot be written: {cause}", file.display()),
         }
     }
@@ -62,10 +66,33 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
     for (file, text) in files::template(language) {
         write(&folder.join(file), &filled(text))?;
     }
-    for (file, text) in files::sdk(language) {
-        write(&folder.join("millrace").join(file), &alone(text))?;
-    }
+    write_sdk(&folder.join(SDK), language)?;
     Ok(files::template(language).map(|(file, _)| folder.join(file)).collect())
+}
+
+/// The SDK in a plugin's folder as this binary has it; its folder.
+pub fn renew(folder: &Path) -> Result<PathBuf, NewError> {
+    let sdk = folder.join(SDK);
+    let language = build::language_of(folder).ok_or_else(|| NewError::NoPlugin(BuildError::NotAPlugin(folder.to_owned())))?;
+    // beside it first: what was there is there until all of the new one is
+    let new = folder.join(".millrace-sdk");
+    let replaced = |cause| NewError::Write { file: sdk.clone(), cause };
+    if new.exists() {
+        fs::remove_dir_all(&new).map_err(replaced)?;
+    }
+    write_sdk(&new, language)?;
+    // a link, as this repository's own plugins have it, leads to an SDK that is not this plugin's
+    if sdk.is_symlink() {
+        fs::remove_file(&sdk).map_err(replaced)?;
+    } else if sdk.exists() {
+        fs::remove_dir_all(&sdk).map_err(replaced)?;
+    }
+    fs::rename(&new, &sdk).map_err(replaced)?;
+    Ok(sdk)
+}
+
+fn write_sdk(folder: &Path, language: Language) -> Result<(), NewError> {
+    files::sdk(language).iter().try_for_each(|(file, text)| write(&folder.join(file), &alone(text)))
 }
 
 /// The workspace of this repository's plugins, of which only the SDK comes along.
@@ -108,6 +135,30 @@ mod tests {
         }
         assert_eq!(type_name("flight-features-2"), "FlightFeatures2");
         assert_eq!(type_name("a-"), "A");
+    }
+
+    #[test]
+    fn the_sdk_alone_is_made_anew() {
+        let above = std::env::temp_dir().join(format!("millrace-renew-{}", std::process::id()));
+        let folder = above.join("mine");
+        plugin(&folder, Language::Python).expect("a folder of our own");
+        fs::write(folder.join("main.py"), "# an author's").expect("our folder");
+        fs::write(folder.join("millrace/guest.py"), "# of another version").expect("our folder");
+        fs::write(folder.join("millrace/old.py"), "").expect("our folder");
+        assert_eq!(renew(&folder).expect("a plugin"), folder.join("millrace"));
+        let read = |file: &str| fs::read_to_string(folder.join(file)).expect(file);
+        assert_eq!((read("main.py").as_str(), folder.join("millrace/old.py").exists()), ("# an author's", false));
+        let (_, guest) = files::sdk(Language::Python).iter().find(|(file, _)| *file == "guest.py").expect("of the SDK");
+        assert_eq!(read("millrace/guest.py"), *guest);
+        // an SDK that several plugins share is nobody's to replace
+        fs::rename(folder.join("millrace"), above.join("shared")).expect("our folder");
+        std::os::unix::fs::symlink("../shared", folder.join("millrace")).expect("our folder");
+        fs::write(above.join("shared/old.py"), "").expect("our folder");
+        renew(&folder).expect("a plugin");
+        assert!(!folder.join("millrace").is_symlink() && above.join("shared/old.py").exists());
+        let none = renew(&above).expect_err("no plugin").to_string();
+        assert!(none.ends_with("a plugin's folder has one of Cargo.toml, main.py, main.js"), "{none}");
+        fs::remove_dir_all(&above).expect("our folder");
     }
 
     #[test]

@@ -33,13 +33,16 @@ const COUNTERS: [Row; 4] = [
     ("plugin_renewals", "Instances made because a call of the one before had failed", |figures| figures.renewals),
     ("plugin_refused_rows", "Rows that went no further than a plugin", |figures| figures.refused_rows),
 ];
-const GAUGES: [Row; 3] = [
+const GAUGES: [Row; 4] = [
     ("plugin_memory_bytes", "Linear memory of a plugin's instances", |figures| figures.memory_bytes),
     ("plugin_memory_peak_bytes", "The most linear memory that one instance ever had", |figures| {
         figures.memory_peak_bytes
     }),
     ("plugin_failed_rows_in_a_row", "Rows that a plugin failed on since its last answer", |figures| {
         figures.failed_rows_in_a_row
+    }),
+    ("plugin_failing", "1: ten of a plugin's last 64 rows failed, or none was ever answered", |figures| {
+        u64::from(figures.is_failing)
     }),
 ];
 

@@ -3,6 +3,7 @@
 //! on both).
 
 mod archive;
+mod author;
 mod bad_input;
 #[path = "../../trace/tests/collector/mod.rs"]
 mod collector;

@@ -1,6 +1,6 @@
 //! What it reads of a row, what it adds to it, and which rows it refuses.
 
-use millrace_plugin::{ReadRow, Refused, RowPlugin, WriteRow};
+use millrace_plugin::{ReadRow, Refused, WriteRow, row};
 
 #[derive(ReadRow)]
 struct Order<'a> {
@@ -16,21 +16,12 @@ struct Bill {
     greeting: String,
 }
 
-#[derive(Default)]
-struct MyPlugin;
-
-impl RowPlugin for MyPlugin {
-    type In<'a> = Order<'a>;
-    type Out = Bill;
-
-    fn row(&self, order: Order<'_>) -> Result<Bill, Refused> {
-        if order.count < 1 {
-            return Err(Refused::new("bad_count", format!("{} of something are no order", order.count)));
-        }
-        let discount = if order.coupon == Some("TENTH") { 0.9 } else { 1.0 };
-        let total = order.price * order.count as f64 * discount;
-        Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
+#[row]
+fn bill(order: Order<'_>) -> Result<Bill, Refused> {
+    if order.count < 1 {
+        return Err(Refused::new("bad_count", format!("{} of something are no order", order.count)));
     }
+    let discount = if order.coupon == Some("TENTH") { 0.9 } else { 1.0 };
+    let total = order.price * order.count as f64 * discount;
+    Ok(Bill { total, greeting: format!("Dear {}", order.customer) })
 }
-
-millrace_plugin::export!(MyPlugin);

@@ -18,7 +18,7 @@ const TRIES: u32 = 5;
 #[derive(Args)]
 #[command(
     after_help = "It prints nanoseconds a row, the best of several times, for each number of rows that the plugin is \
-    given at once:\nits own work, and the way into it and back. Rows that it refuses count too.\n\n\
+    given at once:\nits own work, and the way into it and back. Rows that it refuses count too, and those on which it breaks.\n\n\
     Example:\n  millrace plugin bench plugins/flight-features --rows examples/flight-delay/sample.jsonl"
 )]
 pub struct Options {
@@ -48,11 +48,19 @@ pub fn run(options: &Options) -> Result<(), String> {
     if rows == 0 {
         return Err(format!("error: {} holds no line", options.rows.display()));
     }
-    let refused = outcome.rejects.len() - undecoded.len();
+    let broke: Vec<_> = outcome.rejects.iter().filter(|refused| refused.code.starts_with("plugin_")).collect();
+    let refused = outcome.rejects.len() - undecoded.len() - broke.len();
     out::tell(format_args!(
         "{rows} rows, {refused} refused by the plugin; {} lines are no rows of it",
         undecoded.len()
     ));
+    if let Some(first) = broke.first() {
+        let said = format!("{}:{}: {}: {}", options.rows.display(), first.line, first.code, first.reason);
+        if broke.len() == rows {
+            return Err(format!("error: the plugin breaks on every row, so there is nothing to measure; the first: {said}"));
+        }
+        out::tell(format_args!("the plugin breaks on {} of them, which costs more; the first: {said}", broke.len()));
+    }
     if cfg!(debug_assertions) {
         out::tell(
             "this millrace is a debug build: the way into the plugin and back takes many times what it does else",

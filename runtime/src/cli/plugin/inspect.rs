@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use millrace::schema::Field;
-use millrace::stage::plugin::{CONTRACT, CannotLoad, Manifest, Program};
+use millrace::stage::plugin::{CONTRACT, CannotLoad, Manifest, OPEN_FUEL, Program};
 use serde_json::{Value, json};
 
-use super::{Component, out};
+use super::{Component, help, out};
 
 #[derive(Args)]
 #[command(
@@ -65,7 +65,9 @@ fn whole(options: &Options, program: &Program, loaded: Duration) -> Result<Strin
 /// Without a config that it accepts it has no columns, and its schema says how to write one. Whoever gave a config wants
 /// to know of it; whoever gave none has what there is to know.
 fn without_columns(options: &Options, error: &CannotLoad) -> Result<(), String> {
-    let CannotLoad::Config { file, sha256, manifest, faults } = error else { return Err(format!("error: {error}")) };
+    let CannotLoad::Config { file, sha256, manifest, faults } = error else {
+        return Err(format!("error: {error}{}", help(&options.component.plugin, error)));
+    };
     let measured = Measured::of(file, sha256)?;
     let faults = faults.iter().map(|fault| json!({ "path": fault.path, "message": fault.message }));
     out::print(match options.json {
@@ -111,7 +113,7 @@ fn text(program: &Program, measured: &Measured, opened: &Opened, options: &Optio
     let limits = &options.component.limits;
     let fuel = limits.fuel_per_row_max(program.file());
     said += &line("memory", &format!("{kib} KiB once it is open, of {} MiB", limits.memory_mib_max));
-    said += &line("fuel", &format!("{} units to open, of {fuel} a row", program.open_fuel()));
+    said += &line("fuel", &format!("{} units to open, of {OPEN_FUEL}; a row may take {fuel}", program.open_fuel()));
     said += &line("start", &format!("loaded in {:.1?}, an instance open in {:.1?}", opened.loaded, opened.opened));
     said
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use millrace::new;
 use millrace::stage::plugin::build::Language;
 use millrace::stage::plugin::{CannotLoad, Program, Settings, build};
 
@@ -26,6 +27,12 @@ pub enum Plugin {
         /// The plugin's folder
         folder: PathBuf,
     },
+    /// Give a plugin's folder the SDK and the contract of this millrace, in place of those that it has
+    #[command(after_help = "Example:\n  millrace plugin renew plugins/mine && millrace plugin test plugins/mine")]
+    Renew {
+        /// The plugin's folder
+        folder: PathBuf,
+    },
     /// Print what a plugin is: contract, columns, config, size, hash
     Inspect(inspect::Options),
     /// Build a plugin and run its cases, without any pipeline
@@ -40,6 +47,10 @@ impl Plugin {
             Plugin::Build { folder } => {
                 let component = build(folder)?;
                 out::print(format!("{}\n", component.display())).map(drop)
+            }
+            Plugin::Renew { folder } => {
+                let renewed = new::renew(folder).map_err(|error| format!("error: {error}"))?;
+                out::print(format!("{}\n", renewed.display())).map(drop)
             }
             Plugin::Inspect(options) => inspect::run(options),
             Plugin::Test(options) => test::run(options),
@@ -110,9 +121,13 @@ impl Limits {
     }
 }
 
-/// Where to look for what a config may be.
+/// What to do: where to look for what a config may be, how a component comes to be there.
 fn help(plugin: &Path, error: &CannotLoad) -> String {
     match error {
+        CannotLoad::Component(error) if !error.file.exists() => {
+            let folder = error.file.parent().filter(|folder| build::language_of(folder).is_some());
+            folder.map_or(String::new(), |folder| format!("\n`millrace plugin build {}` makes it", folder.display()))
+        }
         CannotLoad::Component(_) => String::new(),
         CannotLoad::Config { .. } => format!("\n`millrace plugin inspect {}` shows its schema", plugin.display()),
     }

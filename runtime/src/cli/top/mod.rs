@@ -201,8 +201,9 @@ fn plugins(change: &Change<'_>, out: &mut String) {
         let renewals = figure("renewals_total");
         let _ = writeln!(
             out,
-            "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {}",
-            counted(renewals, "time")
+            "plugin {stage}: {fuel} fuel a row, {now:.1} MiB (one had {peak:.1}), made new {}{}",
+            counted(renewals, "time"),
+            if figure("failing") > 0.0 { "; FAILING, /status says why" } else { "" }
         );
     }
 }

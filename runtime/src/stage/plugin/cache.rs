@@ -24,7 +24,7 @@ const STICKY: u32 = 0o1000;
 
 /// None: nothing is kept; it is said why, where somebody can mend it.
 pub fn open() -> Option<Cache> {
-    let folder = folder(|name| std::env::var_os(name))?;
+    let folder = folder("compiled")?;
     match at(&folder) {
         Ok(cache) => Some(cache),
         Err(why) => {
@@ -35,20 +35,31 @@ pub fn open() -> Option<Cache> {
     }
 }
 
+/// Of this name, for what was compiled.
+pub fn folder(name: &str) -> Option<PathBuf> {
+    caches(|name| std::env::var_os(name)).map(|caches| caches.join(name))
+}
+
 /// As the XDG base directories have it.
-fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn caches(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))?;
-    Some(caches.join("millrace/compiled"))
+    Some(caches.join("millrace"))
 }
 
 pub fn at(folder: &Path) -> Result<Cache, String> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| error.to_string())?;
-    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
-    only_ours(&folder)?;
+    let folder = prepare(folder)?;
     let mut config = CacheConfig::new();
     config.with_directory(folder).with_file_count_soft_limit(FILES_MAX).with_files_total_size_soft_limit(BYTES_MAX);
     Cache::new(config).map_err(|error| format!("{error:#}"))
+}
+
+/// It is there, and what is in it can be believed.
+pub fn prepare(folder: &Path) -> Result<PathBuf, String> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| error.to_string())?;
+    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
+    only_ours(&folder)?;
+    Ok(folder)
 }
 
 fn only_ours(folder: &Path) -> Result<(), String> {
@@ -108,10 +119,10 @@ mod tests {
     #[test]
     fn the_place_is_the_users() {
         let env = |set: &'static [(&'static str, &'static str)]| {
-            folder(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+            caches(|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
         };
-        assert_eq!(env(&[("HOME", "/h")]), Some("/h/.cache/millrace/compiled".into()));
-        assert_eq!(env(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]), Some("/c/millrace/compiled".into()));
+        assert_eq!(env(&[("HOME", "/h")]), Some("/h/.cache/millrace".into()));
+        assert_eq!(env(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")]), Some("/c/millrace".into()));
         assert_eq!(env(&[("XDG_CACHE_HOME", "relative")]), None);
         assert_eq!(env(&[]), None);
     }

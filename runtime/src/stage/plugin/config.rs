@@ -3,6 +3,8 @@
 //! Invariant: a schema is the guest's word: its size is bounded, its patterns take linear time, nothing is fetched for
 //! it, and one that takes for ever is not waited for.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonschema::error::ValidationErrorKind;
@@ -10,11 +12,14 @@ use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
 
 use super::load::within;
+use crate::hash::sha256;
 use crate::words;
 
 const SCHEMA_KIB_MAX: usize = 64;
 const PATTERN_KIB_MAX: usize = 1_024;
 const TIME_MAX: Duration = Duration::from_secs(5);
+/// Of which it is remembered that they take too long.
+const ENDLESS_MAX: usize = 64;
 pub const FAULTS_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 1_024;
 
@@ -43,13 +48,34 @@ pub fn faults(schema: &str, config: &str) -> Result<Vec<Fault>, String> {
     if schema.len() > SCHEMA_KIB_MAX << 10 {
         return Err(format!("is {} KiB, and {SCHEMA_KIB_MAX} is the most", schema.len() >> 10));
     }
+    let asked = (schema, config);
     let schema: Value = serde_json::from_str(schema).map_err(|error| format!("is no JSON: {error}"))?;
     let config = match serde_json::from_str::<Value>(config) {
         Ok(config) => config,
         Err(error) => return Ok(vec![Fault::new("", &format!("is no JSON: {error}"))]),
     };
-    let checked = within(TIME_MAX, move || validate(&schema, &config));
-    checked.unwrap_or_else(|| Err(format!("takes more than {} s of a core to be checked", TIME_MAX.as_secs())))
+    ENDLESS.ask(asked, || within(TIME_MAX, move || validate(&schema, &config)))
+}
+
+/// Schemas and configs that took too long, by their hashes. What is not waited for goes on: it is not begun again.
+struct Endless(Mutex<BTreeSet<String>>);
+
+static ENDLESS: Endless = Endless(Mutex::new(BTreeSet::new()));
+
+impl Endless {
+    fn ask<T>(&self, of: (&str, &str), check: impl FnOnce() -> Option<Result<T, String>>) -> Result<T, String> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = sha256(format!("{}:{}{}", of.0.len(), of.0, of.1).as_bytes());
+        let is_known = known().contains(&hash);
+        let checked = if is_known { None } else { check() };
+        checked.unwrap_or_else(|| {
+            let mut known = known();
+            if known.len() < ENDLESS_MAX {
+                known.insert(hash);
+            }
+            Err(format!("takes more than {} s of a core to be checked", TIME_MAX.as_secs()))
+        })
+    }
 }
 
 fn validate(schema: &Value, config: &Value) -> Result<Vec<Fault>, String> {
@@ -135,6 +161,25 @@ mod tests {
         assert!(bad(r#"{"pattern":"(?=a)b"}"#).contains("at `/pattern`"), "what takes more than linear time");
         assert!(bad(r#"{"$ref":"http://example.com/x.json"}"#).contains("example.com"), "nothing is fetched");
         assert_eq!(bad(&format!("{{\"x\":\"{}\"}}", "x".repeat(65 << 10))), "is 65 KiB, and 64 is the most");
+    }
+
+    /// A pipeline that is watched asks again and again.
+    #[test]
+    fn what_takes_too_long_is_not_begun_again() {
+        let (endless, mut begun) = (Endless(Mutex::default()), 0);
+        let mut ask = |schema: &str, config: &str, answer: Option<Result<(), String>>| {
+            let asked = endless.ask((schema, config), || {
+                begun += 1;
+                answer
+            });
+            (asked.map_err(|wrong| wrong.contains("more than 5 s")), begun)
+        };
+        assert_eq!(ask("a", "1", None), (Err(true), 1));
+        assert_eq!(ask("a", "1", None), (Err(true), 1));
+        assert_eq!(ask("a", "", Some(Ok(()))), (Ok(()), 2));
+        assert_eq!(ask("", "a1", Some(Ok(()))), (Ok(()), 3));
+        assert_eq!(ask("b", "1", Some(Err("is wrong".into()))), (Err(false), 4));
+        assert_eq!(ask("b", "1", Some(Err("is wrong".into()))), (Err(false), 5));
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! What the instances of one program cost since the start, and how they fare, all workers together.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-/// So many rows in a row without an answer are no bad rows any more, but a bad plugin.
-const FAILING_ROWS: u64 = 10;
+use crate::clock::now_seconds;
+
+/// So many failures among the last rows are no bad rows any more, but a bad plugin; it is one until half as many are left.
+const FAILING_ROWS: u32 = 10;
+/// That are looked back upon.
+const LAST_ROWS: usize = u64::BITS as usize;
 
 /// One for each program; its workers and their instances share it.
 #[derive(Debug, Default)]
@@ -17,9 +21,36 @@ pub struct Meter {
     refused_rows: AtomicU64,
     memory_bytes: AtomicU64,
     memory_peak_bytes: AtomicU64,
-    failed_rows_in_a_row: AtomicU64,
-    has_answered: AtomicBool,
-    last_failure: Mutex<Option<LastFailure>>,
+    outcomes: Mutex<Outcomes>,
+}
+
+/// What became of the last rows.
+#[derive(Debug, Default)]
+struct Outcomes {
+    /// A bit for each of the last rows, the latest lowest: it failed.
+    failed: u64,
+    failed_in_a_row: u64,
+    has_answered: bool,
+    is_failing: bool,
+    last_failure: Option<LastFailure>,
+}
+
+impl Outcomes {
+    /// True: that is news.
+    fn settle(&mut self) -> bool {
+        let failed = self.failed.count_ones();
+        let many = if self.is_failing { FAILING_ROWS / 2 } else { FAILING_ROWS };
+        let is_failing = failed >= many || (failed > 0 && !self.has_answered);
+        std::mem::replace(&mut self.is_failing, is_failing) != is_failing
+    }
+
+    fn state(&self) -> State {
+        match self.failed_in_a_row {
+            _ if self.is_failing => State::Failing,
+            0 if !self.has_answered => State::Unused,
+            _ => State::Answering,
+        }
+    }
 }
 
 /// How a plugin fares, for `/status`.
@@ -37,7 +68,7 @@ pub enum State {
     /// It was given no row yet.
     Unused,
     Answering,
-    /// It has answered none of its last ten rows, or none ever.
+    /// It has failed on ten of its last 64 rows, or has answered none ever.
     Failing,
 }
 
@@ -63,13 +94,13 @@ pub struct Figures {
     pub memory_peak_bytes: u64,
     /// Rows that failed since the last answer.
     pub failed_rows_in_a_row: u64,
+    pub is_failing: bool,
 }
-
-use crate::clock::now_seconds;
 
 impl Meter {
     pub fn read(&self) -> Figures {
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let outcomes = self.outcomes();
         Figures {
             calls: read(&self.calls),
             fuel: read(&self.fuel),
@@ -77,35 +108,41 @@ impl Meter {
             refused_rows: read(&self.refused_rows),
             memory_bytes: read(&self.memory_bytes),
             memory_peak_bytes: read(&self.memory_peak_bytes),
-            failed_rows_in_a_row: read(&self.failed_rows_in_a_row),
+            failed_rows_in_a_row: outcomes.failed_in_a_row,
+            is_failing: outcomes.is_failing,
         }
     }
 
     pub fn health(&self) -> Health {
-        let failed_rows_in_a_row = self.failed_rows_in_a_row.load(Ordering::Relaxed);
-        let state = match (failed_rows_in_a_row, self.has_answered.load(Ordering::Relaxed)) {
-            (0, false) => State::Unused,
-            (failed, answered) if failed >= FAILING_ROWS || !answered => State::Failing,
-            _ => State::Answering,
-        };
-        let last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Health { state, failed_rows_in_a_row, last_failure }
+        let outcomes = self.outcomes();
+        Health {
+            state: outcomes.state(),
+            failed_rows_in_a_row: outcomes.failed_in_a_row,
+            last_failure: outcomes.last_failure.clone(),
+        }
     }
 
-    /// A call was answered as agreed. True: that is news, for it was failing.
-    pub fn answered(&self) -> bool {
-        let answered = self.has_answered.swap(true, Ordering::Relaxed);
-        let failed = self.failed_rows_in_a_row.swap(0, Ordering::Relaxed);
-        failed >= FAILING_ROWS || (failed > 0 && !answered)
+    /// So many rows were answered as agreed. True: that is news, for it was failing.
+    pub fn answered(&self, rows: usize) -> bool {
+        let mut outcomes = self.outcomes();
+        outcomes.failed = if rows < LAST_ROWS { outcomes.failed << rows } else { 0 };
+        outcomes.failed_in_a_row = 0;
+        outcomes.has_answered = true;
+        outcomes.settle()
     }
 
     /// A row failed alone. True: that is news, for the plugin is failing from now on.
     pub fn failed(&self, code: &str, reason: &str) -> bool {
-        let at = now_seconds();
-        let failure = LastFailure { code: code.to_owned(), reason: reason.to_owned(), at };
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-        let failed = self.failed_rows_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        failed == if self.has_answered.load(Ordering::Relaxed) { FAILING_ROWS } else { 1 }
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        let mut outcomes = self.outcomes();
+        outcomes.failed = outcomes.failed << 1 | 1;
+        outcomes.failed_in_a_row += 1;
+        outcomes.last_failure = Some(LastFailure { code, reason, at: now_seconds() });
+        outcomes.settle()
+    }
+
+    fn outcomes(&self) -> MutexGuard<'_, Outcomes> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn called(&self, fuel: u64) {

@@ -13,6 +13,7 @@ use super::bindings::exports::millrace::plugin::transform::Column;
 use super::bindings::millrace::plugin::types::{ConfigError, Manifest, Output, Signature};
 use super::bindings::{Plugin, PluginPre};
 use super::cache;
+use super::functions;
 use super::figures::Meter;
 use super::host::{Flood, Host};
 use super::lift::Lie;
@@ -29,10 +30,15 @@ const GROW_FUEL: u8 = 200;
 /// To instantiate, describe and open: an interpreter boots within it, in a few seconds at worst.
 pub const OPEN_FUEL: u64 = 10_000_000_000;
 pub const REASON_BYTES_MAX: usize = 512;
+/// An interpreter whose author asked for what WASI would have ends so.
+const WITHOUT_WORDS: &str = ". It said nothing, as where it asks for a clock, a file, the network or chance: a plugin has none";
 
 /// One for the process: it holds what compiles and where compiled code lies.
 static ENGINE: LazyLock<wasmtime::Result<Engine>> = LazyLock::new(|| {
     let mut config = Config::new();
+    if let Some(functions) = functions::store() {
+        config.enable_incremental_compilation(functions)?;
+    }
     config
         .consume_fuel(true)
         .operator_cost(OperatorCost { MemoryGrow: GROW_FUEL, TableGrow: GROW_FUEL, ..OperatorCost::new() })
@@ -218,6 +224,8 @@ fn failure(error: &wasmtime::Error, state: &State) -> Failure {
     };
     if let Some(said) = state.host.last_error() {
         reason = format!("{reason}; it said: {said}");
+    } else if error.downcast_ref() == Some(&Trap::UnreachableCodeReached) && state.memory.exhausted.is_none() {
+        reason += WITHOUT_WORDS;
     }
     Failure::Trap(words::sentence(&reason, REASON_BYTES_MAX))
 }

@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 use super::bindings::millrace::plugin::types;
 use super::config::{self, Fault};
 use super::figures::Meter;
+use super::functions;
 use super::host::{Console, Host};
 use super::instance::{Failure, Instance, NotStarted, OPEN_FUEL, engine, link};
 use super::{Loaded, Settings};
@@ -28,6 +29,10 @@ use crate::words;
 const PACKAGE: &str = "millrace:plugin/";
 const IMPORTS: [&str; 2] = ["millrace:plugin/host@1.0.0", "millrace:plugin/types@1.0.0"];
 const EXPORT: &str = "millrace:plugin/transform@1.0.0";
+const OTHER_WORLD: &str =
+    "build it by `millrace plugin build`, or for the world `plugin` of the contract (`millrace new plugin` has it)";
+/// How a plugin comes to the contract of this binary.
+const RENEW: &str = "`millrace plugin renew FOLDER` gives its folder the SDK of this millrace: then build it again";
 /// What a plugin and its host have agreed on.
 pub const CONTRACT: &str = "millrace:plugin@1.0.0";
 
@@ -127,14 +132,20 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
         return Err("is not WebAssembly: a component is wanted, as `millrace plugin build` makes it".into());
     }
     if bytes.starts_with(MODULE) {
-        return Err("is a WebAssembly module and no component yet: `millrace plugin build` makes one of it".into());
+        return Err("is a WebAssembly module and no component: name the plugin's folder, or the file that \
+                    `millrace plugin build` makes in it"
+            .into());
     }
     if bytes.len() > COMPONENT_MIB_MAX << 20 {
         return Err(format!("is larger than {COMPONENT_MIB_MAX} MiB: build it without debug information"));
     }
     parts(&bytes)?;
     let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
-    let compiled = within(COMPILE_TIME_MAX, move || Component::new(engine, bytes));
+    let compiled = within(COMPILE_TIME_MAX, move || {
+        let compiled = Component::new(engine, bytes);
+        functions::compiled();
+        compiled
+    });
     let compiled = compiled.ok_or_else(|| {
         format!("takes more than {} s of a core to compile: make it smaller", COMPILE_TIME_MAX.as_secs())
     })?;
@@ -208,30 +219,31 @@ fn world(component: &Component) -> Result<(), String> {
     }
     Err(match exports.iter().find(|name| name.starts_with(PACKAGE)) {
         Some(other) => format!("exports `{other}` where this millrace takes `{EXPORT}`: {}", other_version(other)),
-        None if exports.is_empty() => format!("exports nothing, where a plugin exports `{EXPORT}`"),
-        None => format!("is no plugin: it exports `{}` and not `{EXPORT}`", exports.join("`, `")),
+        None if exports.is_empty() => format!("exports nothing, where a plugin exports `{EXPORT}`: {OTHER_WORLD}"),
+        None => format!("is no plugin: it exports `{}` and not `{EXPORT}`: {OTHER_WORLD}", exports.join("`, `")),
     })
 }
 
 fn wrong_import(name: &str) -> String {
     let why = match name {
         _ if name.starts_with("wasi:") => {
-            "a plugin has no WASI. Build it for wasm32-unknown-unknown (Rust: `millrace plugin build`), or with the \
-             stubs of its toolchain (componentize-py: --stub-wasi)"
+            "a plugin has no WASI. `millrace plugin build` builds Rust, Python and JavaScript without it; with other \
+             tools take the target wasm32-unknown-unknown, or their stubs for WASI"
                 .into()
         }
         _ if name.starts_with(PACKAGE) => other_version(name),
-        _ => format!("a plugin gets nothing but `{}`", IMPORTS[0]),
+        _ => format!("a plugin gets nothing but `{}`. Take what calls it out of the plugin", IMPORTS[0]),
     };
     format!("imports `{name}`: {why}")
 }
 
-fn other_version(_name: &str) -> String {
-    "it was built for another version of the contract. Build it again with the plugins/wit of this millrace".into()
+fn other_version(name: &str) -> String {
+    let version = name.rsplit_once('@').map_or("another version", |(_, version)| version);
+    format!("it was built for {version} of the contract, and this millrace has {CONTRACT}. {RENEW}; or take the millrace of it")
 }
 
 fn other_shape(cause: &wasmtime::Error) -> String {
-    format!("does not fit the contract: {}. Build it again with the plugins/wit of this millrace", text(cause))
+    format!("does not fit the contract {CONTRACT}: {}. {RENEW}", text(cause))
 }
 
 /// Why there is no instance, and what to do.

@@ -14,6 +14,7 @@ pub mod build;
 mod cache;
 pub mod config;
 mod figures;
+mod functions;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod host;
@@ -34,6 +35,7 @@ use self::bindings::PluginPre;
 use self::figures::Meter;
 pub use self::figures::{Figures, Health, State as HealthState};
 use self::host::{Console, Host};
+pub use self::instance::OPEN_FUEL;
 use self::instance::{Instance, State};
 use self::load::Signature;
 pub use self::load::{CONTRACT, CannotLoad, Manifest};
@@ -169,8 +171,8 @@ impl Loaded {
         }
     }
 
-    fn answered(&self) {
-        if self.meter.answered() {
+    fn answered(&self, rows: usize) {
+        if self.meter.answered(rows) {
             self.console.info("the plugin answers again");
         }
     }

@@ -156,7 +156,9 @@ impl Worker {
                 waiting.push(rows.end..end);
             }
             if !self.ask(pass, rows.clone())? {
-                let middle = rows.start + rows.len() / 2;
+                // where failing has cost enough the first row alone is next: looking for it by halves costs more
+                let first = if pass.is_enough(self.bounds) { 1 } else { rows.len() / 2 };
+                let middle = rows.start + first;
                 waiting.extend([middle..rows.end, rows.start..middle]);
             }
         }
@@ -251,7 +253,7 @@ impl Worker {
         });
         if answer.is_ok() {
             instance.keep_counts();
-            self.program.answered();
+            self.program.answered(rows.len());
             self.instance = Some(instance);
         } else {
             pass.failed_calls += 1;

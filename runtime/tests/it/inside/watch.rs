@@ -24,8 +24,12 @@ fn with_own_component(stand: &mut Stand) -> PathBuf {
 }
 
 fn built() -> Vec<u8> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/flight-features/flight-features.wasm");
-    fs::read(file).unwrap()
+    built_of("flight-features")
+}
+
+fn built_of(plugin: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(plugin);
+    fs::read(folder.join(plugin).with_extension("wasm")).unwrap()
 }
 
 /// At once, as `millrace plugin build` does it.
@@ -79,6 +83,9 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     // what is no plugin takes over from nobody
     replace(&component, b"no plugin");
     process.await_word("it goes on as it was");
+    // nor what is one, and does not fit this pipeline
+    replace(&component, &built_of("order-lines"));
+    process.await_word("plugin `features` reads `items`");
     stand.produce(&messages("c"));
     stand.await_responses(3 * ROWS, &mut process);
     replace(&component, &another(2));

@@ -106,12 +106,19 @@ fn health_is_that_of_the_last_rows() {
     assert_eq!(after(&[]), (HealthState::Unused, 0));
     assert_eq!(after(&[13]), (HealthState::Failing, 1), "it never answered");
     assert_eq!(after(&[1, 13]), (HealthState::Answering, 1), "a bad row");
-    assert_eq!(after(&[13; 8]), (HealthState::Answering, 9));
-    assert_eq!(after(&[13]), (HealthState::Failing, 10));
+    assert_eq!(after(&[13; 7]), (HealthState::Answering, 8), "nine of the last 64");
+    assert_eq!(after(&[13]), (HealthState::Failing, 9), "ten");
     let last = program.health().last_failure.expect("a failure");
     assert_eq!(last.code, "plugin_trap");
     assert!(last.reason.ends_with("thirteen"), "{}", last.reason);
-    assert_eq!(after(&[2]), (HealthState::Answering, 0));
+    assert_eq!(after(&[2]), (HealthState::Failing, 0), "one answer is no recovery");
+    let good = [2; 59];
+    assert_eq!(after(&good[..58]), (HealthState::Failing, 0), "five of the last 64");
+    assert_eq!(after(&good[..1]), (HealthState::Answering, 0));
+    // every other row, each of which was answered by a good one
+    assert_eq!(after(&[1, 13].repeat(9)), (HealthState::Answering, 1));
+    assert_eq!(after(&[1, 13]), (HealthState::Failing, 1));
+    assert_eq!(after(&[1, 13].repeat(50)), (HealthState::Failing, 1));
 }
 
 /// An instance that fills up is replaced, and no row pays for it.
@@ -237,6 +244,20 @@ fn first_not(passes: impl Fn(i64) -> bool) -> i64 {
         if passes(middle) { good = middle } else { bad = middle }
     }
     bad
+}
+
+/// Opening anew costs more here than a piece may: a batch that begins with a bad row is not looked through by halves.
+#[test]
+fn a_dear_open_is_not_paid_for_every_half() {
+    let program = guest("dear-open 100000");
+    let mut worker = program.worker().expect("a worker");
+    worker.bounds.failed_fuel_max = program.open_fuel();
+    let opened = program.figures().renewals;
+    let first = worker.process(numbers([13].into_iter().chain(0..1_023).collect::<Vec<_>>())).expect("a piece");
+    assert_eq!((first.done.rows(), first.done.rejects.len()), (0, 1));
+    // together, of those left in halves until it cost enough, alone, and the verdict: not ten halves
+    let opened = program.figures().renewals - opened;
+    assert!(opened <= 4, "{opened} instances");
 }
 
 /// In whatever pieces: what becomes of a row is the same.

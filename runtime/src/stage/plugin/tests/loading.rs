@@ -23,7 +23,11 @@ fn what_is_no_component() {
     assert_eq!(text, "is not WebAssembly: a component is wanted, as `millrace plugin build` makes it");
     assert_eq!(refused("empty", b""), text);
     let module = refused_text("module", "(module)");
-    assert_eq!(module, "is a WebAssembly module and no component yet: `millrace plugin build` makes one of it");
+    assert_eq!(
+        module,
+        "is a WebAssembly module and no component: name the plugin's folder, or the file that `millrace plugin build` \
+         makes in it"
+    );
     let whole = std::fs::read(component("test-guest")).expect("the test guest");
     assert!(refused("cut", &whole[..whole.len() / 2]).starts_with("is not a valid component: "));
     let error = Program::load(Path::new("/nowhere.wasm"), settings("")).expect_err("no file");
@@ -44,19 +48,22 @@ fn what_is_too_large_to_compile() {
 
 #[test]
 fn what_is_another_world() {
+    let build = "build it by `millrace plugin build`, or for the world `plugin` of the contract (`millrace new plugin` has \
+                 it)";
     assert_eq!(
         refused_text("empty-world", "(component)"),
-        "exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`"
+        format!("exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`: {build}")
     );
     assert_eq!(
         refused_text("other-world", r#"(component (instance $i) (export "a:b/c" (instance $i)))"#),
-        "is no plugin: it exports `a:b/c` and not `millrace:plugin/transform@1.0.0`"
+        format!("is no plugin: it exports `a:b/c` and not `millrace:plugin/transform@1.0.0`: {build}")
     );
     let newer = r#"(component (instance $i) (export "millrace:plugin/transform@2.0.0" (instance $i)))"#;
     assert_eq!(
         refused_text("newer-export", newer),
         "exports `millrace:plugin/transform@2.0.0` where this millrace takes `millrace:plugin/transform@1.0.0`: it was \
-         built for another version of the contract. Build it again with the plugins/wit of this millrace"
+         built for 2.0.0 of the contract, and this millrace has millrace:plugin@1.0.0. `millrace plugin renew FOLDER` gives \
+         its folder the SDK of this millrace: then build it again; or take the millrace of it"
     );
 }
 
@@ -66,9 +73,10 @@ fn what_imports_more() {
     let wasi = refused_text("wasi", &import("wasi:clocks/monotonic-clock@0.2.0"));
     assert!(wasi.starts_with("imports `wasi:clocks/monotonic-clock@0.2.0`: a plugin has no WASI."), "{wasi}");
     let other = refused_text("other-import", &import("my:own/thing"));
-    assert_eq!(other, "imports `my:own/thing`: a plugin gets nothing but `millrace:plugin/host@1.0.0`");
+    assert_eq!(other, "imports `my:own/thing`: a plugin gets nothing but `millrace:plugin/host@1.0.0`. Take what calls it out of the \
+                plugin");
     let newer = refused_text("newer-import", &import("millrace:plugin/host@1.1.0"));
-    assert!(newer.contains("another version of the contract"), "{newer}");
+    assert!(newer.contains("built for 1.1.0 of the contract"), "{newer}");
 }
 
 /// The right names and other types.
@@ -76,12 +84,12 @@ fn what_imports_more() {
 fn what_has_another_shape() {
     let empty = r#"(component (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
     let empty = refused_text("shape-export", empty);
-    assert!(empty.starts_with("does not fit the contract: ") && empty.contains("describe"), "{empty}");
+    assert!(empty.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && empty.contains("describe"), "{empty}");
     let log = r#"(component
         (import "millrace:plugin/host@1.0.0" (instance (export "log" (func (param "message" string)))))
         (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
     let log = refused_text("shape-import", log);
-    assert!(log.starts_with("does not fit the contract: ") && log.contains("host@1.0.0"), "{log}");
+    assert!(log.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && log.contains("host@1.0.0"), "{log}");
 }
 
 /// What one hands to another is copied by the host, for no fuel.
@@ -92,7 +100,7 @@ fn what_is_composed_of_several() {
     assert!(composed.starts_with("is composed of several components"), "{composed}");
     // one that holds types alone, as tools make it
     let shim = refused_text("shim", "(component (component (type (func))) (core module))");
-    assert_eq!(shim, "exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`");
+    assert!(shim.starts_with("exports nothing, where a plugin exports `millrace:plugin/transform@1.0.0`"), "{shim}");
 }
 
 #[test]
@@ -108,6 +116,9 @@ fn what_does_not_open() {
     assert!(
         refused("open-loop").starts_with("`open` does not come to an end: it took more than the 10000000000 units")
     );
+    assert_eq!(refused("long-name"), "its signature is wrong: it adds a column with a name of 300 bytes");
+    assert_eq!(refused("wide 1025"), "its signature is wrong: it reads 1025 columns, and 1024 is the most");
+    assert_eq!(refused("open-memory"), "`open` failed: it wanted more than its 16 MiB of memory");
     let panicked = refused("open-panic");
     assert!(panicked.starts_with("`open` failed: ") && panicked.contains("no way to open"), "{panicked}");
 }

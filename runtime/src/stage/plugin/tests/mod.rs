@@ -3,6 +3,7 @@
 mod failures;
 mod features;
 mod frozen;
+mod languages;
 mod lies;
 mod loading;
 mod rows;
