@@ -1,5 +1,11 @@
 """What tests of the SDK run: columns and answers are what the config says, in Python."""
 
+import datetime  # noqa: F401: what the config says may take it; nothing can be imported later
+import os  # noqa: F401
+import random  # noqa: F401
+import socket  # noqa: F401
+import time  # noqa: F401
+
 import millrace
 
 

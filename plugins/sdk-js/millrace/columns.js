@@ -80,7 +80,10 @@ function scalars(of, { tag, val }, length) {
     for (let index = 0; index < length; index += 1) values[index] = bit(val, index);
   } else {
     const { offsets, bytes } = val;
-    for (let index = 0; index < length; index += 1) values[index] = bytes.slice(offsets[index], offsets[index + 1]);
+    // what the host hands over is no Uint8Array that a plugin knows, but one of another realm
+    for (let index = 0; index < length; index += 1) {
+      values[index] = new Uint8Array(bytes.subarray(offsets[index], offsets[index + 1]));
+    }
   }
   return values;
 }

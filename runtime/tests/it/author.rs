@@ -37,8 +37,6 @@ const RUST: Language = Language {
     ],
     mistakes: &[
         ("    price: f64,", "    price: f32,", "error[E0277]: a column cannot be read as `f32`"),
-        ("    total: f64,", "    total: usize,", "error[E0277]: a column cannot be made of `usize`"),
-        ("#[derive(ReadRow)]\n", "", "error[E0277]: `Order<'row>` is no row that a plugin can read"),
         ("#[derive(WriteRow)]\n", "", "error[E0277]: `Bill` is no answer to a row"),
         ("-> Result<Bill, Refused>", "-> Bill", "error: a plugin's function is `fn(Row<'_>) -> Result<Answer, Refused>`"),
     ],
@@ -65,7 +63,10 @@ const JAVASCRIPT: Language = Language {
         ("adds: [float64(\"total\"),", "adds: [int64(\"cents\"), float64(\"total\"),"),
         ("return { total:", "return { cents: Math.round(price * count * discount * 100), total:"),
     ],
-    mistakes: &[("import {", "import (", "SyntaxError")],
+    mistakes: &[
+        ("import {", "import (", "main.js:4\nimport ( float64"),
+        ("row({ customer", "row({ ...customer", "SyntaxError: Rest element must be last element"),
+    ],
 };
 
 /// As `millrace new` makes it.

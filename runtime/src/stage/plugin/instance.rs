@@ -31,7 +31,8 @@ const GROW_FUEL: u8 = 200;
 pub const OPEN_FUEL: u64 = 10_000_000_000;
 pub const REASON_BYTES_MAX: usize = 512;
 /// An interpreter whose author asked for what WASI would have ends so.
-const WITHOUT_WORDS: &str = ". It said nothing, as where it asks for a clock, a file, the network or chance: a plugin has none";
+const WITHOUT_WORDS: &str = ". It said nothing, as where it asks for a clock, a file (an import that is not at the top of \
+                             a Python source is one), the network or chance: a plugin has none";
 
 /// One for the process: it holds what compiles and where compiled code lies.
 static ENGINE: LazyLock<wasmtime::Result<Engine>> = LazyLock::new(|| {

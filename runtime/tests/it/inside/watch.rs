@@ -85,7 +85,7 @@ fn a_plugin_that_is_built_again_takes_over(mut stand: Stand) {
     process.await_word("it goes on as it was");
     // nor what is one, and does not fit this pipeline
     replace(&component, &built_of("order-lines"));
-    process.await_word("plugin `features` reads `items`");
+    process.await_word("plugin `features` wants `items`, which is not there");
     stand.produce(&messages("c"));
     stand.await_responses(3 * ROWS, &mut process);
     replace(&component, &another(2));

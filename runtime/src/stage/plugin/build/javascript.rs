@@ -14,15 +14,26 @@ const PACKAGE: &str = "@bytecodealliance/componentize-js";
 const VERSION: &str = "0.23.0";
 const NODE: &str = "node";
 
-/// The tool's own command has no way to take the engine's features away; a plugin has no WASI.
+/// The tool's own command has no way to take the engine's features away; a plugin has no WASI. Of a mistake in a source
+/// it only says that there is one: Node's own parser says where.
 const SCRIPT: &str = r#"
-import { writeFile } from "node:fs/promises";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
+import { SourceTextModule } from "node:vm";
 const [tool, witPath, output] = process.argv.slice(1);
 const { componentize } = await import(pathToFileURL(tool));
 const disableFeatures = ["random", "stdio", "clocks", "http", "fetch-event"];
-const { component } = await componentize({ sourcePath: "main.js", witPath, worldName: "plugin", disableFeatures });
-await writeFile(output, component);
+try {
+  const { component } = await componentize({ sourcePath: "main.js", witPath, worldName: "plugin", disableFeatures });
+  await writeFile(output, component);
+} catch (error) {
+  const files = await readdir(".", { recursive: true });
+  for (const file of files.filter((file) => /\.m?js$/.test(file)).sort()) {
+    // what it throws is told with the line, if nobody catches it
+    new SourceTextModule(await readFile(file, "utf8"), { identifier: file });
+  }
+  throw error;
+}
 "#;
 
 /// None: the one that is there is of these sources, built by this tool.
@@ -38,7 +49,7 @@ pub fn component(folder: &Path, built: &Path) -> Result<Option<Vec<u8>>, BuildEr
     let package = package.ok_or_else(|| missing(folder))?;
     let laid = sources.lay_out()?;
     let mut node = Command::new(NODE);
-    node.current_dir(&laid.sources).args(["--input-type=module", "--eval", SCRIPT]);
+    node.current_dir(&laid.sources).args(["--no-warnings", "--experimental-vm-modules", "--input-type=module", "--eval", SCRIPT]);
     node.arg(package.join("src/componentize.js")).arg(&laid.contract).arg(laid.component());
     let component = sources::run(node, TOOL, &laid, &no_node)?;
     Ok(Some(mark.put_on(component)))

@@ -145,7 +145,8 @@ fn what_a_plugin_has_not() {
         assert!(refused.len() == 2 && refused[0].1 == refused[1].1, "{row}: {done:?}");
         (refused[0].0.to_owned(), refused[0].1.to_owned())
     };
-    let none = "It said nothing, as where it asks for a clock, a file, the network or chance: a plugin has none";
+    let none = "It said nothing, as where it asks for a clock, a file (an import that is not at the top of a Python \
+                source is one), the network or chance: a plugin has none";
     for (row, code, expected) in [
         ("__import__('time').time()", "plugin_error", "RuntimeError: a plugin has no clock: a message's time can be a"),
         ("__import__('time').sleep(1)", "plugin_error", "RuntimeError: a plugin has no clock"),
@@ -182,7 +183,7 @@ fn what_a_plugin_has_not() {
         assert!(found.0 == code && found.1.contains(expected), "{row}: {found:?}");
     }
     let promised = said(JAVASCRIPT, "async () => ({ y: 'later' })");
-    assert_eq!(promised.1, "TypeError: row returned a Promise: a plugin answers at once (index.js:86:72)");
+    assert!(promised.1.starts_with("TypeError: row returned a Promise: a plugin answers at once"), "{promised:?}");
     // what only looks like them is there
     for (language, row) in [
         (PYTHON, "lambda n: __import__('random').Random(5).randrange(10**9) * 0 + n"),
