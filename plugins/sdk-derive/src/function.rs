@@ -90,7 +90,12 @@ mod tests {
     fn what_is_no_function_of_a_row_is_said() {
         let none = TokenStream::new;
         assert_eq!(
-            said(none(), quote!(struct Order;)),
+            said(
+                none(),
+                quote!(
+                    struct Order;
+                )
+            ),
             "a plugin's function is `fn(Row<'_>) -> Result<Answer, Refused>`: #[row] stands above nothing else"
         );
         for arguments in [quote!(), quote!(&self), quote!(order: Order, other: Order)] {
@@ -107,7 +112,14 @@ mod tests {
             );
         }
         assert_eq!(
-            said(quote!(drops("x")), quote!(fn bill(order: Order) -> Result<Bill, Refused> { todo!() })),
+            said(
+                quote!(drops("x")),
+                quote!(
+                    fn bill(order: Order) -> Result<Bill, Refused> {
+                        todo!()
+                    }
+                )
+            ),
             "#[row] takes nothing: a plugin with a config, or of another name, is a struct with a RowPlugin"
         );
     }
@@ -116,7 +128,11 @@ mod tests {
     fn a_row_lives_as_long_as_the_call() {
         let made = row(
             TokenStream::new(),
-            quote!(fn bill(Order { price, .. }: orders::Order<'_, &'_ str>) -> Result<Vec<Bill>, Refused> { todo!() }),
+            quote!(
+                fn bill(Order { price, .. }: orders::Order<'_, &'_ str>) -> Result<Vec<Bill>, Refused> {
+                    todo!()
+                }
+            ),
         );
         let made = made.expect("a plugin").to_string().replace(' ', "");
         assert!(made.contains("typeIn<'row>=orders::Order<'row,&'rowstr>;typeOut=Vec<Bill>;"), "{made}");

@@ -139,7 +139,13 @@ impl Flow {
     /// Reads, then drops, then adds, so that a column may be replaced.
     pub fn stage(&mut self, cx: &Context, types: &StageTypes, who: &Who) {
         types.reads.iter().for_each(|wanted| self.read(cx, wanted, who));
-        types.drops.iter().for_each(|name| self.drop(cx, name, who));
+        for name in &types.drops {
+            // one that it reads too, and that is not there, was told
+            let was_told = types.reads.iter().any(|wanted| wanted.name == *name) && self.find_maybe(name).is_none();
+            if !was_told {
+                self.drop(cx, name, who);
+            }
+        }
         types.adds.iter().for_each(|field| self.add(cx, field, who));
     }
 

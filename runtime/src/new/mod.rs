@@ -73,7 +73,8 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
 /// The SDK in a plugin's folder as this binary has it; its folder.
 pub fn renew(folder: &Path) -> Result<PathBuf, NewError> {
     let sdk = folder.join(SDK);
-    let language = build::language_of(folder).ok_or_else(|| NewError::NoPlugin(BuildError::NotAPlugin(folder.to_owned())))?;
+    let language =
+        build::language_of(folder).ok_or_else(|| NewError::NoPlugin(BuildError::NotAPlugin(folder.to_owned())))?;
     // beside it first: what was there is there until all of the new one is
     let new = folder.join(".millrace-sdk");
     let replaced = |cause| NewError::Write { file: sdk.clone(), cause };

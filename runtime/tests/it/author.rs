@@ -38,7 +38,11 @@ const RUST: Language = Language {
     mistakes: &[
         ("    price: f64,", "    price: f32,", "error[E0277]: a column cannot be read as `f32`"),
         ("#[derive(WriteRow)]\n", "", "error[E0277]: `Bill` is no answer to a row"),
-        ("-> Result<Bill, Refused>", "-> Bill", "error: a plugin's function is `fn(Row<'_>) -> Result<Answer, Refused>`"),
+        (
+            "-> Result<Bill, Refused>",
+            "-> Bill",
+            "error: a plugin's function is `fn(Row<'_>) -> Result<Answer, Refused>`",
+        ),
     ],
 };
 

@@ -70,7 +70,8 @@ fn the_cases_of_the_reference_pipeline_hold() {
 /// and the plugin does not break.
 fn codes_of_a_message() -> Vec<String> {
     let page = fs::read_to_string(repository().join("docs/rejects.md")).unwrap();
-    let rows = page.lines().filter(|line| ["| source |", "| lookup |", "| plugin |"].iter().any(|of| line.starts_with(of)));
+    let rows =
+        page.lines().filter(|line| ["| source |", "| lookup |", "| plugin |"].iter().any(|of| line.starts_with(of)));
     let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(str::to_owned);
     let other = ["no_value", "bad_key", "bad_header"];
     let codes: Vec<_> = words

@@ -57,7 +57,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     if let Some(first) = broke.first() {
         let said = format!("{}:{}: {}: {}", options.rows.display(), first.line, first.code, first.reason);
         if broke.len() == rows {
-            return Err(format!("error: the plugin breaks on every row, so there is nothing to measure; the first: {said}"));
+            return Err(format!(
+                "error: the plugin breaks on every row, so there is nothing to measure; the first: {said}"
+            ));
         }
         out::tell(format_args!("the plugin breaks on {} of them, which costs more; the first: {said}", broke.len()));
     }

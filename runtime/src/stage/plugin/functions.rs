@@ -97,7 +97,10 @@ impl Functions {
             return Ok(());
         }
         let hash = sha256(&pack);
-        let (file, new) = (self.folder.join(&hash).with_extension(EXTENSION), self.folder.join(format!("{}.new", uuid::Uuid::new_v4())));
+        let (file, new) = (
+            self.folder.join(&hash).with_extension(EXTENSION),
+            self.folder.join(format!("{}.new", uuid::Uuid::new_v4())),
+        );
         let written = File::create(&new).and_then(|mut to| {
             to.write_all(hash.as_bytes())?;
             to.write_all(&pack)

@@ -239,7 +239,9 @@ fn wrong_import(name: &str) -> String {
 
 fn other_version(name: &str) -> String {
     let version = name.rsplit_once('@').map_or("another version", |(_, version)| version);
-    format!("it was built for {version} of the contract, and this millrace has {CONTRACT}. {RENEW}; or take the millrace of it")
+    format!(
+        "it was built for {version} of the contract, and this millrace has {CONTRACT}. {RENEW}; or take the millrace of it"
+    )
 }
 
 fn other_shape(cause: &wasmtime::Error) -> String {

@@ -139,7 +139,10 @@ fn a_plugin_that_breaks_in_company_alone_costs_no_row() {
     assert_eq!(health(&address)["state"], "answering");
     process.drain();
     let answers = bed.consume("flight-delay-ml-response");
-    assert_eq!(answers.iter().map(|row| row["y"].as_i64()).collect::<Vec<_>>(), (0..100).map(|n| Some(2 * n)).collect::<Vec<_>>());
+    assert_eq!(
+        answers.iter().map(|row| row["y"].as_i64()).collect::<Vec<_>>(),
+        (0..100).map(|n| Some(2 * n)).collect::<Vec<_>>()
+    );
     assert_eq!(bed.consume("flight-delay-ml-rejected"), Vec::<Value>::new());
 }
 

@@ -49,7 +49,13 @@ pub fn component(folder: &Path, built: &Path) -> Result<Option<Vec<u8>>, BuildEr
     let package = package.ok_or_else(|| missing(folder))?;
     let laid = sources.lay_out()?;
     let mut node = Command::new(NODE);
-    node.current_dir(&laid.sources).args(["--no-warnings", "--experimental-vm-modules", "--input-type=module", "--eval", SCRIPT]);
+    node.current_dir(&laid.sources).args([
+        "--no-warnings",
+        "--experimental-vm-modules",
+        "--input-type=module",
+        "--eval",
+        SCRIPT,
+    ]);
     node.arg(package.join("src/componentize.js")).arg(&laid.contract).arg(laid.component());
     let component = sources::run(node, TOOL, &laid, &no_node)?;
     Ok(Some(mark.put_on(component)))

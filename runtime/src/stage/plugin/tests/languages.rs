@@ -21,8 +21,7 @@ struct Language {
     echo: &'static str,
 }
 
-const PYTHON: Language =
-    Language { guest: "test-guest-py", list: ".list()", echo: "lambda rows, x: Answer([x])" };
+const PYTHON: Language = Language { guest: "test-guest-py", list: ".list()", echo: "lambda rows, x: Answer([x])" };
 const JAVASCRIPT: Language =
     Language { guest: "test-guest-js", list: ".asList()", echo: "(rows, x) => ({ columns: [x] })" };
 
@@ -125,10 +124,9 @@ fn what_a_plugin_may_do() {
 
 #[test]
 fn a_config_that_is_wrong_has_its_place() {
-    for (language, wrong) in [
-        (PYTHON, "ConfigError('is no number', '/limit/0')"),
-        (JAVASCRIPT, "configError('is no number', '/limit/0')"),
-    ] {
+    for (language, wrong) in
+        [(PYTHON, "ConfigError('is no number', '/limit/0')"), (JAVASCRIPT, "configError('is no number', '/limit/0')")]
+    {
         let Err(CannotLoad::Config { faults, .. }) = language.load(&json!({ "wrong": wrong })) else {
             panic!("it takes its config");
         };
@@ -187,7 +185,10 @@ fn what_a_plugin_has_not() {
     // what only looks like them is there
     for (language, row) in [
         (PYTHON, "lambda n: __import__('random').Random(5).randrange(10**9) * 0 + n"),
-        (PYTHON, "lambda n: __import__('datetime').datetime.fromtimestamp(n, __import__('datetime').timezone.utc).second"),
+        (
+            PYTHON,
+            "lambda n: __import__('datetime').datetime.fromtimestamp(n, __import__('datetime').timezone.utc).second",
+        ),
         (JAVASCRIPT, "({ n }) => ({ y: new Date(n).getTime() * (new Date(2020, 1) instanceof Date) })"),
         (JAVASCRIPT, "({ n }) => ({ y: Date.UTC(1970, 0, 1) + n })"),
     ] {

@@ -73,8 +73,11 @@ fn what_imports_more() {
     let wasi = refused_text("wasi", &import("wasi:clocks/monotonic-clock@0.2.0"));
     assert!(wasi.starts_with("imports `wasi:clocks/monotonic-clock@0.2.0`: a plugin has no WASI."), "{wasi}");
     let other = refused_text("other-import", &import("my:own/thing"));
-    assert_eq!(other, "imports `my:own/thing`: a plugin gets nothing but `millrace:plugin/host@1.0.0`. Take what calls it out of the \
-                plugin");
+    assert_eq!(
+        other,
+        "imports `my:own/thing`: a plugin gets nothing but `millrace:plugin/host@1.0.0`. Take what calls it out of the \
+                plugin"
+    );
     let newer = refused_text("newer-import", &import("millrace:plugin/host@1.1.0"));
     assert!(newer.contains("built for 1.1.0 of the contract"), "{newer}");
 }
@@ -84,12 +87,18 @@ fn what_imports_more() {
 fn what_has_another_shape() {
     let empty = r#"(component (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
     let empty = refused_text("shape-export", empty);
-    assert!(empty.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && empty.contains("describe"), "{empty}");
+    assert!(
+        empty.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && empty.contains("describe"),
+        "{empty}"
+    );
     let log = r#"(component
         (import "millrace:plugin/host@1.0.0" (instance (export "log" (func (param "message" string)))))
         (instance $i) (export "millrace:plugin/transform@1.0.0" (instance $i)))"#;
     let log = refused_text("shape-import", log);
-    assert!(log.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && log.contains("host@1.0.0"), "{log}");
+    assert!(
+        log.starts_with("does not fit the contract millrace:plugin@1.0.0: ") && log.contains("host@1.0.0"),
+        "{log}"
+    );
 }
 
 /// What one hands to another is copied by the host, for no fuel.

@@ -7,7 +7,8 @@ use arrow_array::types::{
     TimestampMicrosecondType,
 };
 use arrow_array::{
-    Array, BooleanArray, DictionaryArray, GenericByteArray, Int32Array, ListArray, PrimitiveArray, StringArray, UInt32Array,
+    Array, BooleanArray, DictionaryArray, GenericByteArray, Int32Array, ListArray, PrimitiveArray, StringArray,
+    UInt32Array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Schema as ArrowSchema};
