@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from stack import BASE, PORTS, PROJECT, ROOT, Stack, answer, nothing_lost, post, run, say, until
+from stack import BASE, PROJECT, ROOT, Stack, answer, nothing_lost, post, run, say, until
 
 PIPELINES = "/opt/millrace/pipelines"
 SECRET = "hush-8261"
@@ -64,7 +64,8 @@ def port_in_use(stack):
 
 def memory_too_small():
     name = f"{PROJECT}-small"
-    small = beside("--name", name, "--memory", "24m", "--memory-swap", "24m", "--tmpfs", "/var/lib/millrace:uid=65532,mode=700")
+    state = ["--tmpfs", "/var/lib/millrace:uid=65532,mode=700"]
+    small = beside("--name", name, "--memory", "24m", "--memory-swap", "24m", *state)
     try:
         wrong = run(*small, check=False)
         killed = run("docker", "inspect", "-f", "{{.State.OOMKilled}}", name).strip()
@@ -99,7 +100,8 @@ def wrong_pipeline(stack):
         said = wrong.logs("worker")
     # Docker waits 0.1 s, and then twice as long each time
     assert all(2 <= count <= 9 for count in starts), starts
-    assert "error: unknown key `unknown_categry` in `stages.model`" in said and "did you mean `unknown_category`?" in said, said
+    assert "error: unknown key `unknown_categry` in `stages.model`" in said, said
+    assert "did you mean `unknown_category`?" in said, said
     say(f"a pipeline that is wrong: what check says, and {starts} starts in 20 s")
     stack.up()
 
@@ -110,8 +112,8 @@ def mongodb_is_wrong(stack, taken, what, uri, says):
     flight = post()
     taken.append(flight)
     until("the answer, in the topic", lambda: flight in stack.topic_by_kafka("flight-delay-ml-response"))
-    down = lambda: re.search(f"sink is down; it is tried again, and the head does not wait for it.*{re.escape(says)}", stack.logs("worker"))
-    until("the log says so", down)
+    line = f"sink is down; it is tried again, and the head does not wait for it.*{re.escape(says)}"
+    until("the log says so", lambda: re.search(line, stack.logs("worker")))
     told = json.dumps(stack.statuses()) + json.dumps(stack.cluster()) + stack.logs("worker") + stack.logs("web")
     assert SECRET not in told, "a password is told"
     stack.up()
@@ -127,7 +129,8 @@ def secrets(taken):
         stack = Stack([*BASE, "examples/compose/secrets.yml", laid_over])
         named = {"MONGODB_URI_SECRET": str(file)}
         file.chmod(0o600)
-        one_line(stack.compose("run", "--rm", "--no-deps", "topics", check=False, **named), "/run/secrets/mongodb-uri", "ermission")
+        refused = stack.compose("run", "--rm", "--no-deps", "topics", check=False, **named)
+        one_line(refused, "/run/secrets/mongodb-uri", "Permission denied")
         # nobody else enters the folder
         file.chmod(0o644)
         stack.up(**named)

@@ -63,12 +63,14 @@ def topics(stack):
 
 
 def killed(stack, taken, archived_since, services):
+    """Files appear a minute late: they are looked at once, after the last."""
     for service, index in services:
         with Posting(taken) as posting:
             stack.crash(service, index)
         say(f"{service} {index + 1} was killed and is back; {posting.refused} posts were refused in between, and the longest "
             f"that the page waited for an answer was {posting.longest:.1f} s")
-        nothing_lost(stack, taken, archived_since)
+        nothing_lost(stack, taken)
+    nothing_lost(stack, taken, archived_since)
 
 
 def scaled(stack, taken, archived_since):
@@ -77,7 +79,8 @@ def scaled(stack, taken, archived_since):
             stack.up("--no-recreate", "--scale", f"worker={count}")
             stack.shared(count)
         say(f"  the longest that the page waited for an answer was {posting.longest:.1f} s")
-        nothing_lost(stack, taken, archived_since)
+        nothing_lost(stack, taken)
+    nothing_lost(stack, taken, archived_since)
 
 
 def confined(stack):
@@ -87,9 +90,11 @@ def confined(stack):
         for container in stack.inspect(name):
             host = container["HostConfig"]
             assert host["Memory"] == int(service["mem_limit"]) > 0, (name, host["Memory"])
-            assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}, (name, host["LogConfig"])
-            assert host["RestartPolicy"]["Name"] == ("no" if name in once else "unless-stopped"), (name, host["RestartPolicy"])
-            assert host["SecurityOpt"] == ["no-new-privileges:true"] and not host["Privileged"], (name, host["SecurityOpt"])
+            logs = {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
+            assert host["LogConfig"] == logs, (name, host["LogConfig"])
+            restarts = "no" if name in once else "unless-stopped"
+            assert host["RestartPolicy"]["Name"] == restarts, (name, host["RestartPolicy"])
+            assert host["SecurityOpt"] == ["no-new-privileges:true"] and not host["Privileged"], name
             if name in ("topics", "worker", "web"):
                 confined = (host["CapDrop"], host["ReadonlyRootfs"], container["Config"]["User"])
                 assert confined == (["ALL"], True, "65532:65532"), (name, confined)
