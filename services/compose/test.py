@@ -62,25 +62,22 @@ def topics(stack):
     say("topics: 4 partitions, a week of retention")
 
 
-def killed(stack, taken, archived_since, services):
-    """Files appear a minute late: they are looked at once, after the last."""
+def killed(stack, taken, services):
     for service, index in services:
         with Posting(taken) as posting:
             stack.crash(service, index)
         say(f"{service} {index + 1} was killed and is back; {posting.refused} posts were refused in between, and the longest "
             f"that the page waited for an answer was {posting.longest:.1f} s")
         nothing_lost(stack, taken)
-    nothing_lost(stack, taken, archived_since)
 
 
-def scaled(stack, taken, archived_since):
+def scaled(stack, taken):
     for count in (1, 3, 1):
         with Posting(taken) as posting:
             stack.up("--no-recreate", "--scale", f"worker={count}")
             stack.shared(count)
         say(f"  the longest that the page waited for an answer was {posting.longest:.1f} s")
         nothing_lost(stack, taken)
-    nothing_lost(stack, taken, archived_since)
 
 
 def confined(stack):
@@ -148,9 +145,11 @@ def scenario(files, taken):
         mistakes(stack, taken)
         secrets(taken)
     kills = [("kafka", 0), ("mongo", 0), ("worker", 0), ("worker", 1), ("web", 0)]
-    killed(stack, taken, archived_since, kills + [("namenode", 0), ("datanode", 0)] * with_hdfs)
+    killed(stack, taken, kills + [("namenode", 0), ("datanode", 0)] * with_hdfs)
     compiled_once(stack)
-    scaled(stack, taken, archived_since)
+    scaled(stack, taken)
+    # files appear a minute late: they are looked at once
+    nothing_lost(stack, taken, archived_since)
     say("down, and up again")
     stack.down()
     stack.up()
