@@ -18,7 +18,8 @@ from readme import followed
 from stack import (BASE, DIRECTORY, NAMENODE, PAGE, PROJECT, ROOT, ROUTES, WITH_HDFS, Posting, Stack, answer, get,
                    nothing_lost, post, run, say, until)
 
-IMAGES = {"millrace": 150, "millrace-web": 60}
+# megabytes at most
+IMAGES = {"millrace": 125, "millrace-web": 50}
 EXTERNAL = ["docker-compose.yml", "docker-compose.hdfs-external.yml"]
 NETWORK = "hadoop-spark-net"
 
