@@ -170,8 +170,8 @@ impl<'p> Asked<'p> {
         let retention = retention.get(topic).map_or("retention unknown".to_owned(), |ms| kept(ms));
         let cleanup = cleanup.get(topic).map_or("", String::as_str);
         let said = format!(
-            "of the {role}: {made}{} partitions, replication {replication}, {retention}{}",
-            found.partitions().len(),
+            "of the {role}: {made}{}, replication {replication}, {retention}{}",
+            counted(found.partitions().len() as u32, "partition"),
             if cleanup.contains("compact") { ", compacted" } else { "" },
         );
         if let Some(partition) = found.partitions().iter().find(|partition| partition.leader() < 0) {

@@ -7,6 +7,7 @@ use crate::ground::Ground;
 use crate::plan::Plan;
 use crate::positions::{self, View, Viewer};
 use crate::source::group::Offsets;
+use crate::words::counted;
 
 pub fn look(plan: &Plan, ground: &Ground, handle: &Handle, findings: &mut Vec<Finding>) {
     let what = format!("group {}", plan.source.group);
@@ -42,7 +43,7 @@ fn head(plan: &Plan, ground: &Ground, what: String, view: &View) -> Finding {
     if lags.is_empty() {
         return Finding::good(what, format!("nothing is committed yet{members}"));
     }
-    let of = format!("{} of {} partitions", lags.len(), view.partitions.len());
+    let of = format!("{} of {}", lags.len(), counted(view.partitions.len() as u32, "partition"));
     Finding::good(what, format!("{} messages, over {of}{members}", lags.iter().sum::<i64>()))
 }
 

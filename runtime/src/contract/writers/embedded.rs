@@ -33,6 +33,9 @@ impl<W> Documents<W> {
     }
 }
 
+/// Of those that are refused here: each is written again and again. How large one may be is the suite's of all media.
+const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+
 impl<W: Write> Medium for Documents<W> {
     type Writer = Writer;
 
@@ -48,7 +51,7 @@ impl<W: Write> Medium for Documents<W> {
     }
 
     fn writer(&self, context: Context) -> Result<Writer> {
-        self.refusing(context, Box::new(Nowhere))
+        Ok(Writer::new(context, self.folder.clone(), &plan::<W>(), Box::new(Nowhere)))
     }
 
     async fn published(&self) -> Vec<Row> {
@@ -72,11 +75,12 @@ impl<W: Write> Refusing for Documents<W> {
     }
 
     fn refusing(&self, context: Context, refusals: Box<dyn Refusals>) -> Result<Writer> {
-        Ok(Writer::new(context, self.folder.clone(), &plan::<W>(), refusals))
+        let (folder, plan) = (self.folder.clone(), plan::<W>());
+        Ok(Writer::of_documents_up_to(DOCUMENT_BYTES_MAX, context, folder, &plan, refusals))
     }
 
     fn bad() -> String {
-        "x".repeat((16 << 20) + 1)
+        "x".repeat(DOCUMENT_BYTES_MAX)
     }
 
     fn ledger(&self, context: Context) -> impl Ledger {

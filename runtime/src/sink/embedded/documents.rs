@@ -45,15 +45,28 @@ struct Inner {
     encoder: Encoder,
     /// What is written of a row that is too large for a document.
     smaller: Option<Encoder>,
+    document_bytes_max: usize,
     folder: Option<Folder>,
 }
 
 impl Writer {
     /// `plan`: of the collection that it is in the place of. `refusals`: what becomes of rows that cannot be documents.
     pub fn new(context: Context, folder: PathBuf, plan: &MongodbPlan, refusals: Box<dyn Refusals>) -> Writer {
+        Writer::of_documents_up_to(DOCUMENT_BYTES_MAX, context, folder, plan, refusals)
+    }
+
+    /// Where rows that are too large need not be that large.
+    pub(crate) fn of_documents_up_to(
+        document_bytes_max: usize,
+        context: Context,
+        folder: PathBuf,
+        plan: &MongodbPlan,
+        refusals: Box<dyn Refusals>,
+    ) -> Writer {
         let (encoder, smaller) =
             (context.encoder(), (context.of == Of::Rejects).then(|| Encoders::new().without_message));
-        let inner = Inner { context, path: folder, plan: plan.clone(), encoder, smaller, folder: None };
+        let inner =
+            Inner { context, path: folder, plan: plan.clone(), encoder, smaller, document_bytes_max, folder: None };
         let (positions, epochs, written) = (Positions::new(), Epochs::new(), Written::default());
         Writer { inner: Blocking::new(inner), refusals, positions, epochs, written }
     }
@@ -147,12 +160,12 @@ impl Inner {
             };
             json.clear();
             rows.row(row, &mut json);
-            if let Some(smaller) = smaller.as_ref().filter(|_| json.len() > DOCUMENT_BYTES_MAX) {
+            if let Some(smaller) = smaller.as_ref().filter(|_| json.len() > self.document_bytes_max) {
                 json.clear();
                 smaller.row(row, &mut json);
             }
-            if json.len() > DOCUMENT_BYTES_MAX {
-                refused.push(too_large(row, json.len()));
+            if json.len() > self.document_bytes_max {
+                refused.push(too_large(row, json.len(), self.document_bytes_max));
                 continue;
             }
             let (bytes, position) = (json.len(), (partition, offset, index));
@@ -194,8 +207,8 @@ impl Inner {
     }
 }
 
-fn too_large(row: usize, bytes: usize) -> Refused {
-    let reason = format!("the row is {bytes} bytes as a document, and a document may have {DOCUMENT_BYTES_MAX}");
+fn too_large(row: usize, bytes: usize, bytes_max: usize) -> Refused {
+    let reason = format!("the row is {bytes} bytes as a document, and a document may have {bytes_max}");
     Refused { row, code: "document_too_large", reason }
 }
 

@@ -73,7 +73,11 @@ fn only_ours(folder: &Path) -> Result<(), String> {
     let found = look(folder)?;
     safe(found.uid() == user && found.mode() & OPEN_TO_OTHERS == 0, folder, "not only this user can enter")?;
     all_in(folder, &|path| {
-        let found = look(path)?;
+        let found = match fs::symlink_metadata(path) {
+            // another process has renamed it, or made room
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(|error| format!("{}: {error}", path.display()))?,
+        };
         safe(found.uid() == user && !found.is_symlink(), path, "it is not this user's:")
     })
 }
@@ -92,7 +96,7 @@ fn all_in(folder: &Path, check: &impl Fn(&Path) -> Result<(), String>) -> Result
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let entry = entry.map_err(cannot)?;
         check(&entry.path())?;
-        if entry.file_type().map_err(cannot)?.is_dir() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             all_in(&entry.path(), check)?;
         }
     }

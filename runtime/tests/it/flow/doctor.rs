@@ -93,7 +93,7 @@ fn what_is_there_is_told_and_nothing_is_changed() {
     assert_eq!(seen.found("sink store, position"), "0 messages behind the head");
     assert_eq!(
         seen.found(&format!("topic {status}")),
-        "of the heartbeats: 1 partitions, replication 1, kept for 1 hour, compacted"
+        "of the heartbeats: 1 partition, replication 1, kept for 1 hour, compacted"
     );
     let table = command(&rig).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
