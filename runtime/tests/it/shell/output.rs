@@ -103,7 +103,10 @@ fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
         ["plugins/flight-features", "examples/flight-delay/sample.jsonl", "pipelines/flight-delay.cases"]
             .map(|path| repository().join(path));
     let [plugin, sample, cases] = [&plugin, &sample, &cases].map(|path| path.to_str().unwrap());
-    let training = training(bed);
+    let (training, renewed) = (training(bed), bed.folder.join("renewed"));
+    fs::create_dir_all(&renewed).unwrap();
+    fs::write(renewed.join("main.py"), "").unwrap();
+    let renewed = renewed.to_str().unwrap();
     let mut calls = BTreeMap::from([
         ("check", Call::new(&["check", file])),
         ("completions", Call::new(&["completions", "bash"])),
@@ -114,6 +117,7 @@ fn calls(bed: &Bed, listen: &str) -> BTreeMap<&'static str, Call> {
         ("plugin bench", Call::new(&["plugin", "bench", plugin, "--milliseconds", "1", "--rows", sample])),
         ("plugin build", Call::new(&["plugin", "build", plugin])),
         ("plugin inspect", Call::new(&["plugin", "inspect", plugin])),
+        ("plugin renew", Call::new(&["plugin", "renew", renewed])),
         ("plugin test", Call::new(&["plugin", "test", "--no-build", plugin])),
         ("positions show", Call::new(&["positions", "show", file, "--embedded", data])),
         ("produce", Call::new(&["produce", "lines", "--positions", "--embedded", data])),
