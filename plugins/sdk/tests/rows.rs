@@ -65,6 +65,7 @@ impl RowPlugin for Same {
             day: row.day,
             at: row.at,
             tags: row.tags.iter().map(|tag| tag.to_string()).collect(),
+            marks: row.marks,
             kind: "back",
         })
     }
@@ -82,10 +83,11 @@ fn varlen(offsets: &[u32], bytes: &str) -> Varlen {
     Varlen { offsets: offsets.to_vec(), bytes: bytes.as_bytes().to_vec() }
 }
 
-/// Ann, Bob and Cid; Bob has no share and no nick.
+/// Ann, Bob and Cid; Bob has no share, no nick and no marks, and Cid an empty list of them.
 fn columns(types: [i64; 3]) -> Vec<Column> {
     let tags =
         Items { offsets: vec![0, 2, 2, 3], validity: None, values: Scalars::Texts(varlen(&[0, 1, 3, 3], "xyz")) };
+    let marks = Items { offsets: vec![0, 2, 2, 2], validity: None, values: Scalars::S64s(vec![7, -7]) };
     vec![
         flat(Scalars::Bits(vec![0b101])),
         flat(Scalars::S64s(vec![1, -2, i64::MAX])),
@@ -96,6 +98,7 @@ fn columns(types: [i64; 3]) -> Vec<Column> {
         flat(Scalars::Days(vec![0, -1, 20_000])),
         flat(Scalars::MicrosUtc(vec![0, -1, 1])),
         Column { validity: None, data: Data::Nested(tags) },
+        Column { validity: Some(vec![0b101]), data: Data::Nested(marks) },
         flat(Scalars::S64s(types.to_vec())),
     ]
 }
@@ -104,7 +107,7 @@ fn columns(types: [i64; 3]) -> Vec<Column> {
 fn the_signature_is_the_structs() {
     let signature = Same.signature();
     let shared = [boolean("yes"), int64("Count"), float64("share").nullable()];
-    let rest = [binary("raw"), date("day"), timestamp("at"), text("tags").list()];
+    let rest = [binary("raw"), date("day"), timestamp("at"), text("tags").list(), int64("marks").list().nullable()];
     let names = [text("name"), text("nick").nullable()];
     assert_eq!(signature.reads, [&shared[..], &names, &rest, &[int64("type")]].concat());
     assert_eq!(signature.adds, [&shared[..], &names, &rest, &[text("kind")]].concat());
@@ -117,7 +120,7 @@ fn what_comes_goes_back() {
     assert_eq!((output.lineage, output.refused), (None, vec![]));
     let mut expected = columns([0; 3]);
     expected[3] = flat(Scalars::Texts(varlen(&[0, 3, 6, 9], "AnnBobCid")));
-    expected[9] = flat(Scalars::Texts(varlen(&[0, 4, 8, 12], "backbackback")));
+    expected[10] = flat(Scalars::Texts(varlen(&[0, 4, 8, 12], "backbackback")));
     assert_eq!(output.columns, expected);
 }
 
