@@ -16,7 +16,7 @@ pub fn run() {
     println!("\na plugin that breaks on a row, {ROWS} rows on a folder: rows/s, against one that does not");
     let good = rate("double", None);
     println!("{:<28} {good:>10.0}", "no row");
-    let mut told = |role: &str, every: usize| {
+    let told = |role: &str, every: usize| {
         let rate = rate(role, Some(every));
         println!("{role:<28} {rate:>10.0} {:>6.2}  one row of {every}", rate / good);
     };

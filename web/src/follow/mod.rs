@@ -55,6 +55,7 @@ impl Reading {
 /// More heartbeats than are of processes that may still live.
 const HEARTBEATS_MAX: i64 = 10_000;
 
+#[allow(clippy::large_enum_variant, reason = "a process has one")]
 pub enum Follower {
     Kafka(kafka::Follower),
     Embedded(embedded::Follower),

@@ -64,7 +64,7 @@ pub enum CannotLoad {
         /// Of the bytes that were loaded.
         sha256: String,
         /// With the schema, for whoever has to write a config.
-        manifest: Manifest,
+        manifest: Box<Manifest>,
         faults: Vec<Fault>,
     },
 }
@@ -102,7 +102,7 @@ pub fn load(file: &Path, settings: Settings) -> Result<Loaded, CannotLoad> {
     let manifest = instance()?.describe().map_err(|failure| error(failed("describe", &failure)))?;
     let manifest = Manifest::new(manifest);
     let refused = |faults: Vec<Fault>| {
-        let (file, sha256, manifest) = (file.to_owned(), sha256.clone(), manifest.clone());
+        let (file, sha256, manifest) = (file.to_owned(), sha256.clone(), Box::new(manifest.clone()));
         CannotLoad::Config { file, sha256, manifest, faults }
     };
     let faults = config::faults(&manifest.config_schema, &settings.config);

@@ -139,7 +139,7 @@ impl Worker {
     fn answer(&mut self, pass: &mut Pass<'_>) -> Result<usize> {
         let rows = pass.batch.rows();
         // the next is the last
-        let mut waiting = vec![0..rows];
+        let mut waiting: Vec<_> = std::iter::once(0..rows).collect();
         while let Some(mut rows) = waiting.pop().filter(|rows| !rows.is_empty()) {
             // a message at least: it goes on
             if rows.start > 0 && pass.is_enough(self.bounds) {
