@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_or_of_no_use_is_refused_and_named() {
-        let cases: &[(&[(&str, Option<&str>)], &str)] = &[
+        type Set<'a> = &'a [(&'a str, Option<&'a str>)];
+        let cases: &[(Set<'_>, &str)] = &[
             (&[(METHOD, None)], "`sasl.oauthbearer.client.id`: of use only with"),
             (&[(METHOD, Some("hunter2"))], "expected oidc or default"),
             (&[("sasl.mechanism", Some("PLAIN"))], "`sasl.mechanism = \"OAUTHBEARER\"`"),
