@@ -1,8 +1,8 @@
 //! `#[derive(ReadRow)]` and `#[derive(WriteRow)]`: a struct whose fields are columns; `#[row]`: a function from one to the
 //! other as a plugin. What they mean is in `millrace-plugin`, which re-exports them.
 //!
-//! Invariant: what is wrong with a struct or a function is said at the place that is wrong, in words of columns. Types of fields are
-//! judged by the compiler, by the traits that the code here names.
+//! Invariant: what is wrong with a struct or a function is said at the place that is wrong, in words of columns. Types of
+//! fields are judged by the compiler, by the traits that the code here names.
 
 mod expand;
 mod function;

@@ -19,6 +19,8 @@ mod figures;
 #[allow(dead_code)]
 #[path = "../../tests/it/flights.rs"]
 mod flights;
+#[path = "../../tests/it/guest.rs"]
+mod guest;
 mod hostile;
 mod load;
 #[path = "../../tests/it/hostile/pipeline.rs"]

@@ -4,18 +4,18 @@ use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
+use millrace::stage::plugin::build::Language;
+
 use super::{best, flights, load_with};
 
 const ROWS: [usize; 3] = [64, 1_024, 4_096];
-/// As `millrace new plugin` writes it for interpreters.
-const FUEL_PER_ROW_MAX: u64 = 20_000_000;
 
 pub fn main() {
     println!("\nflight features in each language: ns a row, and times the Rust one");
     let mut rust = Vec::new();
     for plugin in ["flight-features", "flight-features-py", "flight-features-js"] {
         let started = Instant::now();
-        let program = load_with(plugin, "{}", FUEL_PER_ROW_MAX);
+        let program = load_with(plugin, "{}", Language::Python.fuel_per_row_max());
         let (compiled, bytes) = (started.elapsed(), fs::metadata(program.file()).map_or(0, |data| data.len()));
         let mut worker = program.worker().expect("a worker");
         println!("{plugin}: {} KiB, loaded in {compiled:.1?}", bytes >> 10);

@@ -11,28 +11,11 @@ use millrace_embedded::Folder;
 use crate::embedded::Bed;
 use crate::flights::repository;
 use crate::flow::{Rig, free_address};
+use crate::guest;
 use crate::process::{PATIENCE, Process};
 
-/// A plugin that counts, and fails on thirteen.
-const PIPELINE: &str = r#"
-name = "counted"
-
-[source.kafka]
-brokers = "localhost:9092"
-topic = "flight-delay-ml-request"
-group = "counted"
-
-[source.fields]
-n = "int64"
-
-[[stages]]
-name = "guest"
-[stages.plugin]
-component = "ROOT/plugins/test-guest"
-memory_mib_max = 16
-fuel_per_row_max = 1_000_000
-config = { mode = "count" }
-
+/// Behind a plugin that counts, and fails on thirteen.
+const SINKS: &str = r#"
 [sinks.answers.kafka]
 brokers = "localhost:9092"
 topic = "flight-delay-ml-response"
@@ -124,7 +107,7 @@ pub fn await_scrape(address: &str, process: &mut Process, wanted: impl Fn(&Scrap
 #[test]
 fn the_page_of_figures_is_the_documented_table_and_says_what_happened() {
     let mut bed = Bed::new("figures");
-    bed.toml = PIPELINE.replace("ROOT", &repository().display().to_string());
+    bed.toml = guest::pipeline("counted", "count", "1_000_000", SINKS);
     let messages = ["{\"n\":1}", "{\"n\":13}", "{\"n\":\"three\"}", "{\"n\":2,\"other\":0}"];
     bed.append(&messages.map(|message| (message.as_bytes().to_vec(), None)));
     let address = free_address();

@@ -13,6 +13,7 @@ mod figures;
 mod flights;
 mod flow;
 mod folder;
+mod guest;
 mod hostile;
 mod inside;
 mod issuer;

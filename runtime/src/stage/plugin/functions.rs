@@ -21,6 +21,8 @@ use crate::hash::sha256;
 const BYTES_MAX: u64 = 512 << 20;
 /// Less is compiled as fast as it is read.
 const PACK_BYTES_MIN: usize = 1 << 20;
+/// Of a component: an interpreter has ten times that, and what is smaller is compiled sooner than all packs are read.
+const COMPONENT_BYTES_MIN: usize = 1 << 20;
 const EXTENSION: &str = "pack";
 const HASH_BYTES: usize = 64;
 
@@ -34,12 +36,11 @@ pub fn store() -> Option<Arc<Functions>> {
     FUNCTIONS.clone()
 }
 
-/// A component was compiled: what is new is kept, and nothing stays in memory.
-pub fn compiled() {
-    if let Some(functions) = &*FUNCTIONS
-        && let Err(error) = functions.keep()
-    {
-        tracing::warn!("compiled functions are not kept: {}: {error}", functions.folder.display());
+/// Compiles a component of so many bytes. What is new of a large one is kept, and nothing stays in memory.
+pub fn of<T>(bytes: usize, compile: impl FnOnce() -> T) -> T {
+    match FUNCTIONS.as_ref().filter(|_| bytes >= COMPONENT_BYTES_MIN) {
+        Some(functions) => functions.around(compile),
+        None => compile(),
     }
 }
 
@@ -51,6 +52,8 @@ pub struct Functions {
 
 #[derive(Default)]
 struct Known {
+    /// Large components that are compiled now: without one nothing is looked for.
+    compiling: usize,
     /// None: nothing was asked for yet, and nothing is read.
     functions: Option<HashMap<Vec<u8>, Vec<u8>>>,
     /// Those that no pack holds.
@@ -65,24 +68,48 @@ impl std::fmt::Debug for Known {
 
 impl CacheStore for Functions {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        self.known().functions.get_or_insert_with(|| read_all(&self.folder)).get(key).cloned().map(Cow::Owned)
+        let mut known = self.known();
+        let functions = known.functions(&self.folder)?;
+        functions.get(key).cloned().map(Cow::Owned)
     }
 
     fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
         let mut known = self.known();
-        known.functions.get_or_insert_default().insert(key.to_owned(), value);
+        let Some(functions) = known.functions(&self.folder) else { return false };
+        functions.insert(key.to_owned(), value);
         known.new.push(key.to_owned());
         true
     }
 }
 
+impl Known {
+    fn functions(&mut self, folder: &Path) -> Option<&mut HashMap<Vec<u8>, Vec<u8>>> {
+        (self.compiling > 0).then(|| self.functions.get_or_insert_with(|| read_all(folder)))
+    }
+}
+
 impl Functions {
+    fn around<T>(&self, compile: impl FnOnce() -> T) -> T {
+        self.known().compiling += 1;
+        let compiled = compile();
+        let mut known = self.known();
+        known.compiling -= 1;
+        if known.compiling == 0 {
+            // nobody else's are among them
+            let all = std::mem::take(&mut *known);
+            drop(known);
+            if let Err(error) = self.keep(all) {
+                tracing::warn!("compiled functions are not kept: {}: {error}", self.folder.display());
+            }
+        }
+        compiled
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self) -> io::Result<()> {
-        let Known { functions, new } = std::mem::take(&mut *self.known());
+    fn keep(&self, Known { functions, new, .. }: Known) -> io::Result<()> {
         let functions = functions.unwrap_or_default();
         let mut pack = Vec::new();
         for key in &new {
@@ -168,22 +195,35 @@ mod tests {
         fs::read_dir(&functions.folder).expect("our folder").map(|entry| entry.expect("a file").path()).collect()
     }
 
+    /// What a compiler asks of them, and hands to them.
+    fn compile<T>(functions: &Functions, ask: impl FnOnce(&Functions) -> T) -> T {
+        functions.around(|| ask(functions))
+    }
+
     #[test]
     fn what_was_compiled_once_is_there() {
         let functions = functions("once");
         let large = vec![7; PACK_BYTES_MIN];
-        assert_eq!(functions.get(b"large"), None);
-        assert!(functions.insert(b"large", large.clone()) && functions.insert(b"", b"small".to_vec()));
-        functions.keep().expect("a folder of our own");
+        compile(&functions, |it| {
+            assert_eq!(it.get(b"large"), None);
+            assert!(it.insert(b"large", large.clone()) && it.insert(b"", b"small".to_vec()));
+            // another, beside it
+            compile(it, |it| assert!(it.get(b"large").is_some()));
+            assert!(it.known().functions.is_some(), "the first is not done");
+        });
         assert_eq!(packs(&functions).len(), 1);
         assert!(functions.known().functions.is_none(), "nothing stays in memory");
-        assert_eq!(functions.get(b"large").as_deref(), Some(&large[..]));
-        assert_eq!(functions.get(b"").as_deref(), Some(&b"small"[..]));
-        assert_eq!(functions.get(b"other"), None);
-        // of little nothing is kept, nor of what is known
-        assert!(functions.insert(b"little", b"x".to_vec()));
-        functions.keep().expect("a folder of our own");
-        assert_eq!((packs(&functions).len(), functions.get(b"little")), (1, None));
+        compile(&functions, |it| {
+            assert_eq!(it.get(b"large").as_deref(), Some(&large[..]));
+            assert_eq!(it.get(b"").as_deref(), Some(&b"small"[..]));
+            assert_eq!(it.get(b"other"), None);
+            // of little nothing is kept, nor of what is known
+            assert!(it.insert(b"little", b"x".to_vec()));
+        });
+        assert_eq!((packs(&functions).len(), compile(&functions, |it| it.get(b"little").is_some())), (1, false));
+        // a small component looks for nothing, and keeps nothing
+        assert_eq!((functions.get(b"large"), functions.insert(b"other", large)), (None, false));
+        assert!(functions.known().functions.is_none());
         fs::remove_dir_all(&functions.folder).expect("our folder");
     }
 
@@ -191,14 +231,13 @@ mod tests {
     fn a_pack_that_is_not_whole_is_nothing() {
         for damage in [|bytes: &mut Vec<u8>| bytes.truncate(100), |bytes: &mut Vec<u8>| bytes[200] ^= 1] {
             let functions = functions("damaged");
-            functions.insert(b"large", vec![7; PACK_BYTES_MIN]);
-            functions.keep().expect("a folder of our own");
+            compile(&functions, |it| it.insert(b"large", vec![7; PACK_BYTES_MIN]));
             let [pack] = &packs(&functions)[..] else { panic!("one pack") };
             let mut bytes = fs::read(pack).expect("a pack");
             damage(&mut bytes);
             fs::write(pack, bytes).expect("our folder");
             fs::write(functions.folder.join("half.new"), "").expect("our folder");
-            assert_eq!(functions.get(b"large"), None);
+            assert!(!compile(&functions, |it| it.get(b"large").is_some()));
             assert_eq!(packs(&functions), Vec::<PathBuf>::new());
             fs::remove_dir_all(&functions.folder).expect("our folder");
         }

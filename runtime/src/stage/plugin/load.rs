@@ -141,11 +141,7 @@ fn compile(bytes: Vec<u8>) -> Result<Component, String> {
     }
     parts(&bytes)?;
     let engine = engine().map_err(|error| format!("WebAssembly cannot run here: {error:#}"))?;
-    let compiled = within(COMPILE_TIME_MAX, move || {
-        let compiled = Component::new(engine, bytes);
-        functions::compiled();
-        compiled
-    });
+    let compiled = within(COMPILE_TIME_MAX, move || functions::of(bytes.len(), || Component::new(engine, bytes)));
     let compiled = compiled.ok_or_else(|| {
         format!("takes more than {} s of a core to compile: make it smaller", COMPILE_TIME_MAX.as_secs())
     })?;

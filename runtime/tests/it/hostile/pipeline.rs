@@ -1,26 +1,8 @@
 //! A pipeline of a plugin that means harm, on a folder.
 
-use crate::flights::repository;
+use crate::guest;
 
-const PIPELINE: &str = r#"
-name = "hostile"
-
-[source.kafka]
-brokers = "localhost:9092"
-topic = "flight-delay-ml-request"
-group = "hostile"
-
-[source.fields]
-n = "int64"
-
-[[stages]]
-name = "guest"
-[stages.plugin]
-component = "ROOT/plugins/test-guest"
-memory_mib_max = 16
-fuel_per_row_max = FUEL
-config = { mode = "MODE" }
-
+const SINKS: &str = r#"
 [sinks.answers]
 columns = ["n", "y"]
 [sinks.answers.kafka]
@@ -54,8 +36,7 @@ pub const ROLES: [(&str, &str, &str); 17] = [
 pub fn toml(role: &str) -> String {
     // fuel for ever: it is a stack that ends, the guest's own or the engine's
     let fuel = if matches!(role, "stack" | "calls") { "10_000_000_000" } else { "1_000_000" };
-    let toml = PIPELINE.replace("ROOT", &repository().display().to_string());
-    toml.replace("MODE", role).replace("FUEL", fuel)
+    guest::pipeline("hostile", role, fuel, SINKS)
 }
 
 /// The role in a folder's name.

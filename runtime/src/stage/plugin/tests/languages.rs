@@ -10,9 +10,6 @@ use super::types::{Nans, column, echoes_every_type};
 use super::*;
 use crate::schema::{Kind, Type};
 
-/// As `millrace new` writes it for interpreters.
-const FUEL: u64 = 20_000_000;
-
 #[derive(Clone, Copy)]
 struct Language {
     guest: &'static str,
@@ -30,7 +27,8 @@ impl Language {
         // an interpreter takes a while to compile, once: not in several tests at once
         static LOADING: Mutex<()> = Mutex::new(());
         let _loading = LOADING.lock();
-        let settings = Settings { memory_mib_max: 64, fuel_per_row_max: FUEL, ..settings(&config.to_string()) };
+        let fuel_per_row_max = build::Language::Python.fuel_per_row_max();
+        let settings = Settings { memory_mib_max: 64, fuel_per_row_max, ..settings(&config.to_string()) };
         Program::load(&component(self.guest), settings)
     }
 
@@ -41,12 +39,7 @@ impl Language {
     fn field(self, name: &str, ty: Type) -> String {
         let kind = match ty.kind {
             Kind::Boolean => "boolean",
-            Kind::Int64 => "int64",
-            Kind::Float64 => "float64",
-            Kind::Text => "text",
-            Kind::Binary => "binary",
-            Kind::Date => "date",
-            Kind::Timestamp => "timestamp",
+            kind => kind.name(),
         };
         let whole = self.guest == JAVASCRIPT.guest && matches!(ty.kind, Kind::Int64 | Kind::Timestamp);
         let mut field = format!("{kind}('{name}')");
