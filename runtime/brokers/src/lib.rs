@@ -69,7 +69,11 @@ impl Brokers {
             .set("client.id", client_id)
             .set("reconnect.backoff.max.ms", "500")
             .set("allow.auto.create.topics", "false")
-            .set_log_level(RDKafkaLogLevel::Warning);
+            // what librdkafka's own `debug` asks for would be left out otherwise
+            .set_log_level(match self.properties.librdkafkas.contains_key("debug") {
+                true => RDKafkaLogLevel::Debug,
+                false => RDKafkaLogLevel::Warning,
+            });
         for (name, value) in &self.properties.librdkafkas {
             config.set(name, value);
         }

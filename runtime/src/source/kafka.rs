@@ -18,6 +18,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 
+use super::admission::Admission;
 use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
@@ -105,6 +106,7 @@ pub struct Source {
     consumer: Kept<BaseConsumer<Group>>,
     brokers: Brokers,
     topic: String,
+    group: String,
     timeout: Duration,
     /// Partitions that this member holds.
     held: BTreeSet<i32>,
@@ -157,6 +159,7 @@ impl Source {
             consumer,
             brokers: plan.brokers.clone(),
             topic: plan.topic.clone(),
+            group: plan.group.clone(),
             timeout: plan.timeout,
             held: BTreeSet::new(),
             fresh: BTreeSet::new(),
@@ -182,6 +185,7 @@ impl Source {
 
     /// Waits until the group has given partitions to this member: true; or until `stopping` says so: false.
     pub fn wait_for_partitions(&mut self, stopping: impl Fn() -> bool) -> Result<bool> {
+        let mut admission = Admission::awaited();
         loop {
             if stopping() {
                 return Ok(false);
@@ -192,6 +196,7 @@ impl Source {
             }
             // a partition held since before still delivers; what comes now is read again from where `start` says
             self.poll(IDLE_POLL)?;
+            admission.look(self.consumer.client(), &self.group)?;
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: no message is handed out before the engine has said where to begin in its partition, and partitions are
 //! given back only when the engine says so. Offsets are never committed from here.
 
+mod admission;
 pub(crate) mod broker;
 pub mod embedded;
 pub mod group;

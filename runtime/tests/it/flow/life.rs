@@ -2,9 +2,14 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::rig::{Rig, flights, request, setting};
 use super::wire::Wire;
+
+/// By which Kafka knows a request of this kind.
+const CONSUMER_GROUP_HEARTBEAT: [u8; 2] = 68_i16.to_be_bytes();
 
 /// An address where nobody listens, yet.
 pub fn free_address() -> String {
@@ -51,6 +56,43 @@ fn who_is_told_to_end_as_it_wakes_ends_though_others_have_its_partitions() {
     frozen.signal("CONT");
     frozen.drain();
     other.drain();
+}
+
+/// The client waits a minute for it, while the group holds a partition for a member that does not know.
+#[test]
+fn who_never_hears_what_the_group_answered_joins_anew() {
+    let mut rig = Rig::new("unheard", 1);
+    let is_lost = AtomicBool::new(false);
+    let lose = move |request: &[u8], answer: &mut Vec<u8>| {
+        if request.starts_with(&CONSUMER_GROUP_HEARTBEAT) && !is_lost.swap(true, Ordering::AcqRel) {
+            answer.clear();
+        }
+    };
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(lose));
+    rig.env("KAFKA_BROKERS", &wire.address);
+    let (messages, ids) = flights(20, "u");
+    rig.produce(&messages);
+    let mut process = rig.start();
+    process.await_word("it joins anew");
+    rig.await_stored(ids.len(), &mut process);
+    let said = process.drain();
+    assert!(said.contains("has not heard of it"), "{said}");
+    rig.assert_exactly_once(&ids);
+}
+
+#[test]
+fn who_gets_no_partition_says_so_once_and_takes_over_from_who_goes() {
+    let rig = Rig::new("spare", 1);
+    let mut first = rig.start();
+    first.await_word("positions read");
+    let mut spare = rig.start();
+    spare.await_word("the group has no partition for this worker now");
+    first.drain();
+    spare.await_word("positions read");
+    let said = spare.drain();
+    assert!(!said.contains("joins anew"), "{said}");
+    assert_eq!(said.matches("has no partition").count(), 1, "{said}");
 }
 
 #[test]
