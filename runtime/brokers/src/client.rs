@@ -1,10 +1,10 @@
 //! Where every client of a cluster is made.
 //!
-//! Invariant: a client whose cluster wants tokens is among those that get them from its making to its end; there is no
-//! way to the settings without this one.
+//! Invariant: a client is looked after from its making to its end: it gets tokens where its cluster wants them, and is
+//! told of its brokers again where it lost them. There is no way to the settings without this one.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
@@ -14,9 +14,9 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, FutureProducer, Producer, ProducerContext};
 use rdkafka::util::AsyncRuntime;
 
-use crate::endpoint::Token;
-use crate::give::give;
+use crate::native::Native;
 use crate::tokens::{self, Tokens};
+use crate::watch;
 
 /// librdkafka's settings for one client.
 #[derive(Clone)]
@@ -52,29 +52,31 @@ impl Config {
 
     fn keep<T: Client>(&self, client: T) -> Kept<T> {
         let client = Arc::new(client);
+        let watched: Weak<dyn Client> = Arc::downgrade(&client) as _;
+        let watched = watch::enter(watched, self.get("bootstrap.servers").unwrap_or_default().to_owned());
         let place = self.tokens.as_ref().map(|tokens| {
             let client = Arc::downgrade(&client);
             tokens.enter(Box::new(move |token, extensions| {
                 // the last one is its owner's: who drops it leaves this place first
                 if let Some(client) = client.upgrade() {
-                    let given = client.take(token, extensions);
+                    let given = client.native().give(token, extensions);
                     given.unwrap_or_else(|why| tracing::error!("librdkafka does not take a token: {why}"));
                 }
             }))
         });
-        Kept { _place: place, client }
+        Kept { _places: (place, watched), client }
     }
 }
 
-/// A client, and its place among those that get tokens.
+/// A client, and its places among those that are looked after.
 pub struct Kept<T> {
     // dropped before the client
-    _place: Option<tokens::Place>,
+    _places: (Option<tokens::Place>, watch::Place),
     client: Arc<T>,
 }
 
 impl<T> Kept<T> {
-    /// Never ends the client, for its end could wait without a bound. It gets no more tokens after this one is dropped.
+    /// Never ends the client, for its end could wait without a bound. Nobody looks after it once this one is dropped.
     pub fn leak(&self) {
         std::mem::forget(self.client.clone());
     }
@@ -89,18 +91,18 @@ impl<T> Deref for Kept<T> {
 }
 
 pub trait Client: Send + Sync + 'static {
-    fn take(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String>;
+    fn native(&self) -> Native<'_>;
 }
 
 impl<C: ConsumerContext + 'static> Client for BaseConsumer<C> {
-    fn take(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String> {
-        give(self.client(), token, extensions)
+    fn native(&self) -> Native<'_> {
+        Native::of(self.client())
     }
 }
 
 impl<C: ProducerContext + 'static> Client for BaseProducer<C> {
-    fn take(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String> {
-        give(self.client(), token, extensions)
+    fn native(&self) -> Native<'_> {
+        Native::of(self.client())
     }
 }
 
@@ -108,13 +110,13 @@ impl<C: ClientContext + 'static, R: AsyncRuntime + 'static> Client for FuturePro
 where
     FutureProducer<C, R>: Send + Sync,
 {
-    fn take(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String> {
-        give(self.client(), token, extensions)
+    fn native(&self) -> Native<'_> {
+        Native::of(self.client())
     }
 }
 
 impl<C: ClientContext + 'static> Client for AdminClient<C> {
-    fn take(&self, token: &Token, extensions: &[(String, String)]) -> Result<(), String> {
-        give(self.inner(), token, extensions)
+    fn native(&self) -> Native<'_> {
+        Native::of(self.inner())
     }
 }

@@ -1,6 +1,6 @@
 //! A Kafka cluster as clients are told of it. What `runtime` and `web` share.
 //!
-//! Every client is made of its [`Config`], and gets tokens by it where the cluster wants them.
+//! Every client is made of its [`Config`], and is looked after by it: see `client`.
 //!
 //! Invariant: for people a cluster is its addresses; the values of its settings, which may be secrets, are in no text that
 //! is made here.
@@ -9,9 +9,10 @@ mod client;
 mod endpoint;
 // what rdkafka does not do: see there
 #[allow(unsafe_code)]
-mod give;
+mod native;
 mod oidc;
 mod tokens;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;

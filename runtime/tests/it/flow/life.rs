@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::rig::{Rig, flights, request, setting};
 use super::wire::Wire;
 
-/// By which Kafka knows a request of this kind.
+/// By which Kafka knows requests of these kinds.
+const METADATA: [u8; 2] = 3_i16.to_be_bytes();
 const CONSUMER_GROUP_HEARTBEAT: [u8; 2] = 68_i16.to_be_bytes();
 
 /// An address where nobody listens, yet.
@@ -58,10 +59,11 @@ fn who_is_told_to_end_as_it_wakes_ends_though_others_have_its_partitions() {
     other.drain();
 }
 
-/// The client waits a minute for it, while the group holds a partition for a member that does not know.
+/// The client waits a minute for it.
 #[test]
 fn who_never_hears_what_the_group_answered_joins_anew() {
     let mut rig = Rig::new("unheard", 1);
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
     let is_lost = AtomicBool::new(false);
     let lose = move |request: &[u8], answer: &mut Vec<u8>| {
         if request.starts_with(&CONSUMER_GROUP_HEARTBEAT) && !is_lost.swap(true, Ordering::AcqRel) {
@@ -76,9 +78,54 @@ fn who_never_hears_what_the_group_answered_joins_anew() {
     let mut process = rig.start();
     process.await_word("it joins anew");
     rig.await_stored(ids.len(), &mut process);
-    let said = process.drain();
-    assert!(said.contains("has not heard of it"), "{said}");
+    process.drain();
     rig.assert_exactly_once(&ids);
+}
+
+/// A broker that was frozen for longer than its controller waits answers so, until it is let in again.
+#[test]
+fn who_is_told_that_there_are_no_brokers_finds_them_again() {
+    let mut rig = Rig::new("brokerless", 1);
+    rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
+    let is_fenced = Arc::new(AtomicBool::new(false));
+    let fenced = is_fenced.clone();
+    let alter = move |request: &[u8], answer: &mut Vec<u8>| {
+        if request.starts_with(&METADATA) && fenced.load(Ordering::Acquire) {
+            without_brokers(answer);
+        }
+    };
+    let here = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(alter));
+    rig.env("KAFKA_BROKERS", &wire.address);
+    // with which no client finds its way back by itself; without, one of many does not
+    let strategy = "properties = { \"metadata.recovery.strategy\" = \"none\" }";
+    rig.edit("[source.kafka]", &format!("[source.kafka]\n{strategy}"));
+    let (messages, mut ids) = flights(20, "before");
+    rig.produce(&messages);
+    let mut process = rig.start();
+    rig.await_records("response", ids.len(), &mut process);
+    is_fenced.store(true, Ordering::Release);
+    process.await_word("the brokers told a client that there are none");
+    is_fenced.store(false, Ordering::Release);
+    let (messages, more) = flights(20, "after");
+    ids.extend(more);
+    rig.produce(&messages);
+    rig.await_stored(ids.len(), &mut process);
+    process.drain();
+    rig.assert_exactly_once(&ids);
+}
+
+/// Takes the only broker out of an answer about the cluster, and with it the controller.
+fn without_brokers(answer: &mut Vec<u8>) {
+    // behind the request's number, no tags, and for how long who asks is throttled
+    const BROKERS: usize = 9;
+    assert_eq!(answer[BROKERS], 1 + 1, "lengths have one added: {answer:02x?}");
+    let host = usize::from(answer[BROKERS + 5] - 1);
+    // its number, its host with the length, its port, no rack and no tags
+    let broker = 4 + 1 + host + 4 + 1 + 1;
+    answer.splice(BROKERS..=BROKERS + broker, [1]);
+    let cluster = usize::from(answer[BROKERS + 1] - 1);
+    answer[BROKERS + 2 + cluster..][..4].copy_from_slice(&(-1_i32).to_be_bytes());
 }
 
 #[test]
