@@ -19,11 +19,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// A member of a group, as the group's coordinator knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    pub id: String,
     pub client_id: String,
     pub host: String,
-    /// Given to it, whether it has heard of them or not.
-    pub partitions: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,19 +45,6 @@ pub fn members<C: ClientContext>(
     timeout: Duration,
 ) -> Result<Vec<Member>, GroupError> {
     Ok(ask(client, group, timeout, Event::members)?.unwrap_or_default())
-}
-
-/// Who this client is in its group; None: it has not asked to be let in, or is no consumer.
-pub fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
-    // SAFETY: `client` is borrowed for the whole block, so its handle lives; the string is copied, and given back to
-    // librdkafka, whose it is.
-    unsafe {
-        let handle = client.native_ptr();
-        let id = rd_kafka_memberid(handle);
-        let copied = text(id);
-        rd_kafka_mem_free(handle, id.cast());
-        Some(copied).filter(|id| !id.is_empty())
-    }
 }
 
 /// What this client may do with the group; None: there is no such group, and nobody says who may make it.
@@ -131,10 +115,8 @@ impl Event {
             let member = |index| {
                 let member = rd_kafka_ConsumerGroupDescription_member(group, index);
                 Member {
-                    id: text(rd_kafka_MemberDescription_consumer_id(member)),
                     client_id: text(rd_kafka_MemberDescription_client_id(member)),
                     host: text(rd_kafka_MemberDescription_host(member)),
-                    partitions: partitions(member),
                 }
             };
             Ok(members.map(member).collect())
@@ -173,19 +155,5 @@ impl Event {
             }
             Ok(*groups)
         }
-    }
-}
-
-/// # Safety
-/// `member` is of an event that lives during the call.
-unsafe fn partitions(member: *const rd_kafka_MemberDescription_t) -> usize {
-    // SAFETY: the caller vouches for `member`, whose assignment and list live as long as it does.
-    unsafe {
-        let assignment = rd_kafka_MemberDescription_assignment(member);
-        let list = match assignment.is_null() {
-            true => std::ptr::null(),
-            false => rd_kafka_MemberAssignment_partitions(assignment),
-        };
-        list.as_ref().map_or(0, |list| usize::try_from(list.cnt).unwrap_or(0))
     }
 }

@@ -1,71 +1,54 @@
-//! Whether a member that holds no partition is in its group at all. A broker that breaks can lose what a client asked of
-//! the group, and the client waits for the answer for longer than the pipeline's users do.
+//! Whether a worker that gets no partition is in touch with its group at all.
 //!
-//! Invariant: who is left out is told so twice in a row before it joins anew: partitions that were given a moment ago are
-//! still on their way.
+//! Invariant: who is in touch waits for as long as others have all partitions. Nothing is asked here: the client says by
+//! itself every second how it stands with the group's coordinator.
 
 use std::time::{Duration, Instant};
 
-use millrace_native::members::{Member, member_id, members};
-use rdkafka::client::{Client, ClientContext};
+use rdkafka::statistics::Statistics;
 
 use crate::error::{Error, Result};
 
-/// Between two looks.
-const LOOK_AFTER: Duration = Duration::from_secs(10);
-/// Polling rests while the coordinator is asked.
-const ASK_MAX: Duration = Duration::from_secs(2);
+/// A rebalance is over, as a rule.
+const SAY_AFTER: Duration = Duration::from_secs(10);
+/// librdkafka waits a minute for an answer, and does not say so.
+const OUT_OF_TOUCH_MAX: Duration = Duration::from_secs(20);
+
+/// Has the client a coordinator that it talks to?
+pub fn is_in_touch(statistics: &Statistics) -> bool {
+    statistics.cgrp.as_ref().is_some_and(|group| group.state == "up")
+}
 
 pub struct Admission {
     since: Instant,
-    looked: Instant,
-    was_left_out: bool,
-    /// That it has nothing to do.
+    /// When it was last in touch, or began.
+    in_touch: Instant,
+    /// That there is nothing to do.
     is_said: bool,
 }
 
 impl Admission {
-    pub fn awaited() -> Admission {
-        let now = Instant::now();
-        Admission { since: now, looked: now, was_left_out: false, is_said: false }
+    pub fn awaited(now: Instant) -> Admission {
+        Admission { since: now, in_touch: now, is_said: false }
     }
 
-    /// Asks the group's coordinator from time to time. An error: the group knows nothing of this member, or gave it
-    /// partitions of which it never heard.
-    pub fn look<C: ClientContext>(&mut self, client: &Client<C>, group: &str) -> Result<()> {
-        if self.looked.elapsed() < LOOK_AFTER {
-            return Ok(());
+    /// An error: the group's coordinator has been out of reach for too long.
+    pub fn look(&mut self, is_in_touch: bool, group: &str, now: Instant) -> Result<()> {
+        if is_in_touch {
+            self.in_touch = now;
         }
-        let found = members(client, group, ASK_MAX).map_err(|why| why.to_string());
-        self.looked = Instant::now();
-        match found.and_then(|members| left_out(&members, member_id(client).as_deref()).map_or(Ok(members.len()), Err)) {
-            Ok(members) => {
-                self.was_left_out = false;
-                if !std::mem::replace(&mut self.is_said, true) {
-                    tracing::info!(group, members, "the group has no partition for this worker now");
-                }
-                Ok(())
-            }
-            Err(why) if std::mem::replace(&mut self.was_left_out, true) => Err(Error::retry(format!(
-                "group `{group}` has given this worker no partition for {} s ({why}): it joins anew",
-                self.since.elapsed().as_secs()
+        if is_in_touch && !self.is_said && now - self.since >= SAY_AFTER {
+            self.is_said = true;
+            tracing::info!(group, "the group has no partition for this worker now");
+        }
+        let out_of_touch = now - self.in_touch;
+        match out_of_touch < OUT_OF_TOUCH_MAX {
+            true => Ok(()),
+            false => Err(Error::retry(format!(
+                "no word from the coordinator of group `{group}` for {} s: it is asked anew",
+                out_of_touch.as_secs()
             ))),
-            Err(why) => {
-                tracing::debug!(group, why, "left out of the group");
-                Ok(())
-            }
         }
-    }
-}
-
-/// Why the member of this id waits in vain, if it does.
-fn left_out(members: &[Member], id: Option<&str>) -> Option<String> {
-    match members.iter().find(|member| Some(&*member.id) == id) {
-        None => Some(format!("it is not among the group's {} members", members.len())),
-        Some(member) if member.partitions > 0 => {
-            Some(format!("it was given {}, and has not heard of it", member.partitions))
-        }
-        Some(_) => None,
     }
 }
 
@@ -74,18 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_unknown_or_does_not_know_what_it_has_is_left_out() {
-        let member = |id: &str, partitions| Member {
-            id: id.to_owned(),
-            client_id: "worker".to_owned(),
-            host: "here".to_owned(),
-            partitions,
-        };
-        let members = [member("a", 4), member("b", 0)];
-        assert_eq!(left_out(&members, Some("b")), None, "others have all of them");
-        for (id, why) in [(Some("a"), "it was given 4"), (Some("c"), "not among the group's 2"), (None, "not among")] {
-            let said = left_out(&members, id).expect("it is left out");
-            assert!(said.contains(why), "{said}");
-        }
+    fn who_is_in_touch_waits_and_who_is_not_begins_anew() {
+        let began = Instant::now();
+        let mut admission = Admission::awaited(began);
+        let mut look = |is_in_touch, second| admission.look(is_in_touch, "g", began + Duration::from_secs(second));
+        assert!((0..1_000).all(|second| look(true, second).is_ok()));
+        assert!((1_000..1_019).all(|second| look(false, second).is_ok()));
+        let said = look(false, 1_019).expect_err("too long").to_string();
+        assert!(said.contains("group `g` for 20 s"), "{said}");
     }
 }

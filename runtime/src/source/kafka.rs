@@ -18,7 +18,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::admission::Admission;
+use super::admission::{self, Admission};
 use super::{Committed, Extent, broker};
 use crate::error::{Error, Result};
 use crate::json::decode::Message;
@@ -49,6 +49,8 @@ struct Group {
     topic: String,
     /// The log's ends, as the client last said.
     ends: Mutex<BTreeMap<i32, i64>>,
+    /// With the group's coordinator.
+    is_in_touch: AtomicBool,
     quiet: Quiet,
 }
 
@@ -78,6 +80,7 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.is_in_touch.store(admission::is_in_touch(&statistics), Ordering::Release);
         let partitions = statistics.topics.get(&self.topic).into_iter().flat_map(|topic| topic.partitions.values());
         // the client counts itself as partition -1, and has no end of what it does not fetch
         let known = partitions.filter(|partition| partition.partition >= 0 && partition.ls_offset >= 0);
@@ -125,7 +128,7 @@ fn config(plan: &SourcePlan, client_id: &str) -> kafka::Config {
         .set("isolation.level", "read_committed")
         // how late a new partition may be seen where the broker does not say so itself; the default is 5 minutes
         .set("topic.metadata.refresh.interval.ms", "10000")
-        // where the lag is from
+        // where the lag is from, and whether the group is in reach
         .set("statistics.interval.ms", "1000")
         // with the default of 1 s a full queue stalls the fetcher
         .set("fetch.queue.backoff.ms", "5");
@@ -150,6 +153,7 @@ impl Source {
             closing: AtomicBool::new(false),
             topic: plan.topic.clone(),
             ends: Mutex::new(BTreeMap::new()),
+            is_in_touch: AtomicBool::new(false),
             quiet: Quiet::default(),
         };
         let consumer = config(plan, client_id)
@@ -185,7 +189,7 @@ impl Source {
 
     /// Waits until the group has given partitions to this member: true; or until `stopping` says so: false.
     pub fn wait_for_partitions(&mut self, stopping: impl Fn() -> bool) -> Result<bool> {
-        let mut admission = Admission::awaited();
+        let mut admission = Admission::awaited(Instant::now());
         loop {
             if stopping() {
                 return Ok(false);
@@ -196,7 +200,8 @@ impl Source {
             }
             // a partition held since before still delivers; what comes now is read again from where `start` says
             self.poll(IDLE_POLL)?;
-            admission.look(self.consumer.client(), &self.group)?;
+            let is_in_touch = self.consumer.context().is_in_touch.load(Ordering::Acquire);
+            admission.look(is_in_touch, &self.group, Instant::now())?;
         }
     }
 

@@ -10,7 +10,7 @@ use super::wire::Wire;
 
 /// By which Kafka knows requests of these kinds.
 const METADATA: [u8; 2] = 3_i16.to_be_bytes();
-const CONSUMER_GROUP_HEARTBEAT: [u8; 2] = 68_i16.to_be_bytes();
+const FIND_COORDINATOR: [u8; 2] = 10_i16.to_be_bytes();
 
 /// An address where nobody listens, yet.
 pub fn free_address() -> String {
@@ -59,14 +59,15 @@ fn who_is_told_to_end_as_it_wakes_ends_though_others_have_its_partitions() {
     other.drain();
 }
 
-/// The client waits a minute for it.
+/// The client waits a minute for that.
 #[test]
-fn who_never_hears_what_the_group_answered_joins_anew() {
+fn who_does_not_hear_where_the_group_is_asks_anew() {
     let mut rig = Rig::new("unheard", 1);
     rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
-    let is_lost = AtomicBool::new(false);
+    let is_lost = Arc::new(AtomicBool::new(true));
+    let lost = is_lost.clone();
     let lose = move |request: &[u8], answer: &mut Vec<u8>| {
-        if request.starts_with(&CONSUMER_GROUP_HEARTBEAT) && !is_lost.swap(true, Ordering::AcqRel) {
+        if request.starts_with(&FIND_COORDINATOR) && lost.load(Ordering::Acquire) {
             answer.clear();
         }
     };
@@ -76,7 +77,8 @@ fn who_never_hears_what_the_group_answered_joins_anew() {
     let (messages, ids) = flights(20, "u");
     rig.produce(&messages);
     let mut process = rig.start();
-    process.await_word("it joins anew");
+    process.await_word("no word from the coordinator");
+    is_lost.store(false, Ordering::Release);
     rig.await_stored(ids.len(), &mut process);
     process.drain();
     rig.assert_exactly_once(&ids);
@@ -138,7 +140,7 @@ fn who_gets_no_partition_says_so_once_and_takes_over_from_who_goes() {
     first.drain();
     spare.await_word("positions read");
     let said = spare.drain();
-    assert!(!said.contains("joins anew"), "{said}");
+    assert!(!said.contains("not running"), "{said}");
     assert_eq!(said.matches("has no partition").count(), 1, "{said}");
 }
 
