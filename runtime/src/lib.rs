@@ -22,7 +22,7 @@ pub mod json;
 pub mod kafka;
 pub mod new;
 pub mod observe;
-mod path;
+pub mod path;
 pub mod plan;
 pub mod positions;
 pub mod probe;

@@ -2,6 +2,20 @@
 
 use std::path::{Component, Path, PathBuf};
 
+/// As one word of a command that is to be copied.
+pub fn word(path: &Path) -> String {
+    let written = match path.to_string_lossy() {
+        // where one is
+        here if here.is_empty() => ".".into(),
+        written => written,
+    };
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%=,".contains(c);
+    match written.chars().all(is_plain) {
+        true => written.into_owned(),
+        false => format!("'{}'", written.replace('\'', r"'\''")),
+    }
+}
+
 /// Without `.` and `folder/..`; symbolic links are not followed.
 pub fn tidy(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut tidy, part| {
@@ -15,4 +29,18 @@ pub fn tidy(path: &Path) -> PathBuf {
         }
         tidy
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_command_is_one_word() {
+        for (path, expected) in
+            [("plugins/mine", "plugins/mine"), ("", "."), ("my p", "'my p'"), ("it's", r"'it'\''s'")]
+        {
+            assert_eq!(word(Path::new(path)), expected);
+        }
+    }
 }

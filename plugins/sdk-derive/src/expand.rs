@@ -49,14 +49,18 @@ pub fn read_row(input: TokenStream) -> Result<TokenStream> {
 }
 
 pub fn write_row(input: TokenStream) -> Result<TokenStream> {
-    let Row { name, generics, columns, .. } = Row::parse(input)?;
+    let Row { name, lifetime, brings_lifetime, columns, .. } = Row::parse(input)?;
+    if !brings_lifetime {
+        let why = "an answer owns what is in it: a text is a String, bytes are Bytes";
+        return Err(Error::new(lifetime.span(), why));
+    }
     let (fields, names, types) = parts(&columns);
     let of = |item| items(&types, &quote!(::millrace_plugin::WriteValue), item);
     let (builder_type, field, write, finish) = (of("Builder"), of("field"), of("write"), of("finish"));
     let tuple: Vec<_> = (0..columns.len()).map(syn::Index::from).collect();
     let builder: Vec<_> = (0..columns.len()).map(|index| format_ident!("builder{index}")).collect();
     Ok(quote! {
-        impl #generics ::millrace_plugin::WriteRow for #name #generics {
+        impl ::millrace_plugin::WriteRow for #name {
             type Builders = (#(#builder_type,)*);
 
             fn fields() -> ::std::vec::Vec<::millrace_plugin::Field> {
@@ -243,6 +247,17 @@ mod tests {
             )),
             "a column's name is not empty"
         );
+    }
+
+    #[test]
+    fn an_answer_borrows_nothing() {
+        let said = write_row(quote!(
+            struct Bill<'a> {
+                greeting: &'a str,
+            }
+        ));
+        let said = said.expect_err("it would outlive its row").to_string();
+        assert_eq!(said, "an answer owns what is in it: a text is a String, bytes are Bytes");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Error, FnArg, GenericArgument, ItemFn, Lifetime, PathArguments, Result, ReturnType, Type};
+use syn::{Error, FnArg, GenericArgument, Item, ItemFn, Lifetime, PathArguments, Result, ReturnType, Type};
 
 const WANTED: &str = "a plugin's function is `fn(Row<'_>) -> Result<Answer, Refused>`";
 
@@ -13,8 +13,14 @@ pub fn row(arguments: TokenStream, function: TokenStream) -> Result<TokenStream>
         let why = "#[row] takes nothing: a plugin with a config, or of another name, is a struct with a RowPlugin";
         return Err(Error::new(arguments.span(), why));
     }
-    let function: ItemFn = syn::parse2(function)
-        .map_err(|error| Error::new(error.span(), format!("{WANTED}: #[row] stands above nothing else")))?;
+    let function: ItemFn = match syn::parse2(function.clone()) {
+        Ok(function) => function,
+        Err(error) if syn::parse2::<Item>(function.clone()).is_ok() => {
+            return Err(Error::new(error.span(), format!("{WANTED}: #[row] stands above nothing else")));
+        }
+        // the compiler says best what is wrong within it
+        Err(_) => return Ok(function),
+    };
     let (row, answer, name) = (read(&function)?, answered(&function)?, &function.sig.ident);
     let reads = quote_spanned!(row.span()=> type In<'row> = #row;);
     let adds = quote_spanned!(answer.span()=> type Out = #answer;);
@@ -122,6 +128,12 @@ mod tests {
             ),
             "#[row] takes nothing: a plugin with a config, or of another name, is a struct with a RowPlugin"
         );
+    }
+
+    #[test]
+    fn what_the_compiler_does_not_read_is_left_to_it() {
+        let broken = quote!(fn bill(order: Order) -> Result<Bill, Refused> { let x = ; });
+        assert_eq!(row(TokenStream::new(), broken.clone()).expect("as it was").to_string(), broken.to_string());
     }
 
     #[test]

@@ -44,8 +44,8 @@ export function configError(message: string, path?: string): Error;
 /** A line in the host's log. Lines beyond ten a second are left out, and counted. */
 export function log(level: "debug" | "info" | "warn" | "error", message: string): void;
 
-/** Adds to a counter of the host's metrics. */
-export function count(name: string, by?: number): void;
+/** Adds to a counter of the host's metrics: a whole number, from 0 on. */
+export function count(name: string, by?: number | bigint): void;
 
 /** A value for each row; null where it is absent. */
 export type Column = ArrayLike<any>;

@@ -21,7 +21,7 @@
 
 import { count as hostCount, log as hostLog } from "millrace:plugin/host@1.0.0";
 import { begin } from "./absent.js";
-import { readColumn, shown, writeColumn, writeLineage } from "./columns.js";
+import { Field, readColumn, shown, writeColumn, writeLineage } from "./columns.js";
 
 export { binary, boolean, date, float64, int64, text, timestamp } from "./columns.js";
 
@@ -33,7 +33,12 @@ class Refuse extends Error {
 }
 
 // Thrown for a row that goes no further: `code` is a short word for machines, `reason` a sentence for people.
-export const refuse = (code, reason) => new Refuse(code, reason);
+export function refuse(code, reason) {
+  if (typeof code !== "string" || typeof reason !== "string") {
+    throw new TypeError(`a row is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
+  }
+  return new Refuse(code, reason);
+}
 
 class ConfigError extends Error {
   constructor(message, path) {
@@ -43,35 +48,50 @@ class ConfigError extends Error {
 }
 
 // Thrown for a config that is wrong; `path` is a JSON pointer into it, empty for the whole.
-export const configError = (message, path = "") => new ConfigError(message, path);
+export const configError = (message, path = "") => new ConfigError(message, String(path));
+
+const LEVELS = ["debug", "info", "warn", "error"];
 
 // A line in the host's log. Lines beyond ten a second are left out, and counted.
-export const log = (level, message) => hostLog(level, message);
+export function log(level, message) {
+  if (!LEVELS.includes(level)) throw new TypeError(`a line's level is one of ${LEVELS.join(", ")}, not ${shown(level)}`);
+  hostLog(level, String(message));
+}
 
 // Adds to a counter of the host's metrics.
-export const count = (name, by = 1) => hostCount(name, BigInt(by));
+export function count(name, by = 1) {
+  const isWhole = typeof by === "bigint" ? BigInt.asUintN(64, by) === by : Number.isSafeInteger(by) && by >= 0;
+  if (!isWhole) throw new RangeError(`a counter grows by whole numbers from 0 on, not by ${shown(by)}`);
+  hostCount(String(name), BigInt(by));
+}
 
 // What the component exports: `export const transform = plugin({ … })`.
 export function plugin(written) {
   let opened;
 
   return {
-    describe: () => ({
-      name: written.name,
-      version: written.version,
-      configSchema: written.configSchema ? JSON.stringify(written.configSchema) : "",
-    }),
+    describe() {
+      try {
+        return manifest(written);
+      } catch (error) {
+        // it cannot answer with an error, and the host tells this line with the trap
+        hostLog("error", said(error));
+        throw error;
+      }
+    },
 
     open(config) {
       begin();
       try {
         opened = open(written, JSON.parse(config));
-        const { reads, adds, drops } = opened;
-        const field = ({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable });
-        const fields = (all) => all.map(field);
-        return { reads: fields(reads), adds: fields(adds), drops, acceptsDict: true };
       } catch (error) {
-        throw [{ path: error instanceof ConfigError ? error.path : "", message: said(error, ConfigError) }];
+        if (error instanceof ConfigError) throw [{ path: error.path, message: error.message }];
+        throw [{ path: "", message: `its own code fails with it, and throws no configError: ${said(error)}` }];
+      }
+      try {
+        return signature(opened);
+      } catch (error) {
+        throw [{ path: "", message: `the plugin is wrong, whatever its config is: ${said(error)}` }];
       }
     },
 
@@ -85,12 +105,39 @@ export function plugin(written) {
   };
 }
 
+function manifest({ name, version, configSchema }) {
+  if (typeof name !== "string" || typeof version !== "string") {
+    throw new TypeError(`name is ${shown(name)} and version is ${shown(version)}: expected strings`);
+  }
+  return { name, version, configSchema: configSchema ? JSON.stringify(configSchema) : "" };
+}
+
 function open(written, config) {
   if (Object.keys(config).length > 0 && !written.configSchema) throw configError("this plugin takes no config");
-  const opened = { drops: [], ...written, ...written.open?.(config) };
-  if (!opened.row === !opened.columns) throw new TypeError("a plugin has row or columns, and not both");
-  if (opened.row) opened.columns = byRow(opened);
-  return opened;
+  return { reads: [], adds: [], drops: [], ...written, ...written.open?.(config) };
+}
+
+// What is opened as the contract has it; from now on there are columns, and no row.
+function signature(opened) {
+  const { row, columns, drops } = opened;
+  if (row !== undefined && columns !== undefined) throw new TypeError("it has row and columns: expected one of them");
+  if (typeof (row ?? columns) !== "function") {
+    throw new TypeError(`row is ${shown(row)} and columns is ${shown(columns)}: expected one of them, a function`);
+  }
+  if (!Array.isArray(drops) || drops.some((name) => typeof name !== "string")) {
+    throw new TypeError(`drops is ${shown(drops)}: expected an array of names, as in ["note"]`);
+  }
+  const [reads, adds] = ["reads", "adds"].map((what) => fields(what, opened[what]));
+  opened.columns ??= byRow(opened);
+  return { reads, adds, drops, acceptsDict: true };
+}
+
+function fields(what, all) {
+  const wrong = Array.isArray(all) ? all.find((one) => !(one instanceof Field)) : all;
+  if (wrong !== undefined) {
+    throw new TypeError(`${what} holds ${shown(wrong)}: expected an array of columns, as in [text("note")]`);
+  }
+  return all.map(({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable }));
 }
 
 // A function for columns of one for a row.
@@ -112,14 +159,18 @@ function byRow({ reads, adds, row }) {
         continue;
       }
       if (typeof answer?.then === "function") throw new TypeError("row returned a Promise: a plugin answers at once");
-      if (typeof answer !== "object" && answer !== undefined) {
+      if (typeof answer !== "object") {
         throw new TypeError(`row returned ${shown(answer)}: expected an object, null or an array of objects`);
       }
       const one = answer != null && !Array.isArray(answer);
       plain &&= one;
       for (const each of one ? [answer] : (answer ?? [])) {
         if (typeof each !== "object" || each === null) throw new TypeError(`row returned ${shown(each)} among its rows`);
-        for (let column = 0; column < added.length; column += 1) answers[column].push(each[added[column]]);
+        for (let column = 0; column < added.length; column += 1) {
+          const value = each[added[column]];
+          if (value === undefined) mustBeOf(each, added);
+          answers[column].push(value);
+        }
         lineage.push(index);
       }
     }
@@ -127,11 +178,21 @@ function byRow({ reads, adds, row }) {
   };
 }
 
+// A name that is misspelled is not taken for a value that is absent.
+function mustBeOf(answer, added) {
+  const other = Object.keys(answer).find((name) => !added.includes(name));
+  if (other !== undefined) {
+    throw new TypeError(`row returned \`${other}\`, and no column of that name is added: those are ${added.join(", ")}`);
+  }
+}
+
 function process({ reads, adds, columns }, rows, input) {
   const read = input.map((column, index) => readColumn(reads[index], column, rows));
   const answer = columns(rows, ...read);
   if (typeof answer?.then === "function") throw new TypeError("columns returned a Promise: a plugin answers at once");
   const { columns: answers, refused = [], lineage } = answer;
+  // first: rows that are refused wrongly make every column too long or too short
+  refused.forEach((each) => mustBeRefusal(each, rows));
   if (answers.length !== adds.length) {
     throw new TypeError(`${answers.length} columns were returned, and adds has ${adds.length}`);
   }
@@ -139,21 +200,21 @@ function process({ reads, adds, columns }, rows, input) {
   return {
     lineage: lineage && writeLineage(lineage),
     columns: adds.map((field, index) => writeColumn(field, answers[index], rowsOut)),
-    refused: refused.map(refusal),
+    refused,
   };
 }
 
-function refusal({ row, code, reason }) {
-  if (typeof row !== "number" || typeof code !== "string" || typeof reason !== "string") {
+function mustBeRefusal({ row, code, reason }, rows) {
+  if (!Number.isInteger(row) || row < 0 || row >= rows) throw new RangeError(`row ${shown(row)} of ${rows} is refused`);
+  if (typeof code !== "string" || typeof reason !== "string") {
     throw new TypeError(`row ${row} is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
   }
-  return { row, code, reason };
 }
 
-// The error, and where it was: a component has no other place to say it.
-function said(error, plain) {
+// The error, and where in the plugin's own source it was, if it was there: a component has no other place to say it.
+function said(error) {
   if (!(error instanceof Error)) return String(error);
-  if (plain && error instanceof plain) return error.message;
-  const place = error.stack?.split("\n").find((line) => line && !line.includes("millrace/")) ?? "";
+  const isOwn = (line) => line && !line.includes("millrace/") && !line.includes("initializer.js");
+  const place = error.stack?.split("\n").find(isOwn) ?? "";
   return `${error.name}: ${error.message}${place && ` (${place.replace(/^.*\//, "")})`}`;
 }

@@ -20,6 +20,8 @@ class Field:
     """A column's name and type."""
 
     def __init__(self, name, kind, is_list=False, is_nullable=False):
+        if not isinstance(name, str):
+            raise TypeError(f"a column's name is a str, not {shown(name)}")
         self.name, self.kind, self.is_list, self.is_nullable = name, kind, is_list, is_nullable
 
     def nullable(self):

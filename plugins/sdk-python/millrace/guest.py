@@ -26,7 +26,7 @@ class ConfigError(Exception):
 
     def __init__(self, message, path=""):
         super().__init__(message)
-        self.message, self.path = message, path
+        self.message, self.path = str(message), str(path)
 
 
 class _NoRow:
@@ -54,7 +54,7 @@ class Plugin:
 
     name = ""
     version = "0.1.0"
-    # a JSON Schema of the config; empty: it takes none
+    # a JSON Schema of the config, as a dict or as text; empty: it takes none
     config_schema = ""
     # the columns that it gets, in the order in which `row` and `columns` get them
     reads = []
@@ -142,31 +142,43 @@ def _ambiguous(answer, field, what, instead, how):
 
 def log(level, message):
     """A line in the host's log: debug, info, warn or error. Lines beyond ten a second are left out, and counted."""
-    host.log(_LEVELS[level], whole(message))
+    if level not in _LEVELS:
+        raise ValueError(f"a line's level is one of {', '.join(_LEVELS)}, not {_shown(level)}")
+    host.log(_LEVELS[level], whole(str(message)))
 
 
 def count(name, by=1):
     """Adds to a counter of the host's metrics."""
-    host.count(whole(name), by)
+    if not isinstance(by, int) or not 0 <= by < 2**64:
+        raise ValueError(f"a counter grows by whole numbers from 0 on, not by {_shown(by)}")
+    host.count(whole(str(name)), by)
 
 
 def export(plugin):
-    """What the component exports: `Transform = export(MyPlugin)` at the end of main.py."""
+    """What the component exports: `Transform = export(Orders)` at the end of main.py."""
     opened = []
 
     class Transform:
         def describe(self):
-            return types.Manifest(plugin.name, plugin.version, plugin.config_schema)
+            try:
+                return _manifest(plugin)
+            except Exception as error:
+                # it cannot answer with an error, and the host tells this line with the trap
+                log("error", _said(error))
+                raise
 
         def open(self, config):
             begin()
             try:
                 opened[:] = [plugin(json.loads(config))]
-                return _signature(opened[0])
             except ConfigError as error:
-                raise Err([types.ConfigError(whole(error.path), whole(error.message))]) from None
+                raise _refused(error.message, error.path) from None
             except Exception as error:
-                raise Err([types.ConfigError("", _said(error))]) from None
+                raise _refused(f"its own code fails with it, and raises no ConfigError: {_said(error)}") from None
+            try:
+                return _signature(opened[0])
+            except Exception as error:
+                raise _refused(f"the plugin is wrong, whatever its config is: {_said(error)}") from None
 
         def process(self, rows, input):
             try:
@@ -177,9 +189,35 @@ def export(plugin):
     return Transform
 
 
+def _refused(message, path=""):
+    return Err([types.ConfigError(whole(path), whole(message))])
+
+
+def _texts_of(plugin, *names):
+    for name in names:
+        if not isinstance(getattr(plugin, name), str):
+            raise TypeError(f"{name} is {_shown(getattr(plugin, name))}, and not a str")
+        yield getattr(plugin, name)
+
+
+def _manifest(plugin):
+    schema = plugin.config_schema
+    return types.Manifest(*_texts_of(plugin, "name", "version"), schema if isinstance(schema, str) else json.dumps(schema))
+
+
 def _signature(plugin):
-    reads, adds = ([field.wit() for field in fields] for fields in (plugin.reads, plugin.adds))
-    return types.Signature(reads, adds, [*plugin.drops], True)
+    reads, adds = (_fields(what, getattr(plugin, what)) for what in ("reads", "adds"))
+    drops = plugin.drops
+    if isinstance(drops, str) or not all(isinstance(name, str) for name in drops):
+        raise TypeError(f"drops is {_shown(drops)}: expected names of columns, as in [\"note\"]")
+    return types.Signature(reads, adds, [*drops], True)
+
+
+def _fields(what, fields):
+    for field in fields:
+        if not isinstance(field, columns.Field):
+            raise TypeError(f"{what} holds {_shown(field)}: expected columns, as in [text(\"note\")]")
+    return [field.wit() for field in fields]
 
 
 def _process(plugin, rows, input):
@@ -187,8 +225,9 @@ def _process(plugin, rows, input):
     if len(answer.columns) != len(plugin.adds):
         raise ValueError(f"{len(answer.columns)} columns were returned, and adds has {len(plugin.adds)}")
     count = rows - len(answer.refused) if answer.lineage is None else len(answer.lineage)
-    written = [columns.write(field, values, count) for field, values in zip(plugin.adds, answer.columns)]
+    # first: rows that are refused wrongly make every column too long or too short
     refused = [_refusal(rows, *refusal) for refusal in answer.refused]
+    written = [columns.write(field, values, count) for field, values in zip(plugin.adds, answer.columns)]
     return types.Output(columns.lineage(answer.lineage), written, refused)
 
 

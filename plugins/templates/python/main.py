@@ -3,7 +3,7 @@
 from millrace import Plugin, Refuse, export, float64, int64, text
 
 
-class MyPlugin(Plugin):
+class Orders(Plugin):
     name = "my-plugin"
     version = "0.1.0"
     reads = [text("customer"), float64("price"), int64("count"), text("coupon").nullable()]
@@ -16,4 +16,4 @@ class MyPlugin(Plugin):
         return price * count * discount, f"Dear {customer}"
 
 
-Transform = export(MyPlugin)
+Transform = export(Orders)

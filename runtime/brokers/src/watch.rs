@@ -95,10 +95,7 @@ impl Watched {
     fn look(&mut self, now: Instant) {
         let Some(client) = self.client.upgrade() else { return };
         if self.lost.look(client.native().knows_brokers(), now) {
-            tracing::warn!(
-                "the brokers told a client that there are none: it asks those at {} again",
-                self.addresses
-            );
+            tracing::warn!("the brokers told a client that there are none: it asks those at {} again", self.addresses);
             client.native().tell_of(&self.addresses);
         }
     }
@@ -111,7 +108,10 @@ enum Lost {
     Unknown,
     Known,
     /// And told again by then.
-    Lost { until: Instant, pause: Duration },
+    Lost {
+        until: Instant,
+        pause: Duration,
+    },
 }
 
 impl Lost {

@@ -58,7 +58,11 @@ impl Judging {
         let cases = cases::read(folder).map_err(|error| format!("error: {error}"))?;
         let mut failing = 0;
         for case in &cases {
-            let said = self.one(case, &mut trial_of(case)?, Tolerance(tolerance))?;
+            // one that does not load, by its config for instance, is a case that fails
+            let said = match trial_of(case) {
+                Ok(mut trial) => self.one(case, &mut trial, Tolerance(tolerance))?,
+                Err(why) => why.trim_start_matches("error: ").to_owned() + "\n",
+            };
             failing += usize::from(!said.is_empty());
             let mark = if said.is_empty() { "ok" } else { "FAILED" };
             out::print(format!("{}: {mark}\n{}", case.name, cases::indented(&said)))?;

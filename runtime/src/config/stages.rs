@@ -13,11 +13,12 @@ use super::flow::{Flow, StageTypes, Who};
 use super::reader::{At, Context, Read};
 use super::train::Train;
 use crate::hash::sha256;
-use crate::path::tidy;
+use crate::path::{tidy, word};
 use crate::plan::{self, StagePlan};
 use crate::schema::{Field, Kind, Schema, Type};
 use crate::stage::lookup::{self, Fill, KEY_KINDS, Missing};
 use crate::stage::model::{self, Outputs, UnknownCategory};
+use crate::stage::plugin::build;
 use crate::stage::plugin::config::Fault;
 use crate::stage::{LoadError, plugin};
 
@@ -310,17 +311,35 @@ fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    if !path.is_dir() {
-        let missing = Diagnostic::error(format!("the component of {} is not there", who.value)).at(&who.span);
-        return Err(cx.error(missing.label(format!("{} does not exist", shown(&path)))));
+    let component = build::component_of(&path);
+    if component.is_file() {
+        return Ok(component);
     }
-    let folder = tidy(&path);
-    let built = folder.file_name().map(|name| path.join(name).with_added_extension("wasm"));
-    built.filter(|file| file.is_file()).ok_or_else(|| {
-        let missing = Diagnostic::error(format!("{} is not built", who.value)).at(&who.span);
-        let missing = missing.label(format!("{} holds no component", folder.display()));
-        cx.error(missing.help(format!("build it: `millrace plugin build {}`", folder.display())))
-    })
+    let folder = if path.is_dir() { Some(&*path) } else { path.parent() };
+    let plugin = folder.filter(|folder| build::language_of(folder).is_some());
+    let missing = match path.is_dir() {
+        true => Diagnostic::error(format!("{} is not built", who.value))
+            .at(&who.span)
+            .label(format!("{} holds no component", word(&tidy(&path)))),
+        false => Diagnostic::error(format!("the component of {} is not there", who.value))
+            .at(&who.span)
+            .label(format!("{} does not exist", shown(&path))),
+    };
+    Err(cx.error(match plugin {
+        None => missing,
+        Some(folder) => missing.help(how_to_build(&path, folder)),
+    }))
+}
+
+/// The component that a plugin's folder should have, which may have been renamed.
+fn how_to_build(written: &Path, folder: &Path) -> String {
+    let build = format!("build it: `millrace plugin build {}`", word(&tidy(folder)));
+    let makes = build::component_of(folder);
+    match makes.file_name() {
+        Some(name) if written.is_file() || written.is_dir() || written.file_name() == Some(name) => build,
+        Some(name) => format!("{build}, which makes {}; `component` may be the folder as well", name.display()),
+        None => build,
+    }
 }
 
 fn load_model(cx: &Context, flow: &mut Flow, name: &str, written: &Model, earlier: &[Artifact]) -> Read<Loaded> {

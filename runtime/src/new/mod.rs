@@ -15,7 +15,8 @@ use crate::stage::plugin::build::{self, BuildError, Language};
 const NAME_BYTES_MAX: usize = 64;
 /// What the templates are called.
 const TEMPLATE: &str = "my-plugin";
-const TEMPLATE_TYPE: &str = "MyPlugin";
+/// The crates of the SDK in Rust, beside which a plugin is built.
+const SDK_CRATE: &str = "millrace-plugin";
 /// Of a plugin's folder, the SDK's.
 const SDK: &str = "millrace";
 
@@ -33,7 +34,7 @@ impl fmt::Display for NewError {
             NewError::Name(name) => write!(
                 f,
                 "`{name}` cannot be the name of a plugin: expected small letters, digits and `-`, a letter first, no more \
-                 than {NAME_BYTES_MAX}"
+                 than {NAME_BYTES_MAX}, and another beginning than {SDK_CRATE}"
             ),
             NewError::IsThere(folder) => {
                 write!(f, "{} is there already: choose another name, or remove it", folder.display())
@@ -59,7 +60,7 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
         format!("{tool} builds it, from the folder `.millrace` here or in a folder above:\n\n```sh\n{install}\n```\n\n")
     });
     let filled = |text: &str| {
-        let text = text.replace(TEMPLATE, &name).replace(TEMPLATE_TYPE, &type_name(&name));
+        let text = text.replace(TEMPLATE, &name);
         let text = text.replace("SOURCE", files::source(language)).replace("FUEL", &files::fuel(language));
         text.replace("TOOLS", tools.as_deref().unwrap_or_default())
     };
@@ -114,12 +115,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && name.len() <= NAME_BYTES_MAX
-}
-
-/// `my-plugin` as types are named: `MyPlugin`.
-fn type_name(name: &str) -> String {
-    let parts = name.split('-').filter_map(|part| part.split_at_checked(1));
-    parts.map(|(first, rest)| first.to_ascii_uppercase() + rest).collect()
+        && !name.starts_with(SDK_CRATE)
 }
 
 #[cfg(test)]
@@ -131,11 +127,9 @@ mod tests {
         for good in ["a", "flight-features", "v2", "a-"] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "A", "2a", "-a", "a_b", "a b", "é", "..", &"a".repeat(65)] {
+        for bad in ["", "A", "2a", "-a", "a_b", "a b", "é", "..", &"a".repeat(65), "millrace-plugin-derive"] {
             assert!(!is_name(bad), "{bad}");
         }
-        assert_eq!(type_name("flight-features-2"), "FlightFeatures2");
-        assert_eq!(type_name("a-"), "A");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use millrace::new;
+use millrace::path::word;
 use millrace::stage::plugin::build::Language;
 use millrace::stage::plugin::{CannotLoad, Program, Settings, build};
 
@@ -126,10 +127,13 @@ fn help(plugin: &Path, error: &CannotLoad) -> String {
     match error {
         CannotLoad::Component(error) if !error.file.exists() => {
             let folder = error.file.parent().filter(|folder| build::language_of(folder).is_some());
-            folder.map_or(String::new(), |folder| format!("\n`millrace plugin build {}` makes it", folder.display()))
+            match folder {
+                Some(folder) => format!("\n`millrace plugin build {}` makes it", word(folder)),
+                None => format!("\n{}", build::BuildError::NotAPlugin(plugin.to_owned())),
+            }
         }
         CannotLoad::Component(_) => String::new(),
-        CannotLoad::Config { .. } => format!("\n`millrace plugin inspect {}` shows its schema", plugin.display()),
+        CannotLoad::Config { .. } => format!("\n`millrace plugin inspect {}` shows its schema", word(plugin)),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::BuildError;
 use super::sources::{self, Sources};
+use crate::path::word;
 
 pub const TOOL: &str = "componentize-js";
 const PACKAGE: &str = "@bytecodealliance/componentize-js";
@@ -81,7 +82,7 @@ fn missing(folder: &Path) -> BuildError {
 /// The command, where the tool is wanted in `.millrace` of this folder.
 pub fn install(folder: &Path) -> String {
     let place = folder.join(".millrace").join(TOOL);
-    format!("npm install --prefix {} {PACKAGE}@{VERSION}", place.display())
+    format!("npm install --prefix {} {PACKAGE}@{VERSION}", word(&place))
 }
 
 fn no_node() -> BuildError {

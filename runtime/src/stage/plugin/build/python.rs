@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::BuildError;
 use super::sources::{self, Sources};
+use crate::path::word;
 
 pub const TOOL: &str = "componentize-py";
 /// As its folder is called.
@@ -60,7 +61,7 @@ fn missing(folder: &Path) -> BuildError {
 /// The command, where the tool is wanted in `.millrace` of this folder.
 pub fn install(folder: &Path) -> String {
     let place = folder.join(".millrace").join(TOOL);
-    format!("{PYTHON} -m pip install --target {} {TOOL}=={VERSION}", place.display())
+    format!("{PYTHON} -m pip install --target {} {TOOL}=={VERSION}", word(&place))
 }
 
 fn no_python() -> BuildError {

@@ -14,6 +14,8 @@ use super::BuildError;
 /// Packages for the author's editor and tests, thousands of files; only at the top. Names that begin with a point are
 /// not looked into either.
 const PASSED_OVER: &str = "node_modules";
+/// Where there is such a file, Python's own packages are, for the same.
+const ENVIRONMENT: &str = "pyvenv.cfg";
 const FILES_MAX: usize = 10_000;
 /// A component may have as much.
 const BYTES_MAX: usize = 64 << 20;
@@ -51,6 +53,9 @@ impl Sources {
             let path = entry.map_err(at(folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') || (name == PASSED_OVER && folder == self.folder) {
+                continue;
+            }
+            if path.join(ENVIRONMENT).is_file() {
                 continue;
             }
             if path.is_dir() {
@@ -199,7 +204,8 @@ mod tests {
     fn what_is_source_and_what_is_not() {
         let sources =
             ["main.py", "sdk/part.py", "data/__init__.py", "cases/one/in.py", "target/a.py", "sdk/node_modules/b.py"];
-        let others = [".git/x.py", "main.js", "__pycache__/main.pyc", "node_modules/c.py"];
+        let others =
+            [".git/x.py", "main.js", "__pycache__/main.pyc", "node_modules/c.py", "env/pyvenv.cfg", "env/lib/pip.py"];
         let files = sources.iter().chain(&others).map(|file| format!("plugin/{file}"));
         let files: Vec<_> = files.chain(["elsewhere/linked.py".to_owned()]).collect();
         let folder = folder("sources", &files.iter().map(|file| &**file).collect::<Vec<_>>());

@@ -127,6 +127,104 @@ fn a_config_that_is_wrong_has_its_place() {
     }
 }
 
+/// What is wrong with the plugin is not said of its config.
+#[test]
+fn a_plugin_that_is_wrong_says_so() {
+    let (python, javascript) = ("lambda n: n", "({ n }) => ({ y: n })");
+    for (language, config, expected) in [
+        (
+            PYTHON,
+            json!({ "reads": "['n']", "row": python }),
+            "the plugin is wrong, whatever its config is: TypeError: reads holds 'n': expected columns",
+        ),
+        (PYTHON, json!({ "drops": "'n'", "row": python }), "TypeError: drops is 'n': expected names of columns"),
+        (
+            PYTHON,
+            json!({ "adds": "[int64(5)]", "row": python }),
+            "its own code fails with it, and raises no ConfigError: main.py:",
+        ),
+        (PYTHON, json!({ "wrong": "ConfigError(ValueError('odd'), 5)" }), "odd"),
+        (
+            JAVASCRIPT,
+            json!({ "reads": "['n']", "row": javascript }),
+            "the plugin is wrong, whatever its config is: TypeError: reads holds \"n\": expected an array of columns",
+        ),
+        (JAVASCRIPT, json!({ "adds": "undefined", "row": javascript }), "TypeError: adds holds undefined: expected"),
+        (
+            JAVASCRIPT,
+            json!({ "drops": "'n'", "row": javascript }),
+            "TypeError: drops is \"n\": expected an array of names",
+        ),
+        (
+            JAVASCRIPT,
+            json!({ "row": "5" }),
+            "TypeError: row is 5 and columns is undefined: expected one of them, a function",
+        ),
+        (
+            JAVASCRIPT,
+            json!({ "row": javascript, "columns": javascript }),
+            "TypeError: it has row and columns: expected one",
+        ),
+        (
+            JAVASCRIPT,
+            json!({ "adds": "[int64(5)]", "row": javascript }),
+            "its own code fails with it, and throws no configError: TypeError: a column's name is a string, not 5",
+        ),
+        (JAVASCRIPT, json!({ "wrong": "configError('odd', ['a'])" }), "odd"),
+    ] {
+        let mut whole = json!({ "adds": "[int64('y')]" });
+        whole.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        let Err(CannotLoad::Config { faults, .. }) = language.load(&whole) else { panic!("{whole} is taken") };
+        let said = &faults[0].message;
+        assert!(faults.len() == 1 && said.contains(expected), "{whole}: {faults:?}");
+    }
+}
+
+/// What is returned or called wrongly is an error of the row, and takes nothing from it in silence.
+#[test]
+fn a_row_that_is_wrong_says_so() {
+    let counter = "a counter grows by whole numbers from 0 on, not by ";
+    let level = "a line's level is one of debug, info, warn, error, not ";
+    for (language, row, expected) in [
+        (PYTHON, "lambda n: count('c', -1)", format!("ValueError: {counter}-1")),
+        (PYTHON, "lambda n: count('c', 1.5)", format!("ValueError: {counter}1.5")),
+        (PYTHON, "lambda n: log('warning', 'x')", format!("ValueError: {level}'warning'")),
+        (JAVASCRIPT, "() => count('c', -1)", format!("RangeError: {counter}-1")),
+        (JAVASCRIPT, "() => count('c', 2n ** 64n)", format!("RangeError: {counter}18446744073709551616n")),
+        (JAVASCRIPT, "() => log('warning', 'x')", format!("TypeError: {level}\"warning\"")),
+        (
+            JAVASCRIPT,
+            "() => { throw refuse('bad') }",
+            "TypeError: a row is refused with \"bad\" and undefined: code".into(),
+        ),
+        (JAVASCRIPT, "() => {}", "TypeError: row returned undefined: expected an object, null or an array".into()),
+        (
+            JAVASCRIPT,
+            "({ n }) => ({ Y: n })",
+            "TypeError: row returned `Y`, and no column of that name is added: those are y".into(),
+        ),
+    ] {
+        let program = language.program(json!({ "adds": "[int64('y').nullable()]", "row": row }));
+        let done = run(&program, numbers([1]));
+        let [(code, reason, _)] = rejects(&done)[..] else { panic!("{row}: {done:?}") };
+        assert!(code == "plugin_error" && reason.contains(&expected), "{row}: {reason}");
+        assert!(!reason.contains("initializer.js"), "a place that is none: {reason}");
+        assert_eq!(program.counters(), [].into(), "{row}");
+    }
+    for (language, columns, expected) in [
+        (PYTHON, "lambda rows, n: Answer([[]], [(-1, 'c', 'r')])", "ValueError: row -1 of 1 is refused"),
+        (
+            JAVASCRIPT,
+            "() => ({ columns: [[]], refused: [{ row: -1, code: 'c', reason: 'r' }] })",
+            "RangeError: row -1 of 1 is",
+        ),
+    ] {
+        let program = language.program(json!({ "adds": "[int64('y')]", "columns": columns }));
+        let done = run(&program, numbers([1]));
+        assert!(rejects(&done)[0].1.contains(expected), "{columns}: {done:?}");
+    }
+}
+
 /// Nothing answers by a clock, by chance, or by what an instance did before: it is said what there is not.
 #[test]
 fn what_a_plugin_has_not() {
