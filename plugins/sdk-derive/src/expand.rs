@@ -76,7 +76,7 @@ pub fn write_row(input: TokenStream) -> Result<TokenStream> {
             }
         }
 
-        impl #generics ::millrace_plugin::WriteRows for #name #generics {
+        impl ::millrace_plugin::WriteRows for #name {
             type Row = Self;
             const EACH_GIVES_ONE: bool = true;
 

@@ -133,10 +133,9 @@ function signature(opened) {
 }
 
 function fields(what, all) {
-  const wrong = Array.isArray(all) ? all.find((one) => !(one instanceof Field)) : all;
-  if (wrong !== undefined) {
-    throw new TypeError(`${what} holds ${shown(wrong)}: expected an array of columns, as in [text("note")]`);
-  }
+  if (!Array.isArray(all)) throw new TypeError(`${what} is ${shown(all)}: expected an array, as in [text("note")]`);
+  const wrong = all.findIndex((one) => !(one instanceof Field));
+  if (wrong >= 0) throw new TypeError(`${what} holds ${shown(all[wrong])}: expected columns, as in [text("note")]`);
   return all.map(({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable }));
 }
 

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, ListArray, StringArray,
@@ -21,7 +22,7 @@ pub fn main() {
         let mut measure = |array: ArrayRef| {
             let batch = batch(vec![("x".to_owned(), array)]);
             let back = worker.process(batch.clone()).expect("an echo").whole();
-            assert_eq!(back.columns.column(1), batch.columns.column(0), "{ty}");
+            assert_eq!(back.columns.column(1), &plain(batch.columns.column(0)), "{ty}");
             best(ROWS, || drop(black_box(worker.process(black_box(batch.clone())).expect("an echo"))))
         };
         let whole = measure(array.slice(0, ROWS));
@@ -31,7 +32,14 @@ pub fn main() {
     }
 }
 
-/// Each distinct one once, in both directions.
+/// As a plugin answers: what comes by dictionary goes as plain texts, where the two need not be told apart.
+fn plain(array: &ArrayRef) -> ArrayRef {
+    let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else { return array.clone() };
+    let values = dictionary.values().as_string::<i32>();
+    Arc::new(dictionary.keys_iter().map(|key| key.map(|key| values.value(key))).collect::<StringArray>())
+}
+
+/// Each distinct one once.
 fn dictionary(words: impl Iterator<Item = String>) -> ArrayRef {
     Arc::new(words.collect::<Vec<_>>().iter().map(|word| Some(&**word)).collect::<DictionaryArray<Int32Type>>())
 }

@@ -68,6 +68,9 @@ pub fn read(folder: &Path) -> Result<Vec<Case>, String> {
     if folder.join(IN).is_file() {
         return Ok(vec![Case::read(folder)?]);
     }
+    if !folder.is_dir() {
+        return Err(format!("{} is no folder: it has the cases, each a folder with an {IN}", folder.display()));
+    }
     let at = |error: io::Error| format!("{}: {error}", folder.display());
     let entries = fs::read_dir(folder).map_err(at)?.collect::<io::Result<Vec<_>>>().map_err(at)?;
     let mut folders: Vec<_> = entries.iter().map(|entry| entry.path()).filter(|path| path.join(IN).is_file()).collect();

@@ -24,11 +24,19 @@ pub fn json(cx: &Context, value: &Value, what: &str) -> Read<Json> {
         DeValue::Table(entries) => {
             let entries = in_file_order(entries).into_iter();
             let entries: Vec<_> = entries
-                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &format!("{what}.{}", key.value))?)))
+                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &within(what, &key.value))?)))
                 .collect();
             Json::Object(entries.into_iter().collect::<Read<_>>()?)
         }
     })
+}
+
+/// `a.b` as a part of `a`: what is quoted stays so.
+fn within(what: &str, key: &str) -> String {
+    match what.strip_suffix('`') {
+        Some(quoted) => format!("{quoted}.{key}`"),
+        None => format!("{what}.{key}"),
+    }
 }
 
 /// Where everything in a value stands, by JSON pointer: of what has a key, that.

@@ -76,7 +76,8 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::NotAPlugin(folder) => {
                 let files = LANGUAGES.map(|(file, _)| file).join(", ");
-                write!(f, "{} holds no plugin: a plugin's folder has one of {files}", folder.display())
+                let is_none = if folder.is_dir() { "holds no plugin" } else { "is no folder" };
+                write!(f, "{} {is_none}: a plugin's folder has one of {files}", folder.display())
             }
             BuildError::NoToolchain { packages } => write!(
                 f,
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn what_is_no_plugin() {
         let said = build(Path::new("/nowhere")).expect_err("no folder").to_string();
-        assert_eq!(said, "/nowhere holds no plugin: a plugin's folder has one of Cargo.toml, main.py, main.js");
+        assert_eq!(said, "/nowhere is no folder: a plugin's folder has one of Cargo.toml, main.py, main.js");
         let missing = BuildError::NoToolchain { packages: vec!["rust-web-src", "lld"] }.to_string();
         assert!(missing.ends_with("On Debian: `apt-get install rust-web-src lld`"), "{missing}");
     }
