@@ -11,6 +11,7 @@ use millrace::trial::Trial;
 use serde_json::{Value, json};
 
 use crate::flights::repository;
+use crate::guest::pipeline;
 
 pub fn millrace(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_millrace")).args(arguments).current_dir(repository()).output().unwrap()
@@ -177,6 +178,53 @@ fn a_plugin_that_takes_a_config_is_shown_without_one() {
     let (code, _, err) = said(&millrace(&bench));
     assert_eq!(code, Some(1));
     assert!(err.ends_with("\n`millrace plugin inspect plugins/order-screen` shows its schema\n"), "{err}");
+}
+
+/// By the folder itself, by a link to it, and by its file; where it is not built, or was built by another name, how to.
+#[test]
+fn a_pipeline_finds_a_plugin_by_its_folder() {
+    let folder = guest("found", "{}", "");
+    fs::write(folder.join("main.py"), "").unwrap();
+    let (link, file) = (folder.with_extension("link"), folder.join("pipeline.toml"));
+    drop(fs::remove_file(&link));
+    std::os::unix::fs::symlink(&folder, &link).unwrap();
+    let check = |component: &str| {
+        let shipped = format!("{}/plugins/test-guest", repository().display());
+        let sink =
+            "[sinks.out.kafka]\nbrokers = \"localhost:9092\"\ntopic = \"out\"\n[rejects.kafka]\ntopic = \"no\"\n";
+        let toml = pipeline("found", "double", "1_000_000", sink).replace(&shipped, component);
+        fs::write(&file, toml).unwrap();
+        said(&millrace(&["check", file.to_str().unwrap()]))
+    };
+    for component in [".", "found.wasm", "../found.link", folder.to_str().unwrap()] {
+        assert_eq!(check(component).0, Some(0), "{component}: {:?}", check(component));
+    }
+    for (component, words) in [
+        ("old.wasm", "which makes found.wasm; `component` may be the folder as well"),
+        ("nowhere/old.wasm", "nowhere/old.wasm does not exist"),
+    ] {
+        let (code, _, err) = check(component);
+        assert!(code == Some(1) && err.contains(words), "{err}");
+    }
+    fs::remove_file(folder.join("found.wasm")).unwrap();
+    for component in [".", "found.wasm"] {
+        let (code, _, err) = check(component);
+        assert!(code == Some(1) && err.contains("build it: `millrace plugin build "), "{err}");
+    }
+}
+
+/// A case that cannot begin is one that fails, by its name, and hides no other.
+#[test]
+fn a_case_whose_plugin_does_not_load_fails_alone() {
+    let folder = guest("unloaded", "{\"mode\":\"bad-config\"}", "{\"n\":1}\n");
+    let other = folder.join("cases/two");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("config.json"), "{\"mode\":\"double\"}").unwrap();
+    fs::write(other.join("in.jsonl"), "{\"n\":1}\n").unwrap();
+    test(&folder, &["--bless"]);
+    let (code, out, err) = test(&folder, &[]);
+    assert_eq!((code, &*err), (Some(1), "error: 1 of 2 cases failed\n"), "{out}");
+    assert!(out.starts_with("one: FAILED\n") && out.ends_with("two: ok\n"), "{out}");
 }
 
 /// As the pipeline of a new plugin has it, and not as one that says nothing.
