@@ -9,6 +9,8 @@ pub fn word(path: &Path) -> String {
         here if here.is_empty() => ".".into(),
         written => written,
     };
+    // no option of a command
+    let written = if written.starts_with('-') { format!("./{written}").into() } else { written };
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%=,".contains(c);
     match written.chars().all(is_plain) {
         true => written.into_owned(),
@@ -38,7 +40,7 @@ mod tests {
     #[test]
     fn a_word_of_a_command_is_one_word() {
         for (path, expected) in
-            [("plugins/mine", "plugins/mine"), ("", "."), ("my p", "'my p'"), ("it's", r"'it'\''s'")]
+            [("plugins/mine", "plugins/mine"), ("", "."), ("my p", "'my p'"), ("-p", "./-p"), ("it's", r"'it'\''s'")]
         {
             assert_eq!(word(Path::new(path)), expected);
         }

@@ -8,29 +8,24 @@
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-export class Field {
-  constructor(name, kind, list = false, isNullable = false, asBigInt = false) {
-    if (typeof name !== "string") throw new TypeError(`a column's name is a string, not ${shown(name)}`);
-    Object.assign(this, { name, kind, list, isNullable, asBigInt });
-  }
-
-  // A value may be absent: null.
-  nullable() {
-    return new Field(this.name, this.kind, this.list, true, this.asBigInt);
-  }
-
-  // Each value is an array.
-  asList() {
-    return new Field(this.name, this.kind, true, this.isNullable, this.asBigInt);
-  }
-
-  // Whole numbers beyond 2^53 too, as BigInt.
-  bigint() {
-    return new Field(this.name, this.kind, this.list, this.isNullable, true);
-  }
+function field(name, kind, list = false, isNullable = false, asBigInt = false) {
+  if (typeof name !== "string") throw new TypeError(`a column's name is a string, not ${shown(name)}`);
+  return {
+    name,
+    kind,
+    list,
+    isNullable,
+    asBigInt,
+    // a value may be absent: null
+    nullable: () => field(name, kind, list, true, asBigInt),
+    // each value is an array
+    asList: () => field(name, kind, true, isNullable, asBigInt),
+    // whole numbers beyond 2^53 too, as BigInt
+    bigint: () => field(name, kind, list, isNullable, true),
+  };
 }
 
-const field = (name, kind) => new Field(name, kind);
+export const isField = (one) => typeof one?.name === "string" && Object.hasOwn(WRITERS, one.kind);
 
 export const boolean = (name) => field(name, "boolean");
 export const int64 = (name) => field(name, "int64");
@@ -226,7 +221,8 @@ const WRITERS = {
 export function shown(value) {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
-  return Array.isArray(value) ? "an array" : String(value).slice(0, 80);
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" && value !== null ? "an object" : String(value).slice(0, 80);
 }
 
 // All rows but those.

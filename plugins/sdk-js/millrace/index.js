@@ -21,7 +21,7 @@
 
 import { count as hostCount, log as hostLog } from "millrace:plugin/host@1.0.0";
 import { begin } from "./absent.js";
-import { Field, readColumn, shown, writeColumn, writeLineage } from "./columns.js";
+import { isField, readColumn, shown, writeColumn, writeLineage } from "./columns.js";
 
 export { binary, boolean, date, float64, int64, text, timestamp } from "./columns.js";
 
@@ -48,7 +48,7 @@ class ConfigError extends Error {
 }
 
 // Thrown for a config that is wrong; `path` is a JSON pointer into it, empty for the whole.
-export const configError = (message, path = "") => new ConfigError(message, String(path));
+export const configError = (message, path = "") => new ConfigError(message, String(path ?? ""));
 
 const LEVELS = ["debug", "info", "warn", "error"];
 
@@ -61,7 +61,9 @@ export function log(level, message) {
 // Adds to a counter of the host's metrics.
 export function count(name, by = 1) {
   const isWhole = typeof by === "bigint" ? BigInt.asUintN(64, by) === by : Number.isSafeInteger(by) && by >= 0;
-  if (!isWhole) throw new RangeError(`a counter grows by whole numbers from 0 on, not by ${shown(by)}`);
+  if (!isWhole) {
+    throw new RangeError(`a counter grows by a whole number from 0 to below 2^53, or 2^64 as BigInt, not by ${shown(by)}`);
+  }
   hostCount(String(name), BigInt(by));
 }
 
@@ -120,7 +122,7 @@ function open(written, config) {
 // What is opened as the contract has it; from now on there are columns, and no row.
 function signature(opened) {
   const { row, columns, drops } = opened;
-  if (row !== undefined && columns !== undefined) throw new TypeError("it has row and columns: expected one of them");
+  if (row != null && columns != null) throw new TypeError("it has row and columns: expected one of them");
   if (typeof (row ?? columns) !== "function") {
     throw new TypeError(`row is ${shown(row)} and columns is ${shown(columns)}: expected one of them, a function`);
   }
@@ -134,7 +136,7 @@ function signature(opened) {
 
 function fields(what, all) {
   if (!Array.isArray(all)) throw new TypeError(`${what} is ${shown(all)}: expected an array, as in [text("note")]`);
-  const wrong = all.findIndex((one) => !(one instanceof Field));
+  const wrong = all.findIndex((one) => !isField(one));
   if (wrong >= 0) throw new TypeError(`${what} holds ${shown(all[wrong])}: expected columns, as in [text("note")]`);
   return all.map(({ name, kind, list, isNullable }) => ({ name, kind, list, nullable: isNullable }));
 }
@@ -142,6 +144,7 @@ function fields(what, all) {
 // A function for columns of one for a row.
 function byRow({ reads, adds, row }) {
   const [names, added] = [reads.map((field) => field.name), adds.map((field) => field.name)];
+  const known = new Set(added);
   return (rows, ...columns) => {
     const answers = added.map(() => []);
     const [refused, lineage] = [[], []];
@@ -165,11 +168,13 @@ function byRow({ reads, adds, row }) {
       plain &&= one;
       for (const each of one ? [answer] : (answer ?? [])) {
         if (typeof each !== "object" || each === null) throw new TypeError(`row returned ${shown(each)} among its rows`);
+        let lacks = false;
         for (let column = 0; column < added.length; column += 1) {
           const value = each[added[column]];
-          if (value === undefined) mustBeOf(each, added);
+          lacks ||= value === undefined && !(added[column] in each);
           answers[column].push(value);
         }
+        if (lacks) mayLack(each, known);
         lineage.push(index);
       }
     }
@@ -178,10 +183,11 @@ function byRow({ reads, adds, row }) {
 }
 
 // A name that is misspelled is not taken for a value that is absent.
-function mustBeOf(answer, added) {
-  const other = Object.keys(answer).find((name) => !added.includes(name));
+function mayLack(answer, known) {
+  const other = Object.keys(answer).find((name) => !known.has(name));
   if (other !== undefined) {
-    throw new TypeError(`row returned \`${other}\`, and no column of that name is added: those are ${added.join(", ")}`);
+    const names = [...known].join(", ");
+    throw new TypeError(`row returned \`${other}\`, and no column of that name is added: those are ${names}`);
   }
 }
 
@@ -189,6 +195,7 @@ function process({ reads, adds, columns }, rows, input) {
   const read = input.map((column, index) => readColumn(reads[index], column, rows));
   const answer = columns(rows, ...read);
   if (typeof answer?.then === "function") throw new TypeError("columns returned a Promise: a plugin answers at once");
+  if (!answer?.columns) throw new TypeError(`columns returned ${shown(answer)}: expected { columns: […] }`);
   const { columns: answers, refused = [], lineage } = answer;
   // first: rows that are refused wrongly make every column too long or too short
   refused.forEach((each) => mustBeRefusal(each, rows));

@@ -26,7 +26,7 @@ class ConfigError(Exception):
 
     def __init__(self, message, path=""):
         super().__init__(message)
-        self.message, self.path = str(message), str(path)
+        self.message, self.path = str(message), str(path or "")
 
 
 class _NoRow:
@@ -150,7 +150,7 @@ def log(level, message):
 def count(name, by=1):
     """Adds to a counter of the host's metrics."""
     if not isinstance(by, int) or not 0 <= by < 2**64:
-        raise ValueError(f"a counter grows by whole numbers from 0 on, not by {_shown(by)}")
+        raise ValueError(f"a counter grows by a whole number from 0 to below 2**64, not by {_shown(by)}")
     host.count(whole(str(name)), by)
 
 
@@ -202,26 +202,38 @@ def _texts_of(plugin, *names):
 
 def _manifest(plugin):
     schema = plugin.config_schema
-    return types.Manifest(*_texts_of(plugin, "name", "version"), schema if isinstance(schema, str) else json.dumps(schema))
+    schema = schema if isinstance(schema, str) else json.dumps(schema) if schema else ""
+    return types.Manifest(*_texts_of(plugin, "name", "version"), schema)
 
 
 def _signature(plugin):
-    reads, adds = (_fields(what, getattr(plugin, what)) for what in ("reads", "adds"))
-    drops = plugin.drops
-    if isinstance(drops, str) or not all(isinstance(name, str) for name in drops):
-        raise TypeError(f"drops is {_shown(drops)}: expected names of columns, as in [\"note\"]")
-    return types.Signature(reads, adds, [*drops], True)
+    reads, adds = (_fields(plugin, what) for what in ("reads", "adds"))
+    return types.Signature(reads, adds, _each("drops", plugin.drops, str, '["note"]'), True)
 
 
-def _fields(what, fields):
-    for field in fields:
-        if not isinstance(field, columns.Field):
-            raise TypeError(f"{what} holds {_shown(field)}: expected columns, as in [text(\"note\")]")
+def _fields(plugin, what):
+    given = getattr(plugin, what)
+    fields = _each(what, given, columns.Field, '[text("note")]')
+    if not isinstance(given, (list, tuple)):
+        # a generator gives them once, and each call asks for them
+        setattr(plugin, what, fields)
     return [field.wit() for field in fields]
+
+
+def _each(what, given, wanted, example):
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise TypeError(f"{what} is {_shown(given)}: expected a list, as in {example}")
+    given = [*given]
+    for one in given:
+        if not isinstance(one, wanted):
+            raise TypeError(f"{what} holds {_shown(one)}: expected a list as in {example}")
+    return given
 
 
 def _process(plugin, rows, input):
     answer = plugin.columns(rows, *[columns.read(column, rows) for column in input])
+    if not hasattr(answer, "columns"):
+        raise TypeError(f"columns returned {_shown(answer)}: expected an Answer")
     if len(answer.columns) != len(plugin.adds):
         raise ValueError(f"{len(answer.columns)} columns were returned, and adds has {len(plugin.adds)}")
     count = rows - len(answer.refused) if answer.lineage is None else len(answer.lineage)

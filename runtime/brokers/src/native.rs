@@ -57,13 +57,15 @@ impl<'a> Native<'a> {
         }
     }
 
-    /// Did the last answer about the cluster name a broker? None of ours waits for one here.
+    /// Did the last answer about the cluster name a controller? Brokers name one of themselves, and -1 where there is
+    /// none. Nothing is asked for.
     pub fn knows_brokers(&self) -> bool {
-        // SAFETY: the handle lives, as above. Brokers name one of themselves as the controller, and -1 where there is none.
+        // SAFETY: the handle lives, as above.
         unsafe { rd_kafka_controllerid(self.handle, 0) >= 0 }
     }
 
-    /// As if the client began. Those that it has are not taken twice.
+    /// Beside those that it has. librdkafka keeps the addresses, and takes one that it has learned a second time until
+    /// the next answer about the cluster.
     pub fn tell_of(&self, addresses: &str) {
         let Ok(addresses) = CString::new(addresses) else { return };
         // SAFETY: the handle lives, as above; the string outlives the call, which copies it.

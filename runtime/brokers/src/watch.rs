@@ -5,8 +5,9 @@
 //! answer that made it necessary, unless it was quicker (librdkafka 2.12, its issue 5301). Then the client asks nobody any
 //! more, for ever, and says nothing.
 //!
-//! Invariant: while there are clients one thread looks at them; it waits for no broker. Who drops a client leaves first,
-//! so that the last one to hold it is its owner.
+//! Invariant: while there are clients one thread looks at them, and sends nothing. Who drops a client leaves first, so that
+//! the last one to hold it is its owner. What is seen is whether brokers name a controller: where they never do nothing is
+//! done, and where none is elected for a while a client is told of what it knows, which does no harm.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,8 @@ struct Watched {
     client: std::sync::Weak<dyn Client>,
     addresses: String,
     lost: Lost,
+    /// Of this loss.
+    is_said: bool,
 }
 
 /// A client's place among those that are looked at, until it is dropped.
@@ -52,7 +55,7 @@ pub fn enter(client: std::sync::Weak<dyn Client>, addresses: String) -> Place {
     let mut state = WATCH.state();
     let place = state.next_client;
     state.next_client += 1;
-    state.clients.insert(place, Watched { client, addresses, lost: Lost::Unknown });
+    state.clients.insert(place, Watched { client, addresses, lost: Lost::Unknown, is_said: false });
     if !state.is_watched {
         let spawned = std::thread::Builder::new().name("brokers".into()).spawn(|| WATCH.look());
         match spawned {
@@ -94,8 +97,12 @@ impl State {
 impl Watched {
     fn look(&mut self, now: Instant) {
         let Some(client) = self.client.upgrade() else { return };
+        self.is_said &= self.lost != Lost::Known;
         if self.lost.look(client.native().knows_brokers(), now) {
-            tracing::warn!("the brokers told a client that there are none: it asks those at {} again", self.addresses);
+            if !std::mem::replace(&mut self.is_said, true) {
+                let addresses = &self.addresses;
+                tracing::warn!("the brokers told a client that there are none: it asks those at {addresses} again");
+            }
             client.native().tell_of(&self.addresses);
         }
     }

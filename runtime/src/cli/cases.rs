@@ -59,10 +59,8 @@ impl Judging {
         let mut failing = 0;
         for case in &cases {
             // one that does not load, by its config for instance, is a case that fails
-            let said = match trial_of(case) {
-                Ok(mut trial) => self.one(case, &mut trial, Tolerance(tolerance))?,
-                Err(why) => why.trim_start_matches("error: ").to_owned() + "\n",
-            };
+            let said = trial_of(case).and_then(|mut trial| self.one(case, &mut trial, Tolerance(tolerance)));
+            let said = said.unwrap_or_else(|why| why.trim_start_matches("error: ").to_owned() + "\n");
             failing += usize::from(!said.is_empty());
             let mark = if said.is_empty() { "ok" } else { "FAILED" };
             out::print(format!("{}: {mark}\n{}", case.name, cases::indented(&said)))?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use millrace::new;
+use millrace::path::word;
 use millrace::stage::plugin::build::Language;
 
 use super::out;
@@ -39,7 +40,7 @@ impl New {
         };
         let files = new::plugin(folder, language).map_err(|error| format!("error: {error}"))?;
         files.iter().for_each(|file| out::tell(format_args!("written: {}", file.display())));
-        out::tell(format_args!("next: millrace plugin test {}", folder.display()));
+        out::tell(format_args!("next: millrace plugin test {}", word(folder)));
         Ok(())
     }
 }

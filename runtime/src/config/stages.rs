@@ -291,7 +291,7 @@ fn wrong_config(
         around.into_iter().find_map(|path| written.config_places.get(path)).unwrap_or(&config.span).clone()
     };
     let wrong = |place: &Span| Diagnostic::error(format!("{} does not accept its config", who.value)).at(place);
-    let help = || format!("`millrace plugin inspect {}` shows what it may be", shown(file));
+    let help = || format!("`millrace plugin inspect {}` shows what it may be", word(&tidy(file)));
     let faults = faults.iter().enumerate().map(|(index, fault)| {
         let wrong = wrong(&place(&fault.path)).label(match &fault.path {
             path if path.is_empty() || written.config_places.contains_key(path) => fault.message.clone(),
@@ -315,8 +315,13 @@ fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
     if component.is_file() {
         return Ok(component);
     }
-    let folder = if path.is_dir() { Some(&*path) } else { path.parent() };
-    let plugin = folder.filter(|folder| build::language_of(folder).is_some());
+    let folder = match path.parent() {
+        _ if path.is_dir() => path.clone(),
+        // a file's name alone is one here
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        parent => parent.unwrap_or(&path).to_owned(),
+    };
+    let is_plugin = build::language_of(&folder).is_some();
     let missing = match path.is_dir() {
         true => Diagnostic::error(format!("{} is not built", who.value))
             .at(&who.span)
@@ -325,20 +330,21 @@ fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
             .at(&who.span)
             .label(format!("{} does not exist", shown(&path))),
     };
-    Err(cx.error(match plugin {
-        None => missing,
-        Some(folder) => missing.help(how_to_build(&path, folder)),
+    Err(cx.error(match is_plugin {
+        true => missing.help(how_to_build(&path, &folder)),
+        false if path.is_dir() => missing.help(build::BuildError::NotAPlugin(tidy(&path)).to_string()),
+        false => missing,
     }))
 }
 
 /// The component that a plugin's folder should have, which may have been renamed.
 fn how_to_build(written: &Path, folder: &Path) -> String {
     let build = format!("build it: `millrace plugin build {}`", word(&tidy(folder)));
-    let makes = build::component_of(folder);
-    match makes.file_name() {
-        Some(name) if written.is_file() || written.is_dir() || written.file_name() == Some(name) => build,
-        Some(name) => format!("{build}, which makes {}; `component` may be the folder as well", name.display()),
-        None => build,
+    match build::component_of(folder).file_name() {
+        Some(name) if !written.is_dir() && written.file_name() != Some(name) => {
+            format!("{build}, which makes {}; `component` may be the folder as well", name.display())
+        }
+        _ => build,
     }
 }
 

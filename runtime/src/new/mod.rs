@@ -15,14 +15,18 @@ use crate::stage::plugin::build::{self, BuildError, Language};
 const NAME_BYTES_MAX: usize = 64;
 /// What the templates are called.
 const TEMPLATE: &str = "my-plugin";
-/// The crates of the SDK in Rust, beside which a plugin is built.
-const SDK_CRATE: &str = "millrace-plugin";
+/// What no crate of an author's may be called: the SDK's crates beside it, the language's own, and its words.
+const RUST_TAKEN: &str = "millrace-plugin millrace-plugin-derive alloc core proc-macro std test abstract as async await \
+                          become box break const continue crate do dyn else enum extern false final fn for gen if impl \
+                          in let loop macro match mod move mut override priv pub ref return self static struct super \
+                          trait true try type typeof unsafe unsized use virtual where while yield";
 /// Of a plugin's folder, the SDK's.
 const SDK: &str = "millrace";
 
 #[derive(Debug)]
 pub enum NewError {
     Name(String),
+    Taken(String),
     IsThere(PathBuf),
     NoPlugin(BuildError),
     Write { file: PathBuf, cause: io::Error },
@@ -34,8 +38,11 @@ impl fmt::Display for NewError {
             NewError::Name(name) => write!(
                 f,
                 "`{name}` cannot be the name of a plugin: expected small letters, digits and `-`, a letter first, no more \
-                 than {NAME_BYTES_MAX}, and another beginning than {SDK_CRATE}"
+                 than {NAME_BYTES_MAX}"
             ),
+            NewError::Taken(name) => {
+                write!(f, "`{name}` cannot be the name of a crate: it is one of Rust's own, or of the SDK's")
+            }
             NewError::IsThere(folder) => {
                 write!(f, "{} is there already: choose another name, or remove it", folder.display())
             }
@@ -52,6 +59,9 @@ pub fn plugin(folder: &Path, language: Language) -> Result<Vec<PathBuf>, NewErro
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !is_name(&name) {
         return Err(NewError::Name(name));
+    }
+    if language == Language::Rust && RUST_TAKEN.split(' ').any(|taken| taken == name) {
+        return Err(NewError::Taken(name));
     }
     if folder.exists() {
         return Err(NewError::IsThere(folder.to_owned()));
@@ -115,7 +125,6 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && name.len() <= NAME_BYTES_MAX
-        && !name.starts_with(SDK_CRATE)
 }
 
 #[cfg(test)]
@@ -127,7 +136,7 @@ mod tests {
         for good in ["a", "flight-features", "v2", "a-"] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "A", "2a", "-a", "a_b", "a b", "é", "..", &"a".repeat(65), "millrace-plugin-derive"] {
+        for bad in ["", "A", "2a", "-a", "a_b", "a b", "é", "..", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
     }
@@ -165,5 +174,12 @@ mod tests {
         fs::remove_dir_all(&folder).expect("our folder");
         let named = plugin(Path::new("/nowhere/Bad Name"), Language::Rust).expect_err("no name");
         assert!(named.to_string().starts_with("`Bad Name` cannot be the name of a plugin: "), "{named}");
+        for taken in ["millrace-plugin", "core", "match", "fn"] {
+            let named = plugin(&Path::new("/nowhere").join(taken), Language::Rust).expect_err("taken").to_string();
+            assert_eq!(
+                named,
+                format!("`{taken}` cannot be the name of a crate: it is one of Rust's own, or of the SDK's")
+            );
+        }
     }
 }

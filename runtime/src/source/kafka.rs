@@ -37,6 +37,10 @@ const QUEUED_BYTES_MAX: usize = 16 << 20;
 /// waits, and closes as it wakes.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
+/// By librdkafka's own name and default.
+const CONNECTING_MAX: &str = "socket.connection.setup.timeout.ms";
+const CONNECTING_MAX_DEFAULT: Duration = Duration::from_secs(30);
+
 enum Change {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
@@ -49,8 +53,8 @@ struct Group {
     topic: String,
     /// The log's ends, as the client last said.
     ends: Mutex<BTreeMap<i32, i64>>,
-    /// With the group's coordinator.
-    is_in_touch: AtomicBool,
+    /// When it was that with the group's coordinator, as it last said.
+    in_touch: Mutex<Option<Instant>>,
     quiet: Quiet,
 }
 
@@ -63,6 +67,10 @@ impl Hears for Group {
 impl Group {
     fn ends(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_touch(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.in_touch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changes(&self) -> MutexGuard<'_, VecDeque<Change>> {
@@ -80,7 +88,9 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        self.is_in_touch.store(admission::is_in_touch(&statistics), Ordering::Release);
+        if admission::is_in_touch(&statistics) {
+            *self.in_touch() = Some(Instant::now());
+        }
         let partitions = statistics.topics.get(&self.topic).into_iter().flat_map(|topic| topic.partitions.values());
         // the client counts itself as partition -1, and has no end of what it does not fetch
         let known = partitions.filter(|partition| partition.partition >= 0 && partition.ls_offset >= 0);
@@ -111,6 +121,8 @@ pub struct Source {
     topic: String,
     group: String,
     timeout: Duration,
+    /// What a connection may take.
+    connecting_max: Duration,
     /// Partitions that this member holds.
     held: BTreeSet<i32>,
     /// Of these, the ones that the client has not been told to fetch.
@@ -153,18 +165,21 @@ impl Source {
             closing: AtomicBool::new(false),
             topic: plan.topic.clone(),
             ends: Mutex::new(BTreeMap::new()),
-            is_in_touch: AtomicBool::new(false),
+            in_touch: Mutex::new(None),
             quiet: Quiet::default(),
         };
-        let consumer = config(plan, client_id)
-            .create_with_context(group)
-            .map_err(|cause| kafka::error("the consumer's settings", cause))?;
+        let config = config(plan, client_id);
+        let connecting_max = config.get(CONNECTING_MAX).and_then(|milliseconds| milliseconds.parse().ok());
+        let connecting_max = connecting_max.map_or(CONNECTING_MAX_DEFAULT, Duration::from_millis);
+        let consumer =
+            config.create_with_context(group).map_err(|cause| kafka::error("the consumer's settings", cause))?;
         Ok(Source {
             consumer,
             brokers: plan.brokers.clone(),
             topic: plan.topic.clone(),
             group: plan.group.clone(),
             timeout: plan.timeout,
+            connecting_max,
             held: BTreeSet::new(),
             fresh: BTreeSet::new(),
         })
@@ -189,7 +204,7 @@ impl Source {
 
     /// Waits until the group has given partitions to this member: true; or until `stopping` says so: false.
     pub fn wait_for_partitions(&mut self, stopping: impl Fn() -> bool) -> Result<bool> {
-        let mut admission = Admission::awaited(Instant::now());
+        let mut admission = Admission::awaited(Instant::now(), self.connecting_max);
         loop {
             if stopping() {
                 return Ok(false);
@@ -200,8 +215,8 @@ impl Source {
             }
             // a partition held since before still delivers; what comes now is read again from where `start` says
             self.poll(IDLE_POLL)?;
-            let is_in_touch = self.consumer.context().is_in_touch.load(Ordering::Acquire);
-            admission.look(is_in_touch, &self.group, Instant::now())?;
+            let in_touch = *self.consumer.context().in_touch();
+            admission.look(in_touch, &self.group, Instant::now())?;
         }
     }
 

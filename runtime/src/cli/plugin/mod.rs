@@ -129,7 +129,8 @@ fn help(plugin: &Path, error: &CannotLoad) -> String {
             let folder = error.file.parent().filter(|folder| build::language_of(folder).is_some());
             match folder {
                 Some(folder) => format!("\n`millrace plugin build {}` makes it", word(folder)),
-                None => format!("\n{}", build::BuildError::NotAPlugin(plugin.to_owned())),
+                None if plugin.is_dir() => format!("\n{}", build::BuildError::NotAPlugin(plugin.to_owned())),
+                None => String::new(),
             }
         }
         CannotLoad::Component(_) => String::new(),

@@ -6,7 +6,7 @@ use clap::Args;
 use millrace::stage::plugin::build;
 use millrace::trial::Trial;
 
-use super::Limits;
+use super::{Limits, NO_CONFIG};
 use crate::cli::cases::Judging;
 use crate::cli::failed;
 
@@ -38,6 +38,10 @@ pub fn run(options: &Options) -> Result<(), String> {
         true => build::component_of(&options.folder),
         false => super::build(&options.folder)?,
     };
+    if !component.is_file() {
+        // once, and not for each case
+        options.limits.load(&component, NO_CONFIG)?;
+    }
     options.judging.run(&options.folder.join("cases"), options.tolerance, |case| {
         Trial::of_plugin(&options.limits.load(&component, &case.config)?).map_err(failed)
     })

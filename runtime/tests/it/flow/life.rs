@@ -12,6 +12,9 @@ use super::wire::Wire;
 const METADATA: [u8; 2] = 3_i16.to_be_bytes();
 const FIND_COORDINATOR: [u8; 2] = 10_i16.to_be_bytes();
 
+/// With which a client that hears nothing is given up after six seconds.
+const SOON: &str = "[source.kafka]\nproperties = { \"socket.connection.setup.timeout.ms\" = \"1000\" }";
+
 /// An address where nobody listens, yet.
 pub fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
@@ -73,11 +76,12 @@ fn who_does_not_hear_where_the_group_is_asks_anew() {
     };
     let here = TcpListener::bind("127.0.0.1:0").unwrap();
     let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(lose));
+    rig.edit("[source.kafka]", SOON);
     rig.env("KAFKA_BROKERS", &wire.address);
     let (messages, ids) = flights(20, "u");
     rig.produce(&messages);
     let mut process = rig.start();
-    process.await_word("no word from the coordinator");
+    process.await_word("has been out of reach for");
     is_lost.store(false, Ordering::Release);
     rig.await_stored(ids.len(), &mut process);
     process.drain();
@@ -132,7 +136,9 @@ fn without_brokers(answer: &mut Vec<u8>) {
 
 #[test]
 fn who_gets_no_partition_says_so_once_and_takes_over_from_who_goes() {
-    let rig = Rig::new("spare", 1);
+    let mut rig = Rig::new("spare", 1);
+    // who were taken for out of touch would begin anew before it has nothing to say
+    rig.edit("[source.kafka]", SOON);
     let mut first = rig.start();
     first.await_word("positions read");
     let mut spare = rig.start();
