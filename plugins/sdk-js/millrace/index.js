@@ -34,10 +34,14 @@ class Refuse extends Error {
 
 // Thrown for a row that goes no further: `code` is a short word for machines, `reason` a sentence for people.
 export function refuse(code, reason) {
-  if (typeof code !== "string" || typeof reason !== "string") {
-    throw new TypeError(`a row is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
-  }
+  mustSayWhy("a row", code, reason);
   return new Refuse(code, reason);
+}
+
+function mustSayWhy(row, code, reason) {
+  if (typeof code !== "string" || typeof reason !== "string") {
+    throw new TypeError(`${row} is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
+  }
 }
 
 class ConfigError extends Error {
@@ -48,7 +52,7 @@ class ConfigError extends Error {
 }
 
 // Thrown for a config that is wrong; `path` is a JSON pointer into it, empty for the whole.
-export const configError = (message, path = "") => new ConfigError(message, String(path ?? ""));
+export const configError = (message, path) => new ConfigError(message, String(path ?? ""));
 
 const LEVELS = ["debug", "info", "warn", "error"];
 
@@ -212,9 +216,7 @@ function process({ reads, adds, columns }, rows, input) {
 
 function mustBeRefusal({ row, code, reason }, rows) {
   if (!Number.isInteger(row) || row < 0 || row >= rows) throw new RangeError(`row ${shown(row)} of ${rows} is refused`);
-  if (typeof code !== "string" || typeof reason !== "string") {
-    throw new TypeError(`row ${row} is refused with ${shown(code)} and ${shown(reason)}: code and reason are strings`);
-  }
+  mustSayWhy(`row ${row}`, code, reason);
 }
 
 // The error, and where in the plugin's own source it was, if it was there: a component has no other place to say it.

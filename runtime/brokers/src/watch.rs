@@ -10,7 +10,7 @@
 //! done, and where none is elected for a while a client is told of what it knows, which does no harm.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -33,11 +33,9 @@ struct State {
 }
 
 struct Watched {
-    client: std::sync::Weak<dyn Client>,
+    client: Weak<dyn Client>,
     addresses: String,
     lost: Lost,
-    /// Of this loss.
-    is_said: bool,
 }
 
 /// A client's place among those that are looked at, until it is dropped.
@@ -51,11 +49,11 @@ impl Drop for Place {
 }
 
 /// `addresses`: those that the client began with.
-pub fn enter(client: std::sync::Weak<dyn Client>, addresses: String) -> Place {
+pub fn enter(client: Weak<dyn Client>, addresses: String) -> Place {
     let mut state = WATCH.state();
     let place = state.next_client;
     state.next_client += 1;
-    state.clients.insert(place, Watched { client, addresses, lost: Lost::Unknown, is_said: false });
+    state.clients.insert(place, Watched { client, addresses, lost: Lost::Unknown });
     if !state.is_watched {
         let spawned = std::thread::Builder::new().name("brokers".into()).spawn(|| WATCH.look());
         match spawned {
@@ -97,14 +95,12 @@ impl State {
 impl Watched {
     fn look(&mut self, now: Instant) {
         let Some(client) = self.client.upgrade() else { return };
-        self.is_said &= self.lost != Lost::Known;
-        if self.lost.look(client.native().knows_brokers(), now) {
-            if !std::mem::replace(&mut self.is_said, true) {
-                let addresses = &self.addresses;
-                tracing::warn!("the brokers told a client that there are none: it asks those at {addresses} again");
-            }
-            client.native().tell_of(&self.addresses);
+        let Some(told) = self.lost.look(client.native().knows_brokers(), now) else { return };
+        if told == 0 {
+            let addresses = &self.addresses;
+            tracing::warn!("the brokers told a client that there are none: it asks those at {addresses} again");
         }
+        client.native().tell_of(&self.addresses);
     }
 }
 
@@ -114,29 +110,34 @@ enum Lost {
     /// It has not heard of any broker yet, and keeps those that it began with.
     Unknown,
     Known,
-    /// And told again by then.
+    /// It was told again so many times, and is once more by then.
     Lost {
+        told: u32,
         until: Instant,
-        pause: Duration,
     },
 }
 
 impl Lost {
-    /// Is it to be told of the brokers? Not with the first look, for it may be finding them by itself.
-    fn look(&mut self, knows: bool, now: Instant) -> bool {
-        let lost = |pause| Lost::Lost { until: now + pause, pause };
+    /// Is it to be told of the brokers, and how often was it, since it lost them? Not with the first look, for it may be
+    /// finding them by itself.
+    fn look(&mut self, knows: bool, now: Instant) -> Option<u32> {
+        let lost = |told| Lost::Lost { told, until: now + pause(told) };
         match *self {
             _ if knows => *self = Lost::Known,
             Lost::Unknown => {}
-            Lost::Known => *self = lost(LOOK_AFTER),
+            Lost::Known => *self = lost(0),
             Lost::Lost { until, .. } if now < until => {}
-            Lost::Lost { pause, .. } => {
-                *self = lost((pause * 2).min(PAUSE_MAX));
-                return true;
+            Lost::Lost { told, .. } => {
+                *self = lost(told.saturating_add(1));
+                return Some(told);
             }
         }
-        false
+        None
     }
+}
+
+fn pause(told: u32) -> Duration {
+    LOOK_AFTER.saturating_mul(1 << told.min(10)).min(PAUSE_MAX)
 }
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn who_lost_its_brokers_is_told_again_and_again_and_less_and_less_often() {
         let (mut lost, began) = (Lost::Unknown, Instant::now());
-        let mut seen = |knows, second| lost.look(knows, began + Duration::from_secs(second));
+        let mut seen = |knows, second| lost.look(knows, began + Duration::from_secs(second)).is_some();
         assert!((0..100).all(|second| !seen(false, second)), "it was never told of any");
         assert!(!seen(true, 100));
         let told: Vec<_> = (101..300).filter(|&second| seen(false, second)).map(|second| second - 100).collect();

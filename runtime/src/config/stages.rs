@@ -308,20 +308,10 @@ fn wrong_config(
 /// A file, or a plugin's folder: then the component that `millrace plugin build` leaves in it.
 fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
     let path = cx.path(&written.value);
-    if path.is_file() {
-        return Ok(path);
-    }
     let component = build::component_of(&path);
     if component.is_file() {
         return Ok(component);
     }
-    let folder = match path.parent() {
-        _ if path.is_dir() => path.clone(),
-        // a file's name alone is one here
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        parent => parent.unwrap_or(&path).to_owned(),
-    };
-    let is_plugin = build::language_of(&folder).is_some();
     let missing = match path.is_dir() {
         true => Diagnostic::error(format!("{} is not built", who.value))
             .at(&who.span)
@@ -330,10 +320,10 @@ fn component(cx: &Context, written: &At<String>, who: &Who) -> Read<PathBuf> {
             .at(&who.span)
             .label(format!("{} does not exist", shown(&path))),
     };
-    Err(cx.error(match is_plugin {
-        true => missing.help(how_to_build(&path, &folder)),
-        false if path.is_dir() => missing.help(build::BuildError::NotAPlugin(tidy(&path)).to_string()),
-        false => missing,
+    Err(cx.error(match build::folder_of(&path) {
+        Some(folder) => missing.help(how_to_build(&path, folder)),
+        None if path.is_dir() => missing.help(build::BuildError::NotAPlugin(tidy(&path)).to_string()),
+        None => missing,
     }))
 }
 

@@ -125,14 +125,11 @@ impl Limits {
 /// What to do: where to look for what a config may be, how a component comes to be there.
 fn help(plugin: &Path, error: &CannotLoad) -> String {
     match error {
-        CannotLoad::Component(error) if !error.file.exists() => {
-            let folder = error.file.parent().filter(|folder| build::language_of(folder).is_some());
-            match folder {
-                Some(folder) => format!("\n`millrace plugin build {}` makes it", word(folder)),
-                None if plugin.is_dir() => format!("\n{}", build::BuildError::NotAPlugin(plugin.to_owned())),
-                None => String::new(),
-            }
-        }
+        CannotLoad::Component(error) if !error.file.exists() => match build::folder_of(&error.file) {
+            Some(folder) => format!("\n`millrace plugin build {}` makes it", word(folder)),
+            None if plugin.is_dir() => format!("\n{}", build::BuildError::NotAPlugin(plugin.to_owned())),
+            None => String::new(),
+        },
         CannotLoad::Component(_) => String::new(),
         CannotLoad::Config { .. } => format!("\n`millrace plugin inspect {}` shows its schema", word(plugin)),
     }

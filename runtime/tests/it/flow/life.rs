@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::rig::{Rig, flights, request, setting};
 use super::wire::Wire;
@@ -67,17 +66,12 @@ fn who_is_told_to_end_as_it_wakes_ends_though_others_have_its_partitions() {
 fn who_does_not_hear_where_the_group_is_asks_anew() {
     let mut rig = Rig::new("unheard", 1);
     rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
-    let is_lost = Arc::new(AtomicBool::new(true));
-    let lost = is_lost.clone();
-    let lose = move |request: &[u8], answer: &mut Vec<u8>| {
-        if request.starts_with(&FIND_COORDINATOR) && lost.load(Ordering::Acquire) {
+    let is_lost = rig.alter(true, |request, answer| {
+        if request.starts_with(&FIND_COORDINATOR) {
             answer.clear();
         }
-    };
-    let here = TcpListener::bind("127.0.0.1:0").unwrap();
-    let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(lose));
+    });
     rig.edit("[source.kafka]", SOON);
-    rig.env("KAFKA_BROKERS", &wire.address);
     let (messages, ids) = flights(20, "u");
     rig.produce(&messages);
     let mut process = rig.start();
@@ -93,16 +87,11 @@ fn who_does_not_hear_where_the_group_is_asks_anew() {
 fn who_is_told_that_there_are_no_brokers_finds_them_again() {
     let mut rig = Rig::new("brokerless", 1);
     rig.edit("roll_seconds_max = 60", "roll_seconds_max = 1");
-    let is_fenced = Arc::new(AtomicBool::new(false));
-    let fenced = is_fenced.clone();
-    let alter = move |request: &[u8], answer: &mut Vec<u8>| {
-        if request.starts_with(&METADATA) && fenced.load(Ordering::Acquire) {
+    let is_fenced = rig.alter(false, |request, answer| {
+        if request.starts_with(&METADATA) {
             without_brokers(answer);
         }
-    };
-    let here = TcpListener::bind("127.0.0.1:0").unwrap();
-    let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(alter));
-    rig.env("KAFKA_BROKERS", &wire.address);
+    });
     // with which no client finds its way back by itself; without, one of many does not
     let strategy = "properties = { \"metadata.recovery.strategy\" = \"none\" }";
     rig.edit("[source.kafka]", &format!("[source.kafka]\n{strategy}"));

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::BufRead;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace::kafka::Kept;
@@ -19,6 +22,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::eyes;
+use super::wire::Wire;
 pub use crate::flights::{flights, repository, request};
 pub use crate::process::{PATIENCE, Process};
 
@@ -87,6 +91,25 @@ impl Rig {
 
     pub fn env(&mut self, name: &str, value: &str) {
         self.environment.push((name.into(), value.into()));
+    }
+
+    /// The pipeline's brokers are behind a wire that does this to answers, as long as what is returned is true.
+    pub fn alter(
+        &mut self,
+        starts: bool,
+        alter: impl Fn(&[u8], &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Arc<AtomicBool> {
+        let is_on = Arc::new(AtomicBool::new(starts));
+        let while_on = is_on.clone();
+        let alter = move |request: &[u8], answer: &mut Vec<u8>| {
+            if while_on.load(Ordering::Acquire) {
+                alter(request, answer);
+            }
+        };
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wire = Wire::to_broker(here, setting("KAFKA_BROKERS"), 0, Arc::new(alter));
+        self.env("KAFKA_BROKERS", &wire.address);
+        is_on
     }
 
     /// Replaces text in the pipeline file; it must be there.

@@ -144,6 +144,17 @@ pub fn component_of(plugin: &Path) -> PathBuf {
     }
 }
 
+/// The folder of a plugin, or of the component that should be in one.
+pub fn folder_of(plugin: &Path) -> Option<&Path> {
+    let folder = match plugin.parent() {
+        _ if plugin.is_dir() => plugin,
+        // a file's name alone is one here
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        parent => parent?,
+    };
+    language(folder).map(|_| folder)
+}
+
 /// What builds a language that Rust's toolchain does not, and the command that installs it, in the plugin's folder.
 pub fn tools(language: Language) -> Option<(&'static str, String)> {
     match language {
