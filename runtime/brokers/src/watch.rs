@@ -35,7 +35,7 @@ struct State {
 struct Watched {
     client: Weak<dyn Client>,
     addresses: String,
-    lost: Lost,
+    sight: Sight,
 }
 
 /// A client's place among those that are looked at, until it is dropped.
@@ -53,7 +53,7 @@ pub fn enter(client: Weak<dyn Client>, addresses: String) -> Place {
     let mut state = WATCH.state();
     let place = state.next_client;
     state.next_client += 1;
-    state.clients.insert(place, Watched { client, addresses, lost: Lost::Unknown });
+    state.clients.insert(place, Watched { client, addresses, sight: Sight::Unknown });
     if !state.is_watched {
         let spawned = std::thread::Builder::new().name("brokers".into()).spawn(|| WATCH.look());
         match spawned {
@@ -95,7 +95,7 @@ impl State {
 impl Watched {
     fn look(&mut self, now: Instant) {
         let Some(client) = self.client.upgrade() else { return };
-        let Some(told) = self.lost.look(client.native().knows_brokers(), now) else { return };
+        let Some(told) = self.sight.look(client.native().knows_brokers(), now) else { return };
         if told == 0 {
             let addresses = &self.addresses;
             tracing::warn!("the brokers told a client that there are none: it asks those at {addresses} again");
@@ -106,7 +106,7 @@ impl Watched {
 
 /// What was seen of one client.
 #[derive(Debug, PartialEq, Eq)]
-enum Lost {
+enum Sight {
     /// It has not heard of any broker yet, and keeps those that it began with.
     Unknown,
     Known,
@@ -117,17 +117,17 @@ enum Lost {
     },
 }
 
-impl Lost {
+impl Sight {
     /// Is it to be told of the brokers, and how often was it, since it lost them? Not with the first look, for it may be
     /// finding them by itself.
     fn look(&mut self, knows: bool, now: Instant) -> Option<u32> {
-        let lost = |told| Lost::Lost { told, until: now + pause(told) };
+        let lost = |told| Sight::Lost { told, until: now + pause(told) };
         match *self {
-            _ if knows => *self = Lost::Known,
-            Lost::Unknown => {}
-            Lost::Known => *self = lost(0),
-            Lost::Lost { until, .. } if now < until => {}
-            Lost::Lost { told, .. } => {
+            _ if knows => *self = Sight::Known,
+            Sight::Unknown => {}
+            Sight::Known => *self = lost(0),
+            Sight::Lost { until, .. } if now < until => {}
+            Sight::Lost { told, .. } => {
                 *self = lost(told.saturating_add(1));
                 return Some(told);
             }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn who_lost_its_brokers_is_told_again_and_again_and_less_and_less_often() {
-        let (mut lost, began) = (Lost::Unknown, Instant::now());
+        let (mut lost, began) = (Sight::Unknown, Instant::now());
         let mut seen = |knows, second| lost.look(knows, began + Duration::from_secs(second)).is_some();
         assert!((0..100).all(|second| !seen(false, second)), "it was never told of any");
         assert!(!seen(true, 100));

@@ -24,7 +24,7 @@ pub fn json(cx: &Context, value: &Value, what: &str) -> Read<Json> {
         DeValue::Table(entries) => {
             let entries = in_file_order(entries).into_iter();
             let entries: Vec<_> = entries
-                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &within(what, &key.value))?)))
+                .map(|(key, value)| Ok((key.value.to_owned(), json(cx, value, &within(what, key.value))?)))
                 .collect();
             Json::Object(entries.into_iter().collect::<Read<_>>()?)
         }
