@@ -211,7 +211,7 @@ fn readers_that_never_rest_leave_the_file_of_changes_its_bound() {
     fill(&mut folder, "t", &[&value], 1_000_000);
     let written = AtomicBool::new(false);
     let most = std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..2 {
             scope.spawn(|| {
                 let folder = Folder::open(&path).unwrap();
                 let topic = folder.topic("t").unwrap().unwrap();

@@ -72,7 +72,7 @@ const JAVASCRIPT: Language = Language {
 
 /// As `millrace new` makes it.
 fn new(Language { name: language, kept, .. }: &Language) -> PathBuf {
-    let made = temporary("new").join(format!("{language}-plugin"));
+    let made = temporary(&format!("made-{language}")).join(format!("{language}-plugin"));
     let (code, out, err) = said(&millrace(&["new", "plugin", made.to_str().unwrap(), "--lang", language]));
     assert_eq!(code, Some(0), "{out}{err}");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("new-{language}"));

@@ -10,8 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use millrace_embedded::Folder;
-
 use crate::embedded::Bed;
 use crate::flights::flights;
 use crate::mount::{Disk, where_mounting_is_allowed};
@@ -26,7 +24,7 @@ fn fill_under(bed: &Bed, disk: &Disk, process: &mut Process) -> BTreeSet<String>
     bed.produce(&first);
     bed.await_rows(1, process);
     let (waiting, more) = flights(4000, "waiting");
-    stand_still_and_produce(bed, process, &waiting);
+    bed.produce_while_it_stands(&waiting, process);
     ids.extend(more);
     disk.fill();
     // some may still fit where there was room in the file
@@ -40,18 +38,6 @@ fn fill_under(bed: &Bed, disk: &Disk, process: &mut Process) -> BTreeSet<String>
     }
     process.signal("CONT");
     ids
-}
-
-/// Where it holds a transaction of its own when it stands still, such as that of the documents, nobody else can write.
-fn stand_still_and_produce(bed: &Bed, process: &Process, messages: &[Vec<u8>]) {
-    process.signal("STOP");
-    while let Err(said) = bed.try_produce(messages) {
-        assert!(said.contains("another process writes"), "{said}");
-        process.signal("CONT");
-        let mut folder = Folder::open(&bed.data).unwrap();
-        drop(folder.begin().unwrap());
-        process.signal("STOP");
-    }
 }
 
 #[test]

@@ -258,8 +258,7 @@ fn rows_and_rejects_are_counted_once_when_a_commit_of_the_head_fails() {
     messages.push(b"{\"broken\"".to_vec());
     let mut process = watched.start();
     watched.await_status(&mut process, |status| state(status, "archive") == "in_step");
-    process.signal("STOP");
-    watched.bed.produce(&messages);
+    watched.bed.produce_while_it_stands(&messages, &process);
     // somebody holds the file for longer than a commit waits
     let mut folder = Folder::open(&watched.bed.data).unwrap();
     let held = folder.begin().unwrap();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::embedded::{Bed, Sent};
 use crate::flights::{repository, request};
 use crate::flow::Rig;
 use crate::flow::free_address;
+use crate::process::PATIENCE;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -168,8 +170,10 @@ fn a_message_that_is_read_again_has_spans_of_what_is_done_again() {
     let mut bed = Bed::new("traced-again");
     bed.append(&[followed(request("traced", json!({})), TRACE)]);
     let mut process = bed.start(&[]);
+    let deadline = Instant::now() + PATIENCE;
     while bed.documents().is_empty() {
         process.must_run();
+        assert!(Instant::now() < deadline, "said:\n{}", process.said());
     }
     // committed and in the collection, and not yet in the directory
     process.kill_nine();
@@ -192,11 +196,10 @@ fn a_writer_that_fails_leaves_no_write_that_looks_done() {
     let collector = Collector::start();
     let mut bed = Bed::new("traced-fenced");
     bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 2");
-    bed.append(&[followed(request("traced", json!({})), TRACE)]);
     let mut process = bed.start(&["--otlp", &collector.url]);
-    bed.await_rows(1, &mut process);
     process.await_word("sink is in step sink=archive");
     bed.fence_archive();
+    bed.append(&[followed(request("traced", json!({})), TRACE)]);
     process.await_word("sink is down");
     bed.await_stored(1, &mut process);
     process.drain();

@@ -196,7 +196,7 @@ async fn a_refused_flight_is_shown_as_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mistake_4_a_page_does_not_wait_for_ever() {
     let mut rig = Rig::new("page-failed").await;
-    rig.flag("page-wait-seconds-max", "1");
+    rig.flag("page-wait-seconds-max", "5");
     let web = rig.web().await;
     let browser = open(&web).await;
     fill(&browser).await;
@@ -205,7 +205,7 @@ async fn mistake_4_a_page_does_not_wait_for_ever() {
     let id = request["UUID"].as_str().expect("an id");
     for panel in ["kafka", "mongo"] {
         state(&browser, panel, "failed").await;
-        assert!(text(&browser, &format!("#{panel} .meaning")).await.starts_with("No answer within 1 s."));
+        assert!(text(&browser, &format!("#{panel} .meaning")).await.starts_with("No answer within 5 s."));
     }
     everywhere(&browser, "no-answer").await;
     rig.answer(id, 0).await;

@@ -100,7 +100,7 @@ async fn it_shows_who_works_on_what_and_who_is_silent() {
     let lost = beat("mill-3", json!({ "0": worker("running", json!([6]), json!(5.0), json!(9)) }), json!({}));
     let mut lost = lost;
     lost["every_seconds"] = json!(2);
-    rig.produce_before("status", "three", &lost.to_string(), 60_000).await;
+    rig.produce_before("status", "three", &lost.to_string(), 15_000).await;
     let web = rig.web().await;
     let browser = open(&web).await;
     until_rows(&browser, "Workers", 4).await;

@@ -210,7 +210,7 @@ async fn what_is_no_pipeline_is_told() {
     for (answer, why) in [
         (json!("hello"), "says nothing of a pipeline's workers"),
         (json!({ "workers": [] }), "says nothing of a pipeline's workers"),
-        (json!({ "workers": {}, "filler": "x".repeat(2 << 20) }), "length limit exceeded"),
+        (json!({ "workers": {}, "filler": "x".repeat(1 << 20) }), "length limit exceeded"),
     ] {
         let played = Played::new(answer).await;
         let mut rig = Rig::without_topics("corner-wrong").await;

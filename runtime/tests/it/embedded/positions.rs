@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 use millrace::config;
 use millrace::ground::Ground;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Bed, append};
 use crate::flights::flights;
 use crate::positions::{Positions, standing, wrongs};
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 impl Bed {
     fn positions(&self) -> Positions<'_> {
@@ -46,18 +47,21 @@ fn counts(rows: &[Value]) -> (usize, Vec<usize>) {
 }
 
 fn await_standing(bed: &Bed, process: &mut Process, expected: [Option<i64>; 3]) -> Value {
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let shown = bed.positions().show();
         if standing(&shown, 0) == expected {
             return shown;
         }
         process.must_run();
+        assert!(Instant::now() < deadline, "{shown}; said:\n{}", process.said());
     }
 }
 
 #[test]
 fn they_are_shown_while_it_runs_and_after_and_nothing_is_disturbed() {
-    let bed = Bed::new("show");
+    let mut bed = Bed::new("show");
+    bed.toml = bed.toml.replace("roll_seconds_max = 60", "roll_seconds_max = 3000");
     bed.produce(&flights(100, "a").0);
     let mut process = bed.start(&[]);
     bed.await_rows(100, &mut process);

@@ -98,8 +98,7 @@ fn brokers_that_are_away_are_named_with_the_reason() {
         let (waits, ends) = said.split_once('\n').expect("two lines");
         assert!(waits.contains("no answer from the brokers at 127.0.0.1:1 yet"), "{said}");
         assert!(ends.starts_with("error: ") && ends.contains("the brokers at 127.0.0.1:1 did not answer"), "{said}");
-        for line in [waits, ends] {
-            assert!(line.contains("127.0.0.1:1 failed: Connection refused"), "{said}");
-        }
+        // the first line may be said before the client has heard why
+        assert!(ends.contains("127.0.0.1:1 failed: Connection refused"), "{said}");
     }
 }
