@@ -65,11 +65,24 @@ impl<const IS_CLASSIC: bool> Cluster<IS_CLASSIC> {
         loop {
             let made = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new())).unwrap();
             match made.into_iter().next().unwrap() {
-                Ok(_) => return,
+                Ok(_) => return self.await_partitions(topic, partitions as usize),
                 // the one that was deleted just now
                 Err((_, Code::TopicAlreadyExists)) if Instant::now() < deadline => {}
                 Err((_, code)) => panic!("making `{topic}`: {code}"),
             }
+        }
+    }
+
+    /// The controller answers before the broker knows: until then a client may be told what was before.
+    fn await_partitions(&self, topic: &str, count: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let metadata = self.eyes.fetch_metadata(Some(topic), PATIENCE).unwrap();
+            let found = metadata.topics()[0].partitions();
+            if found.len() == count && found.iter().all(|partition| partition.leader() >= 0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{topic}: {} partitions, not {count}", found.len());
         }
     }
 }
@@ -101,12 +114,14 @@ impl<const IS_CLASSIC: bool> Logs for Cluster<IS_CLASSIC> {
     fn delete_topic(&self, topic: &str) {
         let gone = self.runtime.block_on(self.admin.delete_topics(&[topic], &AdminOptions::new())).unwrap();
         gone.into_iter().for_each(|topic| drop(topic.unwrap()));
+        self.await_partitions(topic, 0);
     }
 
     fn grow_topic(&self, topic: &str, partitions: i32) {
         let more = NewPartitions::new(topic, partitions as usize);
         let made = self.runtime.block_on(self.admin.create_partitions([&more], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        self.await_partitions(topic, partitions as usize);
     }
 
     fn drop_below(&self, topic: &str, partition: i32, first: i64) {

@@ -58,12 +58,13 @@ pub trait Logs: Sized {
     /// Keys and values of the first partition, as far as they are committed.
     fn read(&self, topic: &str) -> Vec<Keyed>;
 
-    /// After a commit: a broker answers one before it has told the partitions, and a reader sees it a moment later.
-    fn read_what_came(&self, topic: &str) -> Vec<Keyed> {
+    /// After a commit of so many: a broker answers one before it has told the partitions, and a reader sees it a moment
+    /// later.
+    fn read_what_came(&self, topic: &str, count: usize) -> Vec<Keyed> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let read = self.read(topic);
-            if !read.is_empty() || Instant::now() > deadline {
+            if read.len() >= count || Instant::now() > deadline {
                 return read;
             }
         }

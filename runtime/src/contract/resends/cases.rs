@@ -20,7 +20,7 @@ pub fn a_message_comes_back_as_it_was_and_its_mark_says_where<L: Logs>() {
     assert_eq!(logs.read(&logs.plan().topic), [], "seen before the commit");
     let resent = sender.commit().unwrap();
     let expected: Vec<_> = keys.into_iter().zip(values).collect();
-    assert_eq!(logs.read_what_came(&logs.plan().topic), expected);
+    assert_eq!(logs.read_what_came(&logs.plan().topic, expected.len()), expected);
     let at = |offset| Position { partition: 0, offset };
     assert_eq!(resent, [0, 1, 2].map(|offset| (identity(offset), at(offset))));
     let (_, marks) = open(&logs).unwrap();

@@ -91,7 +91,7 @@ fn a_frozen_store_stops_nobody_and_catches_up() {
     apart.await_state("store", "down", &mut process);
     let why = apart.status()["sinks"]["store"]["workers"]["0"]["why"].clone();
     assert!(why.as_str().unwrap().contains(&apart.wire.address), "{why}");
-    assert_eq!(apart.status()["sinks"]["archive"]["workers"]["0"]["state"], "in_step");
+    apart.await_state("archive", "in_step", &mut process);
     apart.wire.mend();
     requests(&apart, 200, "c", &mut ids);
     apart.rig.await_stored(ids.len(), &mut process);

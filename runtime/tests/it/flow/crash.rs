@@ -40,6 +40,8 @@ fn killed_again_and_again_every_row_is_once_at_every_sink() {
     rig.await_records("response", ids.len(), &mut process);
     rig.await_records("rejected", bad, &mut process);
     rig.await_stored(ids.len(), &mut process);
+    // those that were killed may have done it all: it must be there to hear that it is to end
+    process.await_word("positions read");
     process.drain();
     rig.assert_exactly_once(&ids);
     assert_rejected_once(&rig, bad);
@@ -79,6 +81,7 @@ fn stopped_by_the_second_signal_it_goes_on_where_it_was() {
     let mut process = rig.start();
     rig.await_records("response", ids.len(), &mut process);
     rig.await_stored(ids.len(), &mut process);
+    process.await_word("positions read");
     process.drain();
     rig.assert_exactly_once(&ids);
 }

@@ -79,7 +79,13 @@ fn each_process_says_how_it_is_and_takes_its_word_back_at_an_orderly_end() {
         let positions = living(said).into_values().flat_map(|said| said["sinks"]["archive"]["positions"].as_object());
         positions.flat_map(|positions| positions.values()).filter_map(Value::as_i64).sum::<i64>()
     };
-    let all = await_said(&topic, &mut first, |said| heads(said) == 41);
+    let in_step = |said: &Value| {
+        let sink = |sink: &str| {
+            said["sinks"][sink]["workers"]["0"]["state"] == "in_step" && said["sinks"][sink]["behind"] == 0
+        };
+        said["workers"]["0"]["lag"] == 0 && sink("store") && sink("archive")
+    };
+    let all = await_said(&topic, &mut first, |said| heads(said) == 41 && living(said).into_values().all(in_step));
     let one = process(&all, &first);
     assert_eq!(
         (&one["pipeline"], &one["listen"], &one["every_seconds"]),

@@ -127,7 +127,7 @@ fn without_brokers(answer: &mut Vec<u8>) {
 fn who_gets_no_partition_says_so_once_and_takes_over_from_who_goes() {
     let mut rig = Rig::new("spare", 1);
     // who were taken for out of touch would begin anew before it has nothing to say
-    rig.edit("[source.kafka]", SOON);
+    rig.edit("[source.kafka]", &SOON.replace("1000", "5000"));
     let mut first = rig.start();
     first.await_word("positions read");
     let mut spare = rig.start();

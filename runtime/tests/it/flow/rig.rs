@@ -133,6 +133,20 @@ impl Rig {
         let new = new.set("max.message.bytes", record_bytes_max);
         let made = self.runtime.block_on(self.admin().create_topics([&new], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        self.await_partitions(topic, partitions as usize);
+    }
+
+    /// The controller answers before the broker knows: until then a client may be told what was before.
+    fn await_partitions(&self, topic: &str, count: usize) {
+        let (admin, deadline) = (self.admin(), Instant::now() + PATIENCE);
+        loop {
+            let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).unwrap();
+            let found = metadata.topics()[0].partitions();
+            if found.len() == count && found.iter().all(|partition| partition.leader() >= 0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{topic}: {} partitions, not {count}", found.len());
+        }
     }
 
     /// Partitions and `retention.ms` of a topic.
@@ -149,6 +163,7 @@ impl Rig {
     pub fn delete_topic(&self, topic: &str) {
         let gone = self.runtime.block_on(self.admin().delete_topics(&[topic], &AdminOptions::new())).unwrap();
         gone.into_iter().for_each(|topic| drop(topic.unwrap()));
+        self.await_partitions(topic, 0);
     }
 
     /// The group, and what it has committed.
@@ -163,6 +178,7 @@ impl Rig {
         let more = NewPartitions::new(&topic, partitions);
         let made = self.runtime.block_on(self.admin().create_partitions([&more], &AdminOptions::new())).unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        self.await_partitions(&topic, partitions);
     }
 
     /// Retention drops the first messages of the request topic's first partition.

@@ -108,8 +108,8 @@ fn what_is_wrong_with_an_endpoint_is_said_and_once_mended_it_goes_on() {
     process.await_word(&format!("{place} refuses client `{CLIENT}` (401 Unauthorized, invalid_client, who?)"));
     let commands = said_by_commands(&rig, "mongodb://127.0.0.1:1");
     assert!(commands.contains(&format!("no token for the brokers at {}: {place} refuses", setting("KAFKA_SIGNED"))));
-    issuer.know(SECRET);
     issuer.answer(Answers::Silence);
+    issuer.know(SECRET);
     process.await_word(&format!("{place} does not answer within 10s"));
     issuer.answer(Answers::NoToken);
     process.await_word(&format!("{place} answers without an `access_token`"));
